@@ -1,0 +1,36 @@
+# `make demo` and `make test` set up everything they need in .venv, from python3 alone.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test check format clean
+
+demo: $(VENV)/demo.stamp
+	$(BIN)/oodkit bench
+
+test: $(VENV)/test.stamp check
+	$(BIN)/python -m pytest
+
+check: $(VENV)/test.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/test.stamp
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/demo.stamp: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet -e .
+	touch $@
+
+$(VENV)/test.stamp: pyproject.toml plugins/oodkit-sklearn/pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet -e '.[dev]' -e 'plugins/oodkit-sklearn[test]'
+	touch $(VENV)/demo.stamp $@
+
+clean:
+	rm -rf $(VENV) build *.egg-info plugins/*/*.egg-info

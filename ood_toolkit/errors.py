@@ -1,0 +1,49 @@
+"""What can go wrong, by name: every error is an `OodkitError` and also the builtin a caller would expect."""
+
+
+class OodkitError(Exception):
+    """The root of all errors that this package raises on purpose; the message is one line."""
+
+
+class OutputsError(OodkitError, ValueError):
+    """Arrays, labels or a head do not fit together, or something was asked that they cannot give."""
+
+
+class NotFittedError(OodkitError, ValueError, AttributeError):
+    """A scorer or combiner was used before `fit`."""
+
+
+class NotSavableError(OodkitError, TypeError):
+    """The state of a scorer cannot be written without pickle."""
+
+
+class ScorerError(OodkitError, ValueError):
+    """A scorer was given a parameter out of range, or gave a score that breaks its contract."""
+
+
+class SpecError(OodkitError, ValueError):
+    """A spec such as `knn:k=50` does not parse, or names something unknown."""
+
+
+class MetricError(OodkitError, ValueError):
+    """Scores that no metric can be computed from: empty, of the wrong shape, or holding NaN."""
+
+
+class DataError(OodkitError, ValueError):
+    """A data set, split or file is missing, unreadable or contradicts itself."""
+
+
+class ModelError(OodkitError, ValueError):
+    """A model is unknown, cannot be loaded or cannot do what was asked."""
+
+
+class StoreError(OodkitError, ValueError):
+    """An entry of the store is missing, damaged, or would be overwritten."""
+
+
+class DetectorError(OodkitError, ValueError):
+    """A saved detector is unreadable, or the outputs given to one are of another model."""
+
+
+class PluginError(OodkitError, RuntimeError):
+    """A plugin could not be loaded, or two plugins claim one name."""

@@ -1,0 +1,57 @@
+"""How well scores tell right from wrong predictions on ID images: the risk-coverage curve and its excess.
+
+Both take `right_scores` (r,) and `wrong_scores` (w,): the scores, higher = more certain, of the ID images
+whose class was predicted rightly and wrongly. `auroc(right_scores, wrong_scores)` is the AUROC of right
+against wrong. A model without errors (or without a right answer) has nothing to rank: an empty array is a
+`MetricError` here as everywhere.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ood_toolkit.metrics.ranking import Counts, Ranking
+
+_NAMES = ("right_scores", "wrong_scores")
+
+
+def aurc(right_scores: ArrayLike, wrong_scores: ArrayLike) -> float:
+    """Compute the area under the risk-coverage curve; lower is better.
+
+    The distinct scores t_1 > ... > t_u are the thresholds. With N_g images at or above t_g, W_g of them
+    wrong, the selective risk is W_g / N_g, and
+
+        AURC = sum_g (N_g - N_{g-1}) / N * W_g / N_g,     N_0 = 0, N = r + w:
+
+    each image counts the risk at its own threshold, so ties share one value and no row order matters.
+    Source: Geifman et al., arXiv 1805.08206. Raises `MetricError` as in `ood_toolkit.metrics.detection`.
+    """
+    return _risk_area(Ranking.of(right_scores, wrong_scores, _NAMES).id_positive)
+
+
+def eaurc(right_scores: ArrayLike, wrong_scores: ArrayLike) -> float:
+    """Compute the excess of `aurc` over a perfect ranking of the same right and wrong predictions.
+
+    The perfect ranking has distinct scores, all right ones first; by the same discrete rule
+
+        AURC* = 1 / (r + w) * sum_{j=1..w} j / (r + j),     E-AURC = AURC - AURC* >= 0.
+
+    AURC* is exact and the least any scores can reach; Geifman et al., arXiv 1805.08206, approximate it by
+    e + (1 - e) ln(1 - e) with error rate e. Raises `MetricError` as `aurc` does.
+    """
+    counts = Ranking.of(right_scores, wrong_scores, _NAMES).id_positive
+    # Rounding may leave a perfect ranking at -1e-17.
+    return max(0.0, _risk_area(counts) - _least_risk_area(counts.positives, counts.negatives))
+
+
+def _risk_area(counts: Counts) -> float:
+    """Return the mean over images of the selective risk at their own threshold."""
+    covered = counts.tp + counts.fp  # (u,)
+    return float(np.sum(np.diff(covered, prepend=0) * (counts.fp / covered))) / int(covered[-1])
+
+
+def _least_risk_area(right: int, wrong: int) -> float:
+    """Return the area that is left when every right prediction outranks every wrong one, without ties."""
+    j = np.arange(1, wrong + 1)
+    return float(np.sum(j / (right + j))) / (right + wrong)
