@@ -61,9 +61,7 @@ class Ranking:
         pooled = np.concatenate([id_scores, ood_scores])  # (n + m,)
         order = np.argsort(pooled)
         pooled = pooled[order]
-        last = np.flatnonzero(
-            np.append(pooled[1:] != pooled[:-1], True)
-        )  # (u,) the end of each group of ties
+        last = np.flatnonzero(np.append(pooled[1:] != pooled[:-1], True))  # (u,) the end of each group of ties
         ood_below = np.cumsum(order >= id_scores.size, dtype=np.int64)[last]  # (u,) OOD scores <= t
         id_below = last.astype(np.int64) + 1 - ood_below
         return cls(

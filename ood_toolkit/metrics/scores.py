@@ -69,17 +69,14 @@ def _numbers(values: ArrayLike, name: str) -> NDArray[Any]:
         ) from error
     if array.ndim != 1:
         raise MetricError(
-            f"{name}: expected shape (n,), one number per image, got shape {array.shape}; "
-            "reduce or flatten it first"
+            f"{name}: expected shape (n,), one number per image, got shape {array.shape}; reduce or flatten it first"
         )
     if array.size == 0:
         raise MetricError(
             f"{name}: expected at least one image, got none; check the data set, or leave this metric out"
         )
     if array.dtype.kind not in "buif":
-        raise MetricError(
-            f"{name}: expected real numbers, got dtype {array.dtype}; convert to float or bool first"
-        )
+        raise MetricError(f"{name}: expected real numbers, got dtype {array.dtype}; convert to float or bool first")
     return array
 
 

@@ -1,0 +1,5 @@
+"""`python -m ood_toolkit` is `oodkit`."""
+
+from ood_toolkit.cli import main
+
+main()

@@ -1,0 +1,101 @@
+"""Anything array-like as a checked tensor, and back to numpy; a memory map is wrapped, never copied."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ood_toolkit.errors import OutputsError
+
+__all__ = ["ArrayLike", "as_labels", "as_tensor", "check_rows", "to_numpy"]
+
+ArrayLike: TypeAlias = Any
+"""A torch tensor, a numpy array or memory map, or nested lists of numbers."""
+
+ROWS_PER_CHECK = 8192
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+SCORING = (torch.float32, torch.float64)
+
+
+def as_tensor(value: ArrayLike, what: str, ndim: int | tuple[int, ...]) -> Tensor:
+    """Wrap numbers as a detached float tensor; whole numbers become float32, other precisions stay."""
+    tensor = value.detach() if isinstance(value, Tensor) else _from_numpy(value, what)
+    if tensor.is_complex():
+        raise OutputsError(f"{what}: expected real numbers, got {tensor.dtype}")
+    if tensor.dtype not in FLOATS:
+        tensor = tensor.to(torch.float32)
+    wanted = (ndim,) if isinstance(ndim, int) else ndim
+    if tensor.ndim not in wanted:
+        dims = " or ".join(str(d) for d in wanted)
+        raise OutputsError(f"{what}: expected {dims} dimensions, got shape {tuple(tensor.shape)}")
+    return tensor
+
+
+def as_labels(value: ArrayLike, what: str, rows: int, classes: int) -> Tensor:
+    """Wrap class indices as (rows,) int64, each in -1 ... classes - 1 (-1 = none of the classes)."""
+    tensor = value.detach() if isinstance(value, Tensor) else _from_numpy(value, what)
+    if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
+        raise OutputsError(f"{what}: expected whole numbers, got {tensor.dtype}; convert them with astype('int64')")
+    if tuple(tensor.shape) != (rows,):
+        raise OutputsError(f"{what}: expected shape ({rows},), one a row, got {tuple(tensor.shape)}")
+    tensor = tensor.to(torch.int64)
+    low, high = int(tensor.min()), int(tensor.max())
+    if low < -1 or high >= classes:
+        raise OutputsError(
+            f"{what}: expected class indices from 0 to {classes - 1} (or -1 for none of them), "
+            f"got {low if low < -1 else high}; an OOD set's own labels belong in extras['source_labels']"
+        )
+    return tensor
+
+
+def check_rows(tensor: Tensor, what: str, *, unit_rows: bool = False) -> None:
+    """Refuse NaN and infinity, and rows of zero length where they are to be normalised; walks in blocks."""
+    if tensor.shape[0] == 0:
+        raise OutputsError(f"{what}: expected at least one row, got none")
+    for start in range(0, tensor.shape[0], ROWS_PER_CHECK):
+        block = tensor[start : start + ROWS_PER_CHECK]
+        block = block.reshape(block.shape[0], -1)
+        norms = torch.linalg.vector_norm(block, ord=float("inf"), dim=1)  # nothing is squared, nothing overflows
+        if not bool(torch.isfinite(norms).all()):
+            row = int(torch.nonzero(~torch.isfinite(norms))[0])
+            bad = block[row][~torch.isfinite(block[row])]
+            raise OutputsError(
+                f"{what}: expected finite numbers, got {bad[0].item()} in row {start + row}; "
+                "drop that row or repair what computed it"
+            )
+        if unit_rows and bool((norms == 0).any()):
+            row = int(torch.nonzero(norms == 0)[0])
+            raise OutputsError(f"{what}: row {start + row} is all zeros and has no direction; drop it")
+
+
+def to_numpy(value: ArrayLike) -> np.ndarray:
+    """Give a numpy array; half precisions come out as float32."""
+    if not isinstance(value, Tensor):
+        return np.asarray(value)
+    tensor = value.detach().cpu()
+    return (tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor).numpy()
+
+
+def scoring_precision(tensor: Tensor) -> Tensor:
+    """Give float32 for whatever is stored more coarsely; float32 and float64 stay as they are."""
+    return tensor if tensor.dtype in SCORING else tensor.to(torch.float32)
+
+
+def _from_numpy(value: ArrayLike, what: str) -> Tensor:
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise OutputsError(f"{what}: expected an array of numbers, got ragged rows ({error})") from None
+    if array.dtype.kind not in "fiub":
+        raise OutputsError(f"{what}: expected an array of numbers, got {array.dtype} ({type(value).__name__})")
+    if array.dtype.byteorder == ">" or array.dtype in (np.longdouble, np.uint16, np.uint32, np.uint64):
+        array = array.astype(np.float64 if array.dtype.kind == "f" else np.int64)
+    with warnings.catch_warnings():
+        # A read-only memory map is wrapped as it is: nothing in this package writes to its inputs.
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        plain = all(step >= 0 and step % array.itemsize == 0 for step in array.strides)
+        return torch.from_numpy(array if plain else array.copy())

@@ -1,0 +1,102 @@
+"""Run any torch classifier once over a loader and keep its logits and penultimate features."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ood_toolkit.errors import OutputsError
+from ood_toolkit.head import Head
+
+__all__ = ["run_classifier"]
+
+
+def run_classifier(module: nn.Module, loader: Any, layer: str | None) -> dict[str, Any]:
+    """Give the keyword arguments of `Outputs`: logits, labels, and features with their head where there is one."""
+    name, watched = _layer(module, layer)
+    device = next((p.device for p in module.parameters()), torch.device("cpu"))
+    logits, features, labels = [], [], []
+    with _eval_mode(module), _tap(watched) as seen, torch.inference_mode():
+        for batch in loader:
+            images, target = (*batch, None)[:2] if isinstance(batch, tuple | list) else (batch, None)
+            seen.clear()
+            logits.append(_as_logits(module(images.to(device))))
+            if watched is not None:
+                features.append(_tapped(seen, name).cpu().flatten(1))
+            if target is not None:
+                labels.append(torch.as_tensor(target))
+    if not logits:
+        raise OutputsError("loader: expected at least one batch, got none")
+    found: dict[str, Any] = {"logits": torch.cat(logits), "labels": torch.cat(labels) if labels else None}
+    if watched is not None:
+        found["features"] = torch.cat(features)
+    if isinstance(watched, nn.Linear):
+        found["head"] = _head(watched, found["logits"].shape[1], name)
+    return {key: value.clone() if isinstance(value, Tensor) else value for key, value in found.items()}
+
+
+def _layer(module: nn.Module, layer: str | None) -> tuple[str, nn.Module | None]:
+    named = dict(module.named_modules())
+    if layer is not None:
+        if layer not in named:
+            raise OutputsError(
+                f"layer: {layer!r} is no submodule of the model; it has {', '.join(filter(None, named))}"
+            )
+        return layer, named[layer]
+    linear = [(name, part) for name, part in named.items() if isinstance(part, nn.Linear)]
+    return linear[-1] if linear else ("", None)
+
+
+def _head(linear: nn.Linear, classes: int, name: str) -> Head:
+    if linear.out_features != classes:
+        raise OutputsError(
+            f"layer: {name or 'the module'} gives {linear.out_features} numbers but the model {classes} logits; "
+            "name the layer that gives the logits, or one whose output to keep as features"
+        )
+    return Head.linear(linear.weight.detach().cpu().float(), None if linear.bias is None else linear.bias.cpu().float())
+
+
+def _as_logits(out: object) -> Tensor:
+    if not isinstance(out, Tensor) or out.ndim != 2:
+        got = f"shape {tuple(out.shape)}" if isinstance(out, Tensor) else type(out).__name__
+        raise OutputsError(f"model: expected it to return logits of shape (batch, classes), got {got}")
+    return out.cpu()
+
+
+def _tapped(seen: list[Tensor], name: str) -> Tensor:
+    if len(seen) != 1:
+        raise OutputsError(f"layer: expected {name!r} to run once a batch, it ran {len(seen)} times; name another")
+    return seen[0]
+
+
+@contextmanager
+def _tap(watched: nn.Module | None) -> Iterator[list[Tensor]]:
+    """Collect what enters a linear layer, or what leaves any other."""
+    seen: list[Tensor] = []
+
+    def keep(part: nn.Module, args: tuple[Any, ...], out: Tensor) -> None:
+        seen.append((args[0] if isinstance(part, nn.Linear) else out).detach())
+
+    if watched is None:
+        yield seen
+        return
+    handle = watched.register_forward_hook(keep)
+    try:
+        yield seen
+    finally:
+        handle.remove()
+
+
+@contextmanager
+def _eval_mode(module: nn.Module) -> Iterator[None]:
+    modes = {part: part.training for part in module.modules()}
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, training in modes.items():
+            part.training = training

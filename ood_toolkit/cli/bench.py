@@ -1,0 +1,142 @@
+"""`oodkit bench`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ood_toolkit.cli import options
+
+DEFAULT_SCORERS = "classwise,grid,mean,msp,mcm"
+FORMATS = ("table", "json", "csv", "markdown", "latex")
+
+
+@click.command("bench")
+@click.option(
+    "--scorers", default=DEFAULT_SCORERS, show_default=True, help="Specs such as msp,knn:k=100; all; a group."
+)
+@click.option("--id", "ids", multiple=True, metavar="NAME", help="ID set; repeat it for a combiner. Default: digits.")
+@click.option(
+    "--ood",
+    "ood",
+    multiple=True,
+    metavar="A,B",
+    help="OOD sets, or GROUP=A,B for a mean. Default: letters,patches.",
+)
+@options.model
+@options.prompts
+@click.option("--combiners", default="", help="Specs of combiners, or all; they merge the models of several ID sets.")
+@click.option(
+    "--val-split",
+    type=click.FloatRange(0, 1, max_open=True),
+    help="Share of the ID test images to calibrate on; 0 scores all of them and decides nothing. "
+    "Default: the set's own validation, else 0.2.",
+)
+@options.seed
+@options.limit
+@options.device
+@options.store
+@click.option(
+    "--format",
+    "style",
+    type=click.Choice(FORMATS),
+    default="table",
+    show_default=True,
+    help="Form of the result.",
+)
+@click.option("--output", type=click.Path(path_type=Path), metavar="DIR", help="Also write the run folder.")
+def command(style: str, output: Path | None, **asked: Any) -> int:
+    """Compare scorers: how well each tells an ID set from OOD sets, and right from wrong predictions.
+
+    Without options: the embedded digits against letters and patches, encoded by digits-clip.
+    """
+    from ood_toolkit.results import check_new_folder
+
+    if output is not None:
+        check_new_folder(output)
+    report = _report(**asked)
+    options.show_progress("")
+    if style == "table":
+        click.echo(report.table(options.stdout_width(), options.use_color()))
+    else:
+        click.echo(getattr(report, f"to_{style}")(), nl=False)
+    if output is not None:
+        report.save(output)
+    for row in report.failed[:1]:
+        click.echo(f"oodkit: {row.scorer} failed: {row.notes[0]}", err=True)
+    if not report.ran:
+        click.echo("oodkit: no scorer could run; see the notes above", err=True)
+    return 1 if report.failed or not report.ran else 0
+
+
+def _report(
+    scorers: str,
+    ids: tuple[str, ...],
+    ood: tuple[str, ...],
+    model: str | None,
+    prompts: tuple[str, ...],
+    combiners: str,
+    val_split: float | None,
+    seed: int,
+    limit: int | None,
+    device: str,
+    store: Path | None,
+) -> Any:
+    from ood_toolkit.errors import DataError
+    from ood_toolkit.plugins import get_registry
+
+    registry = get_registry()
+    instances = registry.scorers(scorers)
+    merging = registry.combiners(combiners) if combiners else []
+    groups = _groups(ood) if ood or ids else {"": ("letters", "patches")}
+    names = tuple(dict.fromkeys(name.strip() for name in ids)) or ("digits",)
+    if not any(groups.values()):
+        raise click.UsageError("--ood: name the OOD sets, such as --ood letters,patches")
+    both = [name for name in names if any(name in group for group in groups.values())]
+    if both:
+        raise DataError(f"{both[0]}: named after --id and --ood; an OOD set cannot be an ID set too")
+    if merging and len(names) < 2:
+        raise click.UsageError("--combiners: merges the models of several ID sets; repeat --id")
+    from ood_toolkit.runner import bench, bench_scores
+    from ood_toolkit.sources import Request, gather, open_sets, ready_scores
+    from ood_toolkit.store.folder import default_store
+
+    request = Request(
+        names,
+        groups,
+        model,
+        options.read_prompts(prompts),
+        val_split,
+        seed,
+        limit,
+        options.check_device(device),
+    )
+    sets = open_sets(registry, store or default_store(), model, [*names, *request.ood], device, options.show_progress)
+    ready = ready_scores(sets, [*names, *request.ood])
+    if ready is not None:
+        return bench_scores(ready, names, groups, {"model": sets.label, "command": sys.argv[1:]})
+    with_train = any(scorer.needs & {"train", "train_labels"} for scorer in instances)
+    gathered = gather(request, sets, with_train=with_train)
+    return bench(
+        instances,
+        members=gathered.members,
+        combiners=merging,
+        groups=gathered.groups,
+        about={**gathered.about, "command": sys.argv[1:]},
+        progress=options.show_progress,
+    )
+
+
+def _groups(given: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    """Read `a,b` and `near=a,b`."""
+    groups: dict[str, tuple[str, ...]] = {}
+    for text in given:
+        group, equals, sets = text.rpartition("=")
+        if equals and not group.strip():
+            raise click.UsageError(f"--ood: expected GROUP=A,B, got {text!r}")
+        names = tuple(name.strip() for name in sets.split(",") if name.strip())
+        groups[group.strip()] = groups.get(group.strip(), ()) + names
+    return groups

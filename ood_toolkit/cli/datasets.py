@@ -1,0 +1,37 @@
+"""`oodkit datasets`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ood_toolkit.cli.options import listing
+from ood_toolkit.plugins import get_registry
+
+
+@listing("datasets")
+def command() -> list[dict[str, Any]]:
+    """List the data sets: embedded ones and what was imported into the store."""
+    from ood_toolkit.store.folder import default_store
+    from ood_toolkit.store.imports import Imports
+
+    registry = get_registry()
+    known = [registry.get("datasets", name) for name in registry.names("datasets")]
+    rows = [
+        {
+            "name": d.name,
+            "images": dict(d.counts),
+            "classes": len(d.classes),
+            "held as": "embedded" if d.embedded else "pictures",
+            "licence": d.licence,
+            "description": d.description,
+        }
+        for d in known
+    ]
+    imported: dict[tuple[str, str], dict[str, Any]] = {}
+    for entry in Imports(default_store()).entries():
+        row: dict[str, Any] = {"name": entry.name, "images": {}, "classes": None, "held as": f"arrays of {entry.model}"}
+        held = imported.setdefault(
+            (entry.model, entry.name), {**row, "licence": "unknown", "description": entry.source}
+        )
+        held["images"][entry.split] = entry.rows
+    return [*rows, *imported.values()]

@@ -1,0 +1,56 @@
+"""`oodkit import`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ood_toolkit.cli import options
+
+
+@click.command("import")
+@click.argument("name")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--model", default="imported", show_default=True, help="Label of the model that made the arrays.")
+@click.option("--text", type=click.Path(path_type=Path), help="File with the text embeddings of the classes.")
+@click.option("--head", type=click.Path(path_type=Path), help="File with weight and bias of a linear head.")
+@click.option("--split", type=click.Choice(["test", "val", "train"]), default="test", show_default=True, help="Split.")
+@click.option("--scores", is_flag=True, help="FILE holds ready scores, higher = more in-distribution.")
+@click.option("--key", help="With --scores: the array to take; by default scores, NAME, id_NAME or ood_NAME.")
+@click.option("--lower-is-id", is_flag=True, help="With --scores: lower = more in-distribution; they are negated.")
+@click.option("--replace", is_flag=True, help="Point the name at the new arrays if it has others already.")
+@options.store
+def command(
+    name: str,
+    file: Path,
+    model: str,
+    text: Path | None,
+    head: Path | None,
+    split: str,
+    scores: bool,
+    key: str | None,
+    lower_is_id: bool,
+    replace: bool,
+    store: Path | None,
+) -> None:
+    """Bring arrays into the store under a data set's name.
+
+    FILE.npz holds embeddings | features | logits, and labels, classes | class_names | names, ids | files, text,
+    weight, bias where there are such; texts and a linear head may lie in files of their own. Labels may be class
+    names. With --scores it holds one number an image.
+    """
+    from ood_toolkit.store.folder import default_store
+    from ood_toolkit.store.imports import Imports
+    from ood_toolkit.store.npz import read_import, read_scores
+
+    if not scores and (key or lower_is_id):
+        raise click.UsageError("--key and --lower-is-id go with --scores")
+    if scores and (text or head):
+        raise click.UsageError("--text and --head do not go with --scores")
+    arrays = read_scores(file, name, key, lower_is_id=lower_is_id) if scores else read_import(file, text, head)
+    source = ", ".join(path.name for path in (file, text, head) if path is not None)
+    imports = Imports(store or default_store())
+    imports.add(name, model, split, arrays, source, replace=replace)
+    held = ", ".join(f"{part} {array.shape}" for part, array in arrays.items())
+    click.echo(f"{name} ({split}) of model {model}: {held}")

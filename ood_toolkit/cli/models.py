@@ -1,0 +1,37 @@
+"""`oodkit models`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ood_toolkit.cli.options import listing
+from ood_toolkit.plugins import get_registry
+
+
+@listing("models")
+def command() -> list[dict[str, Any]]:
+    """List the models: those that encode pictures, and the labels of imported arrays."""
+    from ood_toolkit.store.folder import default_store
+    from ood_toolkit.store.imports import Imports
+
+    registry = get_registry()
+    known = [registry.get("models", name) for name in registry.names("models")]
+    rows = [
+        {
+            "name": m.name,
+            "held as": "embedded" if m.embedded else "weights",
+            "licence": m.licence,
+            "description": m.description,
+        }
+        for m in known
+    ]
+    sets: dict[str, list[str]] = {}
+    for entry in Imports(default_store()).entries():
+        sets.setdefault(entry.model, []).append(f"{entry.name}/{entry.split}")
+    return [
+        *rows,
+        *[
+            {"name": label, "held as": "arrays", "licence": "unknown", "description": ", ".join(held)}
+            for label, held in sets.items()
+        ],
+    ]

@@ -1,0 +1,22 @@
+"""`oodkit plugins`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ood_toolkit.cli.options import listing
+from ood_toolkit.plugins import get_registry
+
+
+@listing("plugins")
+def command() -> list[dict[str, Any]]:
+    """List the plugins, what each provides, and what is wrong with one that is out of service."""
+    return [
+        {
+            "name": plugin.name,
+            "version": plugin.version,
+            "provides": {kind: ", ".join(names) for kind, names in plugin.provides.items()},
+            "error": plugin.error,
+        }
+        for plugin in get_registry().plugins
+    ]

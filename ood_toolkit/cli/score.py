@@ -1,0 +1,106 @@
+"""`oodkit score`."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ood_toolkit.cli import options
+
+if TYPE_CHECKING:
+    from ood_toolkit.scorer import Scorer
+    from ood_toolkit.sources import Request, Sets
+
+
+@click.command("score")
+@click.argument("spec")
+@click.option("--id", "name", required=True, metavar="NAME", help="ID set whose images are scored.")
+@click.option(
+    "--split",
+    type=click.Choice(["test", "val", "train"]),
+    default="test",
+    show_default=True,
+    help="Split to score.",
+)
+@options.model
+@options.prompts
+@click.option(
+    "--val-split",
+    type=click.FloatRange(0, 1, max_open=True),
+    help="Share of the test images to calibrate on; they are not scored. Default: the set's own validation, else 0.2.",
+)
+@options.seed
+@options.limit
+@options.device
+@options.store
+@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Write there instead of to stdout.")
+def command(
+    spec: str,
+    name: str,
+    split: str,
+    model: str | None,
+    prompts: tuple[str, ...],
+    val_split: float | None,
+    seed: int,
+    limit: int | None,
+    device: str,
+    store: Path | None,
+    output: Path | None,
+) -> None:
+    """Score the images of one set with SPEC and print CSV: id, prediction, label, confidence, score, in_distribution."""
+    from ood_toolkit.plugins import get_registry
+    from ood_toolkit.store.folder import default_store, replaced_file
+
+    scorer = get_registry().scorer(spec)
+    from ood_toolkit.sources import Request, open_sets
+
+    request = Request(
+        (name,),
+        {},
+        model,
+        options.read_prompts(prompts),
+        val_split,
+        seed,
+        limit,
+        options.check_device(device),
+    )
+    sets = open_sets(get_registry(), store or default_store(), model, [name], device, options.show_progress)
+    rows = _rows(scorer, sets, request, split)
+    options.show_progress("")
+    if output is None:
+        csv.writer(sys.stdout, lineterminator="\n").writerows(rows)
+        return
+    with replaced_file(output) as partial, partial.open("w", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)
+
+
+def _rows(scorer: Scorer, sets: Sets, request: Request, split: str) -> list[list[Any]]:
+    """Score one split and lay its images out, header first; what there is not is left empty."""
+    from ood_toolkit.errors import DataError, ScorerError
+    from ood_toolkit.runner import bench
+    from ood_toolkit.sources import gather
+
+    (name,) = request.ids
+    member = gather(request, sets, with_train=True).members[name]
+    val = member.val[name] if isinstance(member.val, Mapping) else member.val
+    x = {"test": member.tests[name], "val": val, "train": member.train}[split]
+    if x is None:
+        raise DataError(f"{name}: has no {split} split")
+    report = bench(scorer, members={name: replace(member, tests={name: x}, ood={})})
+    said = report.answers[name, "test"]
+    if scorer.spec not in said.scores:
+        why = said.failed.get(scorer.spec) or next(note for row in report.rows for note in row.notes)
+        raise ScorerError(f"{scorer.spec}: {why}")
+    columns = [said.ids, said.prediction, said.truth, said.confidence, said.scores[scorer.spec]]
+    columns.append(said.accepted.get(scorer.spec))
+    cells = [[""] * len(said) if column is None else column.tolist() for column in columns]
+    return [
+        ["id", "prediction", "label", "confidence", "score", "in_distribution"],
+        *map(list, zip(*cells, strict=True)),
+    ]

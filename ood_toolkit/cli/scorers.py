@@ -1,0 +1,14 @@
+"""`oodkit scorers`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ood_toolkit.cli.options import listing
+from ood_toolkit.plugins import get_registry
+
+
+@listing("scorers")
+def command() -> list[dict[str, Any]]:
+    """List the scorers: what they compute, what they need, their parameters and their source."""
+    return get_registry().about_components("scorers")

@@ -1,0 +1,88 @@
+"""`Combiner`: merges what several models say of the same images."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+
+from ood_toolkit.component import Component
+from ood_toolkit.errors import OutputsError
+
+__all__ = ["Combiner", "Scored", "check_aligned"]
+
+Self = TypeVar("Self", bound="Combiner")
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """What one model says of n images."""
+
+    prediction: np.ndarray
+    """(n,) names of the predicted classes."""
+    confidence: np.ndarray
+    """(n,) largest softmax probability."""
+    score: np.ndarray
+    """(n,), higher = more in-distribution."""
+    margin: np.ndarray
+    """(n,) score minus threshold; 0 and above is "in-distribution"."""
+    own: np.ndarray | None = None
+    """(n,) bool: which images are of this model's own ID set; None: all of them."""
+
+    def __post_init__(self) -> None:
+        """Take array-likes; `OutputsError` where they are not four (n,) arrays of finite numbers."""
+        object.__setattr__(self, "prediction", _row(self.prediction, "prediction").astype(str))
+        for name in ("confidence", "score", "margin"):
+            object.__setattr__(self, name, _row(getattr(self, name), name).astype(np.float64))
+        if self.own is not None:
+            object.__setattr__(self, "own", _row(self.own, "own").astype(bool))
+        for name in ("confidence", "score", "margin", "own"):
+            array = getattr(self, name)
+            if array is not None and len(array) != len(self):
+                raise OutputsError(f"Scored.{name}: expected {len(self)} rows, as many as prediction, got {len(array)}")
+            if array is not None and not np.isfinite(array).all():
+                raise OutputsError(f"Scored.{name}: expected finite numbers, got NaN or infinity")
+
+    def __len__(self) -> int:
+        return len(self.prediction)
+
+    @property
+    def accepted(self) -> np.ndarray:
+        """(n,) bool: decided in-distribution."""
+        return self.margin >= 0
+
+    def of_own_set(self, values: np.ndarray) -> np.ndarray:
+        """Keep the rows of the model's own ID set."""
+        return values if self.own is None else values[self.own]
+
+
+class Combiner(Component, ABC):
+    """One way to merge members; a dataclass under the same rules as a scorer."""
+
+    def fit(self: Self, val: Sequence[Scored]) -> Self:
+        """Learn from what each member says of ID validation images; by default nothing."""
+        return self
+
+    @abstractmethod
+    def combine(self, parts: Sequence[Scored]) -> Scored:
+        """Merge what the members say of the same images, row by row."""
+
+
+def check_aligned(parts: Sequence[Scored]) -> int:
+    """Refuse parts that cannot be of the same images; gives their number of rows."""
+    if not parts:
+        raise OutputsError("combine: expected the parts of at least one member, got none")
+    lengths = [len(part) for part in parts]
+    if len(set(lengths)) > 1:
+        raise OutputsError(f"combine: expected the same images from every member, got {lengths} rows")
+    return lengths[0]
+
+
+def _row(value: Any, name: str) -> np.ndarray:
+    array = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
+    if array.ndim != 1:
+        raise OutputsError(f"Scored.{name}: expected shape (n,), got {array.shape}")
+    return array

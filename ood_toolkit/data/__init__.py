@@ -1,0 +1,1 @@
+"""Data sets: pictures with ids and labels, in named splits."""

@@ -1,0 +1,241 @@
+"""`Detector`: a fitted scorer with its threshold, for one model; decides, saves, loads. `fit` and `score` for short."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ood_toolkit.arrays import to_numpy
+from ood_toolkit.errors import DetectorError, ScorerError
+from ood_toolkit.head import Bank, Head
+from ood_toolkit.outputs import Outputs
+from ood_toolkit.plugins import get_registry
+from ood_toolkit.scorer import Scorer, missing_needs
+from ood_toolkit.thresholds import threshold
+
+__all__ = ["Detector", "fit", "score", "scores_of"]
+
+FORMAT = "oodkit-detector-1"
+
+
+def fit(scorer: str | Scorer, val: Outputs | None = None, train: Outputs | None = None) -> Scorer:
+    """Fit a clone of a scorer, given as a spec or an instance, on ID outputs; `ScorerError` if a need is unmet."""
+    made = get_registry().scorer(scorer).clone()
+    seen = val if val is not None else train
+    if seen is not None:
+        made.fit(seen, train)
+    return made
+
+
+def score(scorer: str | Scorer, x: Outputs, val: Outputs | None = None, train: Outputs | None = None) -> np.ndarray:
+    """Fit a scorer where ID outputs are given and score `x`: (n,) float64, higher = more in-distribution."""
+    made = get_registry().scorer(scorer)
+    missing = missing_needs(made, x, val, train)
+    if missing:
+        raise ScorerError(f"{made.spec}: needs {', '.join(missing)}, which the given outputs do not provide")
+    return scores_of(fit(made, val, train) if learns(made) else made, x)
+
+
+def learns(scorer: Scorer) -> bool:
+    """Tell whether a scorer has to be fitted first."""
+    return bool(scorer.needs & {"val", "val_labels", "train", "train_labels"})
+
+
+def scores_of(scorer: Scorer, x: Outputs) -> np.ndarray:
+    """Walk the chunks of `x` with a fitted scorer; `ScorerError` where a score is not (n,) and finite."""
+    return np.concatenate([checked(scorer, chunk) for chunk in x.chunks()])
+
+
+def checked(scorer: Scorer, x: Outputs) -> np.ndarray:
+    """Score one chunk and hold the scorer to its contract."""
+    scores = to_numpy(scorer.score(x))
+    if scores.shape != (len(x),):
+        raise ScorerError(f"{scorer.spec}: expected scores of shape ({len(x)},), one an image, got {scores.shape}")
+    if scores.dtype.kind != "f" or not np.isfinite(scores).all():
+        raise ScorerError(f"{scorer.spec}: expected finite floating scores, got NaN, infinity or {scores.dtype}")
+    return scores.astype(np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class Detector:
+    """A fitted scorer, the threshold from which it says "in-distribution", and the head it was fitted with."""
+
+    scorer: Scorer
+    threshold: float
+    rule: str
+    head: Head | None
+    classes: int
+    width: int | None
+    """Width of the features, where there were any."""
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def fit(
+        cls,
+        scorer: str | Scorer,
+        val: Outputs,
+        train: Outputs | None = None,
+        rule: str = "tpr",
+        target: float = 0.95,
+    ) -> Detector:
+        """Fit a scorer on ID outputs and its threshold on ID validation.
+
+        A scorer that decides by itself (a margin) keeps its own threshold of 0; for others `rule` and `target` give
+        one: tpr, mean, f1, youden, conformal. Raises `ScorerError` where a need is unmet.
+        """
+        made = get_registry().scorer(scorer)
+        missing = missing_needs(made, val, val, train)
+        if missing:
+            raise ScorerError(f"{made.spec}: needs {', '.join(missing)}, which the given outputs do not provide")
+        fitted = made.clone().fit(val, train)
+        found, notes = made.threshold, tuple(getattr(fitted, "notes_", ()))
+        if found is None:
+            right = None if val.labels is None else val.prediction == val.labels
+            found, said = threshold(rule, scores_of(fitted, val), right, target)
+            notes += said
+        width = None if val.features is None else val.features.shape[1]
+        return cls(fitted, float(found), rule, val.head, val.classes, width, notes)
+
+    def score(self, x: Outputs) -> np.ndarray:
+        """Score outputs of the same model: (n,) float64, higher = more in-distribution."""
+        return scores_of(self.scorer, self._same_model(x))
+
+    def predict(self, x: Outputs) -> np.ndarray:
+        """Decide for each image: (n,) bool, True = in-distribution."""
+        return self.score(x) >= self.threshold
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write one safetensors file with JSON metadata, whole or not at all; `NotSavableError` if it cannot be."""
+        from safetensors.torch import save_file
+
+        arrays: dict[str, Tensor] = {}
+        about = {
+            "format": FORMAT,
+            "spec": self.scorer.spec,
+            "threshold": repr(self.threshold),
+            "rule": self.rule,
+            "state": _flatten(self.scorer.state(), "state", arrays),
+            "head": None if self.head is None else _flatten(_head_state(self.head), "head", arrays),
+            "classes": self.classes,
+            "width": self.width,
+            "notes": list(self.notes),
+        }
+        target = Path(path)
+        if not target.parent.is_dir():
+            raise DetectorError(f"{target}: its folder does not exist; make it first")
+        handle, partial = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        os.close(handle)
+        try:
+            save_file(arrays, partial, {"oodkit": json.dumps(about)})
+            with open(partial, "rb") as file:
+                os.fsync(file.fileno())
+            os.replace(partial, target)
+        except BaseException:
+            Path(partial).unlink(missing_ok=True)
+            raise
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Detector:
+        """Read what `save` wrote, to the CPU; the scorer's class is found by its registered name."""
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(path, framework="pt") as file:
+                about = json.loads((file.metadata() or {})["oodkit"])
+                arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
+        except FileNotFoundError:
+            raise DetectorError(f"{path}: no such file; expected a detector written by Detector.save") from None
+        except (OSError, SafetensorError, KeyError, ValueError) as error:
+            raise DetectorError(f"{path}: expected a detector written by Detector.save, got {error}") from None
+        if about.get("format") != FORMAT:
+            raise DetectorError(
+                f"{path}: expected format {FORMAT}, got {about.get('format')}; written by another version"
+            )
+        blank = get_registry().scorer(about["spec"])
+        fitted = type(blank).from_state(_unflatten(about["state"], arrays), **blank.parameters())
+        head = None if about["head"] is None else _head_of(_unflatten(about["head"], arrays))
+        return cls(
+            fitted,
+            float(about["threshold"]),
+            about["rule"],
+            head,
+            about["classes"],
+            about["width"],
+            tuple(about["notes"]),
+        )
+
+    def _same_model(self, x: Outputs) -> Outputs:
+        width = None if x.features is None else x.features.shape[1]
+        if x.head is None and self.head is not None and width == self.head.width and not x.classes:
+            return x.with_head(self.head)
+        fitted = None if self.head is None else self.head.fingerprint
+        if (
+            (x.head is not None and x.head.fingerprint != fitted)
+            or x.classes != self.classes
+            or (self.width is not None and width is not None and width != self.width)
+        ):
+            raise DetectorError(
+                f"{self.scorer.spec}: fitted on outputs with {self.classes} classes and width {self.width}; these have "
+                f"{x.classes} and {width}, or another head: they are of another model"
+            )
+        return x
+
+
+def _head_state(head: Head) -> dict[str, Any]:
+    banks = {
+        name: {"embeddings": bank.embeddings, "texts": None if bank.texts is None else list(bank.texts)}
+        for name, bank in head.banks.items()
+    }
+    names = list(head.class_names)
+    return {
+        "kind": head.kind,
+        "weight": head.weight,
+        "bias": head.bias,
+        "names": names,
+        "scale": head.scale,
+        "banks": banks,
+    }
+
+
+def _head_of(state: Mapping[str, Any]) -> Head:
+    banks = {
+        name: Bank(bank["embeddings"], None if bank["texts"] is None else tuple(bank["texts"]))
+        for name, bank in state["banks"].items()
+    }
+    return Head(state["kind"], state["weight"], state["bias"], tuple(state["names"]), state["scale"], banks)
+
+
+def _flatten(value: Any, key: str, arrays: dict[str, Tensor]) -> Any:
+    """Give JSON in which each array is a reference to its place among the tensors of the file."""
+    if isinstance(value, Tensor | np.ndarray):
+        arrays[key] = torch.as_tensor(value).detach().cpu().contiguous().clone()
+        return {"array": key, "numpy": isinstance(value, np.ndarray)}
+    if isinstance(value, Mapping):
+        return {"items": {str(k): _flatten(v, f"{key}.{k}", arrays) for k, v in value.items()}}
+    if isinstance(value, list | tuple):
+        return [_flatten(v, f"{key}.{i}", arrays) for i, v in enumerate(value)]
+    if isinstance(value, np.generic):
+        return value.item()
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    raise DetectorError(f"{key}: a state holds arrays, strings, numbers, lists and dicts, got {type(value).__name__}")
+
+
+def _unflatten(value: Any, arrays: Mapping[str, Tensor]) -> Any:
+    if isinstance(value, list):
+        return [_unflatten(v, arrays) for v in value]
+    if isinstance(value, dict) and "array" in value:
+        array = arrays[value["array"]]
+        return array.numpy() if value["numpy"] else array
+    if isinstance(value, dict):
+        return {k: _unflatten(v, arrays) for k, v in value["items"].items()}
+    return value

@@ -1,0 +1,221 @@
+"""`Head`: turns an embedding into class logits, and carries the named banks of further texts."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from types import MappingProxyType
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from ood_toolkit.arrays import ArrayLike, as_tensor, check_rows, scoring_precision, to_numpy
+from ood_toolkit.errors import OutputsError
+
+__all__ = ["Bank", "Head"]
+
+
+TINY = 1e-15
+"""Length of a row below which the squares of its entries lose digits, or vanish, in float32."""
+
+
+@dataclass(frozen=True, eq=False)
+class Bank:
+    """A named set of text embeddings beside the classes: unit rows, (m, d) or (p, k, d)."""
+
+    embeddings: Tensor
+    texts: tuple[str, ...] | None = None
+    """The strings behind the rows, where known."""
+
+    @classmethod
+    def of(cls, value: Bank | ArrayLike | tuple[Sequence[str], ArrayLike], what: str) -> Bank:
+        """Take an array, or a pair (strings, array), as a bank of unit rows."""
+        if isinstance(value, Bank):
+            return value
+        texts = None
+        if isinstance(value, tuple) and len(value) == 2 and _are_strings(value[0]):
+            texts, value = tuple(str(text) for text in value[0]), value[1]
+        embeddings = _unit_rows(as_tensor(value, what, (2, 3)), what)
+        if texts is not None and len(texts) != embeddings.shape[-2]:
+            raise OutputsError(f"{what}: expected {embeddings.shape[-2]} strings, one a row, got {len(texts)}")
+        return cls(embeddings, texts)
+
+    @property
+    def rows(self) -> Tensor:
+        """All embeddings as (m, d), prompt sets one after the other."""
+        return self.embeddings.reshape(-1, self.embeddings.shape[-1])
+
+
+@dataclass(frozen=True, eq=False)
+class Head:
+    """What turns features (n, d) into logits (n, k); made by `Head.zero_shot` or `Head.linear`."""
+
+    kind: Literal["zero_shot", "linear"]
+    weight: Tensor
+    """(k, d): unit text embeddings, or the weight of a linear layer."""
+    bias: Tensor
+    """(k,), added to the logits."""
+    class_names: tuple[str, ...]
+    scale: float = 1.0
+    """What cosines are multiplied by; 1 for a linear head."""
+    banks: Mapping[str, Bank] = field(default_factory=dict)
+    """Further texts by name; `no` and `negatives` are two such names."""
+
+    @classmethod
+    def zero_shot(
+        cls,
+        text_embeddings: ArrayLike,
+        class_names: Sequence[str],
+        scale: float = 100.0,
+        bias: float = 0.0,
+        no: ArrayLike | None = None,
+        negatives: ArrayLike | None = None,
+        texts: Mapping[str, ArrayLike] | None = None,
+    ) -> Head:
+        """Make a head of text embeddings (k, d): logits = scale * cosine + bias.
+
+        Rows need not be normalised. `no` (k, d), `negatives` (m, d) and each entry of `texts`, (m, d) or (p, k, d),
+        are arrays or pairs (strings, array). Raises `OutputsError` for shapes that do not fit.
+        """
+        weight = as_tensor(text_embeddings, "text_embeddings", 2)
+        scale, bias = _finite(scale, "scale"), _finite(bias, "bias")
+        if scale <= 0:
+            raise OutputsError(f"scale: expected a number above 0 (100 for released CLIP models), got {scale}")
+        named = dict(texts or {}) | {
+            name: bank for name, bank in (("no", no), ("negatives", negatives)) if bank is not None
+        }
+        head = cls(
+            "zero_shot",
+            _unit_rows(weight, "text_embeddings"),
+            torch.full((weight.shape[0],), bias, device=weight.device),
+            _names(class_names, weight.shape[0]),
+            scale,
+        )
+        return head.with_banks(named)
+
+    @classmethod
+    def linear(cls, weight: ArrayLike, bias: ArrayLike | None, class_names: Sequence[str] | None = None) -> Head:
+        """Make a linear head of weight (k, d) and bias (k,); None as bias means zeros, as class_names "0", "1", ..."""
+        matrix = scoring_precision(as_tensor(weight, "weight", 2))
+        offset = torch.zeros(matrix.shape[0]) if bias is None else as_tensor(bias, "bias", 1)
+        check_rows(matrix, "weight")
+        check_rows(offset, "bias")
+        if offset.shape[0] != matrix.shape[0]:
+            raise OutputsError(f"bias: expected ({matrix.shape[0]},), one a class, got {tuple(offset.shape)}")
+        names = [str(i) for i in range(matrix.shape[0])] if class_names is None else class_names
+        return cls("linear", matrix, offset.to(matrix), _names(names, matrix.shape[0]))
+
+    @property
+    def classes(self) -> int:
+        """Number of classes, k."""
+        return self.weight.shape[0]
+
+    @property
+    def width(self) -> int:
+        """Width of the features, d."""
+        return self.weight.shape[1]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the arrays lie."""
+        return self.weight.device
+
+    def logits(self, features: Tensor) -> Tensor:
+        """Give the logits (n, k) of features (n, d), which a zero-shot head normalises first."""
+        if self.kind == "zero_shot":
+            return self.logits_of_cosine(self.cosine(normalise(features)))
+        features = scoring_precision(self.check_width(features))
+        return torch.addmm(self.bias.to(features), features, self.weight.to(features).T)
+
+    def cosine(self, embeddings: Tensor) -> Tensor:
+        """Give the cosines (n, k) of unit rows (n, d) with the class texts; `OutputsError` for a linear head."""
+        if self.kind != "zero_shot":
+            raise OutputsError("cosine: needs a zero-shot head, got a linear one; use logits")
+        return self.check_width(embeddings) @ self.weight.to(embeddings).T
+
+    def logits_of_cosine(self, cosine: Tensor) -> Tensor:
+        """Scale cosines (n, k) to logits."""
+        logits = cosine * self.scale
+        return logits + self.bias.to(logits) if bool(self.bias.any()) else logits
+
+    def bank(self, name: str) -> Bank:
+        """Give the bank of that name; `OutputsError` where there is none."""
+        if name not in self.banks:
+            held = ", ".join(sorted(self.banks)) or "none"
+            raise OutputsError(f"text:{name}: this head holds no such bank of texts (held: {held})")
+        return self.banks[name]
+
+    def with_banks(self, banks: Mapping[str, Bank | ArrayLike]) -> Head:
+        """Give the same head with these banks added or replaced."""
+        made = {name: self._check_bank(name, Bank.of(bank, f"text:{name}")) for name, bank in banks.items()}
+        return replace(self, banks=MappingProxyType({**self.banks, **made}))
+
+    def to(self, device: torch.device | str) -> Head:
+        """Give the same head on another device."""
+        banks = {name: Bank(bank.embeddings.to(device), bank.texts) for name, bank in self.banks.items()}
+        return replace(self, weight=self.weight.to(device), bias=self.bias.to(device), banks=MappingProxyType(banks))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over kind, names, scale and arrays: equal heads have equal fingerprints."""
+        digest = hashlib.sha256()
+        digest.update(repr((self.kind, self.class_names, self.scale, tuple(self.weight.shape))).encode())
+        for array in (self.weight, self.bias):
+            digest.update(to_numpy(array).tobytes())
+        for name in sorted(self.banks):
+            digest.update(name.encode() + to_numpy(self.banks[name].embeddings).tobytes())
+        return digest.hexdigest()
+
+    def check_width(self, rows: Tensor) -> Tensor:
+        """Refuse rows of another width than this head was made for."""
+        if rows.shape[-1] != self.width:
+            raise OutputsError(
+                f"features: expected width {self.width} to fit the head, got {rows.shape[-1]}; "
+                "they are of another model"
+            )
+        return rows
+
+    def _check_bank(self, name: str, bank: Bank) -> Bank:
+        if bank.embeddings.shape[-1] != self.width:
+            raise OutputsError(f"text:{name}: expected width {self.width}, got {bank.embeddings.shape[-1]}")
+        if name == "no" and bank.embeddings.shape[:-1] != (self.classes,):
+            shape = tuple(bank.embeddings.shape)
+            raise OutputsError(f"text:no: expected ({self.classes}, {self.width}), one row a class, got {shape}")
+        return bank
+
+
+def normalise(rows: Tensor) -> Tensor:
+    """Divide each row (n, d) by its length, in float32 or better; a row of zeros has no direction and stays."""
+    rows = scoring_precision(rows)
+    length = torch.linalg.vector_norm(rows, dim=-1, keepdim=True)
+    if bool(((length < TINY) | length.isinf()).any()):
+        largest = rows.abs().amax(dim=-1, keepdim=True)
+        rows = rows / largest.where(largest > 0, 1.0)
+        length = torch.linalg.vector_norm(rows, dim=-1, keepdim=True)
+    return rows / length.where(length > 0, 1.0)
+
+
+def _unit_rows(rows: Tensor, what: str) -> Tensor:
+    check_rows(rows.reshape(-1, rows.shape[-1]), what, unit_rows=True)
+    return normalise(rows)
+
+
+def _names(class_names: Sequence[str], classes: int) -> tuple[str, ...]:
+    names = tuple(str(name) for name in class_names)
+    if len(names) != classes:
+        raise OutputsError(f"class_names: expected {classes}, one a class, got {len(names)}")
+    return names
+
+
+def _finite(value: float, what: str) -> float:
+    number = float(value)
+    if number != number or number in (float("inf"), float("-inf")):
+        raise OutputsError(f"{what}: expected a finite number, got {value}")
+    return number
+
+
+def _are_strings(value: object) -> bool:
+    return not isinstance(value, str | bytes) and all(isinstance(v, str) for v in value)  # type: ignore[attr-defined]

@@ -1,0 +1,354 @@
+"""Plugins, loaded one by one so that a broken one stops nothing, and the registry of all they provide."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+from ood_toolkit import builtin, hookspecs
+from ood_toolkit.combiner import Combiner
+from ood_toolkit.component import Component
+from ood_toolkit.data.dataset import DataSet
+from ood_toolkit.errors import OodkitError, PluginError, SpecError
+from ood_toolkit.models.model import ModelEntry
+from ood_toolkit.scorer import Scorer
+from ood_toolkit.spec import Spec, format_value, nearest, parse_spec, split_specs, unquote
+
+if TYPE_CHECKING:
+    from click import Group
+
+__all__ = ["Plugin", "Registry", "get_registry"]
+
+PROJECT = "ood_toolkit"
+KINDS: Mapping[str, type] = {
+    "scorers": Scorer,
+    "combiners": Combiner,
+    "datasets": DataSet,
+    "models": ModelEntry,
+}
+GROUPS = ("clip", "classical", "thresholds")
+
+
+@dataclass
+class Plugin:
+    """A plugin as the listing shows it."""
+
+    name: str
+    version: str
+    module: ModuleType | None
+    """None where it could not be imported."""
+    error: str | None = None
+    """Why the plugin, or a part of it, is out of service."""
+    provides: dict[str, list[str]] = field(default_factory=dict)
+    """Names by kind: scorers, combiners, datasets, models."""
+
+
+@dataclass(frozen=True)
+class Provided:
+    """Something that a plugin registered: an object, or where to import it from."""
+
+    name: str
+    target: object
+    plugin: str
+
+
+class Registry:
+    """All that plugins provide, by kind and name; two plugins that claim one name disable it."""
+
+    def __init__(self, plugins: list[Plugin]) -> None:
+        self.plugins = plugins
+        self._provided: dict[str, dict[str, Provided]] = {kind: {} for kind in KINDS}
+        self._disabled: dict[str, dict[str, str]] = {kind: {} for kind in KINDS}
+        for plugin in plugins:
+            for kind in KINDS:
+                self._collect(plugin, kind)
+
+    def names(self, kind: str) -> list[str]:
+        """List the usable names of a kind, in order of registration."""
+        return list(self._provided[kind])
+
+    def disabled(self, kind: str) -> Mapping[str, str]:
+        """Give the names that two plugins claim, with the reason."""
+        return self._disabled[kind]
+
+    def get(self, kind: str, name: str) -> Any:
+        """Give the class or object of that name; `SpecError` if unknown, `PluginError` if out of service."""
+        if name in self._disabled[kind]:
+            raise PluginError(self._disabled[kind][name])
+        if name not in self._provided[kind]:
+            raise SpecError(f"unknown {kind[:-1]} {name!r}; {nearest(name, self.names(kind))}{self._broken()}")
+        return _resolve(self._provided[kind][name], kind)
+
+    def provider(self, kind: str, name: str) -> str:
+        """Name the plugin behind a name."""
+        return self._provided[kind][name].plugin
+
+    def scorer(self, scorer: str | Scorer) -> Scorer:
+        """Make a scorer of a spec; an instance is given back as it is."""
+        return scorer if isinstance(scorer, Scorer) else self._build("scorers", parse_spec(scorer))
+
+    def combiner(self, combiner: str | Combiner) -> Combiner:
+        """Make a combiner of a spec; an instance is given back as it is."""
+        return combiner if isinstance(combiner, Combiner) else self._build("combiners", parse_spec(combiner))
+
+    def scorers(self, specs: str | Scorer | Iterable[str | Scorer]) -> list[Scorer]:
+        """Make scorers of specs; `all` and the groups clip, classical and thresholds stand for many."""
+        return self._many(specs, Scorer, self.scorer, self._group)
+
+    def combiners(self, specs: str | Combiner | Iterable[str | Combiner]) -> list[Combiner]:
+        """Make combiners of specs; `all` stands for every one."""
+        return self._many(specs, Combiner, self.combiner, lambda n: self.names("combiners") if n == "all" else None)
+
+    def about_components(self, kind: str) -> list[dict[str, Any]]:
+        """Describe every scorer or combiner; one that cannot be imported has its error as description."""
+        return [self._about(kind, name) for name in [*self.names(kind), *self.disabled(kind)]]
+
+    def _about(self, kind: str, name: str) -> dict[str, Any]:
+        about: dict[str, Any] = {"name": name}
+        try:
+            made = self.get(kind, name)()
+        except OodkitError as error:
+            return (
+                about
+                | dict.fromkeys(("group", "needs", "parameters", "plugin"), "")
+                | {"what": str(error), "source": ""}
+            )
+        if kind == "scorers":
+            about |= {"group": made.group or "", "needs": sorted(made.needs)}
+        module = inspect.getdoc(inspect.getmodule(type(made))) or ""
+        return about | {
+            "parameters": {key: format_value(value) for key, value in made.parameters().items()},
+            "plugin": self.provider(kind, name),
+            "what": (inspect.getdoc(type(made)) or "").split("\n")[0],
+            "source": module.split("\n")[0],
+        }
+
+    def add_commands(self, cli: Group) -> None:
+        """Let each plugin add its commands; one that fails is noted in its `error`."""
+        for plugin in self.plugins:
+            if (hook := _hook(plugin, "register_commands")) is not None:
+                _guarded(plugin, lambda hook=hook: hook(cli))  # type: ignore[misc]
+
+    def _many(self, specs: Any, kind: type, make: Callable[[Any], Any], expand: Callable[[str], Any]) -> list[Any]:
+        made: dict[str, Any] = {}
+        for item in [specs] if isinstance(specs, str | kind) else specs:
+            for part in split_specs(item) if isinstance(item, str) else [item]:
+                names = expand(part) if isinstance(part, str) else None
+                for one in [part] if names is None else names:
+                    component = make(one)
+                    made.setdefault(component.spec, component)
+        if not made:
+            raise SpecError(f"expected at least one {kind.__name__.lower()}, got none")
+        return list(made.values())
+
+    def _group(self, name: str) -> list[str] | None:
+        if name == "all":
+            return self.names("scorers")
+        if name in GROUPS:
+            return [n for n in self.names("scorers") if self._is_of_group(n, name)]
+        return None
+
+    def _is_of_group(self, name: str, group: str) -> bool:
+        """Look a scorer's group up; a plugin's class that cannot be had belongs to none, and the listing says why."""
+        try:
+            return bool(self.get("scorers", name).group == group)
+        except OodkitError as error:
+            provider = self.provider("scorers", name)
+            next(p for p in self.plugins if p.name == provider).error = str(error)
+            return False
+
+    def _build(self, kind: str, spec: Spec) -> Any:
+        cls = self.get(kind, spec.name)
+        fields = {f.name: f for f in dataclasses.fields(cls) if f.init}
+        for key in spec.arguments:
+            if key not in fields:
+                raise SpecError(f"{spec.name}: unknown parameter {key!r}; {nearest(key, fields)}")
+        missing = [f.name for f in fields.values() if _required(f) and f.name not in spec.arguments]
+        if missing:
+            raise SpecError(f"{spec.name}: expected a value for {missing[0]}, as in {spec.name}:{missing[0]}=...")
+        return cls(**{key: self._value(spec.name, fields[key], text) for key, text in spec.arguments.items()})
+
+    def _value(self, name: str, field: dataclasses.Field[Any], text: str) -> object:
+        """Read a parameter by the words of its annotation."""
+        kind = field.type if isinstance(field.type, str) else getattr(field.type, "__name__", repr(field.type))
+        words = set(re.findall(r"\w+", kind))
+        if "None" in words and text == "none":
+            return None
+        if words & {"tuple", "list", "Sequence"}:
+            inside = text[1:-1] if text[:1] == "(" and text[-1:] == ")" else unquote(text)
+            return tuple(_number_or_text(part) for part in split_specs(inside))
+        for word, read in (("bool", _boolean), ("int", int), ("float", float)):
+            if word in words and (value := _tried(read, text)) is not None:
+                return value
+        if "Scorer" in words:
+            return self.scorer(text)
+        if words & {"str", "Literal"}:
+            return unquote(text)
+        raise SpecError(f"{name}: {field.name}: expected {kind}, got {text!r}")
+
+    def _collect(self, plugin: Plugin, kind: str) -> None:
+        hook = _hook(plugin, f"register_{kind}")
+        items = _guarded(plugin, lambda: _items(hook(), kind)) if hook is not None else None
+        for name, target in (items or {}).items():
+            held = self._provided[kind].get(name)
+            if held is not None:
+                reason = (
+                    f"{kind[:-1]} {name!r} is disabled: plugins {held.plugin!r} and {plugin.name!r} both provide it"
+                )
+                self._disabled[kind][name] = reason
+                plugin.error = reason
+                next(p for p in self.plugins if p.name == held.plugin).error = reason
+            else:
+                self._provided[kind][name] = Provided(name, target, plugin.name)
+            plugin.provides.setdefault(kind, []).append(name)
+        if plugin is self.plugins[-1]:
+            for name in self._disabled[kind]:
+                self._provided[kind].pop(name, None)
+
+    def _broken(self) -> str:
+        broken = [f"plugin {p.name!r} is out of service: {p.error}" for p in self.plugins if p.error]
+        return f" ({'; '.join(broken)})" if broken else ""
+
+
+def get_registry() -> Registry:
+    """Load all plugins, built-ins first; `OODKIT_NO_PLUGINS=1` leaves the others out."""
+    return _load(os.environ.get("OODKIT_NO_PLUGINS", "") not in ("", "0"), tuple(sys.path))
+
+
+@lru_cache(maxsize=4)
+def _load(built_in_only: bool, path: tuple[str, ...]) -> Registry:
+    plugins = [Plugin("built-in", "", builtin)]
+    if not built_in_only:
+        found = sorted(entry_points(group=PROJECT), key=lambda e: (e.dist.name if e.dist else "", e.name))
+        taken = [entry.name for entry in found]
+        plugins += [_imported(entry, unique=taken.count(entry.name) == 1) for entry in found]
+    for plugin in plugins:
+        _check_hooks(plugin)
+    return Registry(plugins)
+
+
+def _imported(entry: EntryPoint, *, unique: bool) -> Plugin:
+    name = entry.name if unique or entry.dist is None else f"{entry.dist.name}:{entry.name}"
+    plugin = Plugin(name, entry.dist.version if entry.dist else "unknown", None)
+    plugin.module = _guarded(plugin, entry.load)
+    return plugin
+
+
+def _check_hooks(plugin: Plugin) -> None:
+    """Disable a plugin that marks a function as a hook that does not exist."""
+    if plugin.module is None:
+        return
+    manager = pluggy.PluginManager(PROJECT)
+    manager.add_hookspecs(hookspecs)
+
+    def check() -> None:
+        manager.register(plugin.module)
+        manager.check_pending()
+
+    try:
+        check()
+    except pluggy.PluginValidationError as error:
+        known = [name for name in vars(hookspecs) if name.startswith("register_")]
+        marked = [n for n, f in inspect.getmembers(plugin.module) if getattr(f, f"{PROJECT}_impl", None)]
+        wrong = [n for n in marked if n not in known]
+        plugin.error = f"no such hook {wrong[0]!r}; {nearest(wrong[0], known)}" if wrong else _one_line(error)
+        plugin.module = None
+
+
+def _hook(plugin: Plugin, name: str) -> Callable[..., Any] | None:
+    function = getattr(plugin.module, name, None) if plugin.module is not None else None
+    return function if function is not None and hasattr(function, f"{PROJECT}_impl") else None
+
+
+def _guarded(plugin: Plugin, call: Callable[[], Any]) -> Any:
+    """Call into a plugin; whatever it raises is noted, not passed on."""
+    try:
+        return call()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a plugin may even call sys.exit while it is imported
+        plugin.error = _one_line(error)
+        return None
+
+
+def _items(result: Any, kind: str) -> dict[str, object]:
+    """Take a mapping of names, an iterable of classes or objects, or a single one."""
+    if isinstance(result, Mapping):
+        return dict(result)
+    many = list(result) if isinstance(result, Iterable) and not isinstance(result, str | type) else [result]
+    named: dict[str, object] = {}
+    for item in many:
+        name = getattr(item, "name", None)
+        if not isinstance(name, str):
+            raise PluginError(f"register_{kind}: expected {KINDS[kind].__name__} with a name, got {item!r}")
+        named[name] = item
+    return named
+
+
+def _resolve(provided: Provided, kind: str) -> Any:
+    target = provided.target
+    if isinstance(target, str):
+        module, _, attribute = target.partition(":")
+        try:
+            target = getattr(import_module(module), attribute)
+        except (OodkitError, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # a plugin may even call sys.exit while it is imported
+            raise PluginError(
+                f"plugin {provided.plugin!r}: cannot import {provided.name!r}: {_one_line(error)}"
+            ) from error
+    wanted = KINDS[kind]
+    fits = (
+        isinstance(target, type) and issubclass(target, wanted)
+        if issubclass(wanted, Component)
+        else isinstance(target, wanted)
+    )
+    if not fits:
+        raise PluginError(f"plugin {provided.plugin!r}: {provided.name!r} is no {wanted.__name__}: {target!r}")
+    if getattr(target, "name", None) != provided.name:
+        raise PluginError(
+            f"plugin {provided.plugin!r}: {provided.name!r} calls itself {getattr(target, 'name', None)!r}"
+        )
+    if isinstance(target, type) and not dataclasses.is_dataclass(target):
+        raise PluginError(f"plugin {provided.plugin!r}: {target.__name__} is no dataclass; put @dataclass above it")
+    return target
+
+
+def _required(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def _boolean(text: str) -> bool:
+    return {"true": True, "false": False}[text.lower()]
+
+
+def _tried(read: Callable[[str], Any], text: str) -> Any:
+    try:
+        return read(text)
+    except (ValueError, KeyError):
+        return None
+
+
+def _number_or_text(text: str) -> object:
+    if text == "none":
+        return None
+    for read in (_boolean, int, float):
+        if (value := _tried(read, text)) is not None:
+            return value
+    return unquote(text)
+
+
+def _one_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split()) or 'no message'}"

@@ -1,0 +1,66 @@
+"""`Report`: the rows of a benchmark with its header, in every form that somebody reads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ood_toolkit.report import formats, table
+from ood_toolkit.results import Answers, Row, to_json, write_run
+
+__all__ = ["Report"]
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """What a benchmark found."""
+
+    rows: list[Row]
+    header: Mapping[str, Any]
+    """Sets, sizes, ID accuracy, calibration error, where validation came from, protocol, versions."""
+    answers: Mapping[tuple[str, str], Answers] = field(default_factory=dict, repr=False)
+    """Scores, predictions and truth of every image, by ID set and set."""
+
+    @property
+    def failed(self) -> list[Row]:
+        """The rows whose scorer or combiner raised."""
+        return [row for row in self.rows if row.status == "failed"]
+
+    @property
+    def ran(self) -> bool:
+        """Whether any row holds a result."""
+        return any(row.status == "ok" for row in self.rows)
+
+    def table(self, width: int = 100, color: bool = False) -> str:
+        """Give the table as text of at most `width` columns where its names allow, with ANSI colours on request."""
+        return table.render(self.header, self.rows, width, color)
+
+    def to_json(self) -> str:
+        """Give header and rows as JSON, the schema of `result.json`."""
+        return to_json(self.header, self.rows)
+
+    def to_csv(self) -> str:
+        """Give the rows as CSV, one column a field and metric, full precision."""
+        return formats.csv_text(self.rows)
+
+    def to_markdown(self) -> str:
+        """Give the table as Markdown."""
+        return formats.markdown(self.header, self.rows)
+
+    def to_latex(self) -> str:
+        """Give the table as LaTeX with booktabs rules."""
+        return formats.latex(self.header, self.rows)
+
+    def to_pandas(self) -> Any:
+        """Give the rows as a pandas data frame; needs the extra `ood-toolkit[pandas]`."""
+        try:
+            import pandas
+        except ImportError:
+            raise ImportError("to_pandas needs pandas; pip install 'ood-toolkit[pandas]'") from None
+        return pandas.DataFrame([row.flat() for row in self.rows])
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write the run folder: `result.json` and what every scorer said of every image."""
+        write_run(folder, self.header, self.rows, self.answers)

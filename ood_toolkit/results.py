@@ -1,0 +1,154 @@
+"""What a benchmark found: rows, what every scorer said of every image, and the run folder that keeps both."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from ood_toolkit.errors import DataError
+
+__all__ = ["SCHEMA", "Answers", "Row", "check_new_folder", "write_run"]
+
+SCHEMA = 1
+Status = Literal["ok", "skipped", "failed"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a result; metrics are read as `row["auroc"]` or `row.auroc`."""
+
+    kind: Literal["ood", "mean", "misclassification"]
+    scorer: str
+    """Canonical spec."""
+    id: str
+    """Name of the ID set, or `union` for all members' ID sets."""
+    ood: str = ""
+    """Name of the OOD set, or of the group that a mean is over."""
+    decider: str = ""
+    """In a run of several models: the ID set whose model decides, or the combiner's spec."""
+    model: str = ""
+    status: Status = "ok"
+    notes: tuple[str, ...] = ()
+    n_id: int = 0
+    n_ood: int = 0
+    seconds: float = 0.0
+    """Fitting and scoring this scorer, all sets together."""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+    def __getattr__(self, name: str) -> float:
+        metrics = self.__dict__.get("metrics", {})
+        if name in metrics:
+            return float(metrics[name])
+        raise AttributeError(f"row has no {name!r}; metrics: {', '.join(metrics) or 'none'}")
+
+    def __getitem__(self, name: str) -> Any:
+        return self.metrics[name] if name in self.metrics else self.__dict__[name]
+
+    def flat(self) -> dict[str, Any]:
+        """Give everything in one level, metrics beside the rest."""
+        values = {k: v for k, v in self.__dict__.items() if k != "metrics"}
+        return values | {"notes": "; ".join(self.notes)} | dict(self.metrics)
+
+
+@dataclass(eq=False)
+class Answers:
+    """What all scorers say of one set of images, row-aligned."""
+
+    ids: np.ndarray
+    """(n,) strings."""
+    scores: dict[str, np.ndarray] = field(default_factory=dict)
+    """(n,) float64 by spec."""
+    failed: dict[str, str] = field(default_factory=dict)
+    """Why a scorer gave no scores here, by spec."""
+    prediction: np.ndarray | None = None
+    """(n,) names of predicted classes."""
+    confidence: np.ndarray | None = None
+    right: np.ndarray | None = None
+    """(n,) bool, where the truth is known."""
+    truth: np.ndarray | None = None
+    """(n,) names of true classes, "" for none of the model's."""
+    accepted: dict[str, np.ndarray] = field(default_factory=dict)
+    """(n,) bool by spec: decided in-distribution; none where there was nothing to calibrate on."""
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def check_new_folder(folder: str | os.PathLike[str]) -> Path:
+    """Refuse a run folder that already holds something."""
+    path = Path(folder)
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise DataError(f"{path}: expected a new or empty folder, it holds something already; name another")
+    return path
+
+
+def write_run(
+    folder: str | os.PathLike[str],
+    header: Mapping[str, Any],
+    rows: list[Row],
+    answers: Mapping[tuple[str, str], Answers],
+) -> None:
+    """Write a run folder, whole or not at all: `result.json` and `scores/<id>/<set>.npz`."""
+    path = check_new_folder(folder)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    try:
+        (partial / "result.json").write_text(to_json(header, rows))
+        for (id_name, set_name), said in answers.items():
+            file = partial / "scores" / _file_name(id_name) / f"{_file_name(set_name)}.npz"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            np.savez_compressed(file, allow_pickle=False, **_columns(said))
+        partial.chmod(0o755)
+        if path.exists():
+            path.rmdir()
+        partial.rename(path)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def to_json(header: Mapping[str, Any], rows: list[Row]) -> str:
+    """Write header and rows as the documented JSON; NaN becomes null."""
+    listed = [{**row.__dict__, "metrics": dict(row.metrics)} for row in rows]
+    return json.dumps(_plain({"schema": SCHEMA, **header, "rows": listed}), indent=1) + "\n"
+
+
+def _columns(said: Answers) -> dict[str, np.ndarray]:
+    optional = {
+        "prediction": said.prediction,
+        "confidence": said.confidence,
+        "right": said.right,
+        "label": said.truth,
+    }
+    scores = {
+        "scorers": np.array(list(said.scores), dtype=str),
+        "scores": np.array(list(said.scores.values())),
+    }
+    if said.accepted:
+        scores["accepted"] = np.array([said.accepted[spec] for spec in said.scores])
+    return {"ids": said.ids.astype(str)} | {k: v for k, v in optional.items() if v is not None} | scores
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _file_name(name: str) -> str:
+    return "".join(c if c.isalnum() or c in "-_." else "_" for c in name)

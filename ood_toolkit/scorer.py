@@ -1,0 +1,97 @@
+"""`Scorer`: fits on ID data if it must, then gives one number per image, higher = more in-distribution."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
+
+from ood_toolkit.component import Component
+from ood_toolkit.errors import ScorerError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ood_toolkit.outputs import Outputs
+
+__all__ = ["Prompts", "Scorer", "given", "missing_needs", "positive"]
+
+Self = TypeVar("Self", bound="Scorer")
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """The texts a score's paper uses for the classes, as data; the runner makes a head of them."""
+
+    templates: tuple[str, ...]
+    """Prompt templates with one `{}` for the class name."""
+    recipe: Literal["normalise-sum-normalise", "mean-then-normalise"] = "normalise-sum-normalise"
+    """How the embeddings of several templates become one row a class."""
+
+
+class Scorer(Component, ABC):
+    """One OOD score; derive a dataclass whose fields are the hyper-parameters with the paper's defaults.
+
+    `fit` learns from ID data into attributes whose names end in `_` and returns self; it never changes a parameter
+    and forgets an earlier fit. `score` gives one finite number per image, higher = more in-distribution, that does
+    not depend on which other images it is asked with. A missing name that ends in `_` raises `NotFittedError`.
+    """
+
+    exempt: ClassVar[Mapping[str, str]] = {}
+    """Conformance checks that do not apply, each with the reason; sign, finiteness and refit always apply."""
+    group: ClassVar[str | None] = None
+    """The group that lists it: clip, classical or thresholds."""
+    threshold: ClassVar[float | None] = None
+    """Where the score itself decides "in-distribution" (0 for a margin); None: calibrated on ID validation."""
+
+    # A subclass gives the next three as plain class attributes, or as properties where parameters decide.
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What must be there, of: logits, features, zero_shot, linear_head, val, val_labels, train, train_labels,
+        text:<bank>, extra:<name>.
+        """  # noqa: D205
+        return frozenset()
+
+    @property
+    def prompts(self) -> Prompts | None:
+        """The prompts of the paper; None takes the data set's."""
+        return None
+
+    @property
+    def bounds(self) -> tuple[float, float] | None:
+        """The least and largest possible score, where they are known."""
+        return None
+
+    def fit(self: Self, val: Outputs, train: Outputs | None = None) -> Self:
+        """Learn from ID validation, and ID training outputs where `needs` asks for them."""
+        return self
+
+    @abstractmethod
+    def score(self, x: Outputs) -> Tensor:
+        """Give the scores (n,) of these outputs; higher = more in-distribution."""
+
+
+def given(scorer: Scorer, split: Outputs | None, name: str) -> Outputs:
+    """Give the split that `fit` needs, or raise the error that says it is missing."""
+    if split is None:
+        raise ScorerError(f"{scorer.name}: needs {name} to fit, got none; pass {name}=")
+    return split
+
+
+def positive(scorer: Scorer, *names: str) -> None:
+    """Refuse parameters that are not finite and above zero."""
+    for name in names:
+        value = getattr(scorer, name)
+        if not 0 < value < float("inf"):
+            raise ScorerError(f"{scorer.name}: {name}: expected a number above 0, got {value}")
+
+
+def missing_needs(scorer: Scorer, x: Outputs, val: Outputs | None, train: Outputs | None) -> list[str]:
+    """List what the scorer needs and neither the scored outputs nor the ID splits provide."""
+    provided = set(x.provides)
+    for name, split in (("val", val), ("train", train)):
+        if split is not None:
+            provided |= {name} | ({f"{name}_labels"} if split.labels is not None else set())
+    return sorted(scorer.needs - provided)

@@ -1,0 +1,1 @@
+"""The built-in scorers, one file per paper or rule."""

@@ -1,0 +1,55 @@
+"""Class-wise thresholds: Guarrera et al., CVPRW 2022, arXiv 2110.15292; with confidence or entropy, UST-ETRI."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ood_toolkit.scorer import Scorer
+from ood_toolkit.scorers.entropy import Entropy
+from ood_toolkit.scorers.margin import Margin, right
+from ood_toolkit.thresholds import NEEDS_RIGHT, check_rule, class_thresholds
+
+if TYPE_CHECKING:
+    from numpy import ndarray
+    from torch import Tensor
+
+    from ood_toolkit.outputs import Outputs
+
+
+@dataclass
+class Classwise(Margin):
+    """Confidence minus the threshold of the predicted class; each class has its own threshold, from ID validation.
+
+    With rule `tpr`, theta_c is the ceil(target n_c)-th largest score among the n_c validation images predicted c.
+    """
+
+    rule: str = "tpr"
+    """tpr, mean, f1, youden or conformal."""
+    target: float = 0.95
+    """Share of ID that `tpr` and `conformal` accept."""
+
+    name = "classwise"
+
+    def __post_init__(self) -> None:
+        check_rule(self.rule, self.target)
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What the base score needs, ID validation, and its labels where the rule compares right with wrong."""
+        return super().needs | ({"val_labels"} if self.rule in NEEDS_RIGHT else set())
+
+    def find(self, scores: Tensor, val: Outputs) -> tuple[ndarray, tuple[str, ...]]:
+        """Apply the rule to the images predicted as each class."""
+        found = class_thresholds(self.rule, scores, val.prediction, val.classes, right(val), self.target)
+        return found.values, found.notes
+
+
+@dataclass
+class ClasswiseEntropy(Classwise):
+    """Negative normalised entropy minus the threshold of the predicted class: as `classwise`, on -H(p) / log K."""
+
+    base: Scorer = field(default_factory=lambda: Entropy(normalised=True))
+    """The score that is compared with the thresholds."""
+
+    name = "classwise-entropy"

@@ -1,0 +1,63 @@
+"""`Margin`: what threshold scorers share: a base score minus the threshold of the predicted class."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ood_toolkit.scorer import Prompts, Scorer
+from ood_toolkit.scorers.msp import MSP
+
+if TYPE_CHECKING:
+    from numpy import ndarray
+    from torch import Tensor
+
+    from ood_toolkit.outputs import Outputs
+
+NEVER = -1e30
+"""What stands for a threshold of minus infinity, so that the margin stays finite."""
+
+
+@dataclass
+class Margin(Scorer):
+    """S - theta of the predicted class, where S is the base score; 0 and above is "in-distribution"."""
+
+    base: Scorer = field(default_factory=MSP)
+    """The score that is compared with the thresholds; any scorer."""
+
+    group = "thresholds"
+    threshold = 0.0
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What the base score needs, and ID validation with logits to predict from."""
+        return self.base.needs | {"logits", "val"}
+
+    @property
+    def prompts(self) -> Prompts | None:
+        """The base score's prompts."""
+        return self.base.prompts
+
+    def fit(self, val: Outputs, train: Outputs | None = None) -> Margin:
+        """Fit a clone of the base score, then one threshold a class on what it says of ID validation."""
+        import torch
+
+        self.base_ = self.base.clone().fit(val, train)
+        thresholds, notes = self.find(val.map(self.base_.score), val)
+        self.threshold_ = torch.as_tensor(thresholds, dtype=torch.float64, device=val.device).clamp(min=NEVER)  # (k,)
+        self.notes_ = list(notes)
+        return self
+
+    @abstractmethod
+    def find(self, scores: Tensor, val: Outputs) -> tuple[ndarray, tuple[str, ...]]:
+        """Give the threshold of each class (k,) from the base scores (n,) of ID validation, with notes."""
+
+    def score(self, x: Outputs) -> Tensor:
+        """Give the margin (n,) float64."""
+        return self.base_.score(x).double() - self.threshold_[x.prediction]
+
+
+def right(val: Outputs) -> Tensor | None:
+    """Tell which predictions are right, (n,) bool; None without labels."""
+    return None if val.labels is None else val.prediction == val.labels

@@ -1,0 +1,78 @@
+"""`Softmax`: everything that is derived from exponentiated logits, from the complement so that nothing saturates."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+__all__ = ["Softmax"]
+
+
+class Softmax:
+    """The softmax of logits (n, k) float32 or float64; each part is computed when first asked for.
+
+    With r = sum over the other classes of exp(z_j - z_max), the largest probability is 1 / (1 + r). float32 makes that
+    1.0 once r < 6e-8, so r is kept in the precision of the logits and the quotient is taken in float64 as 1 - r/(1+r).
+    """
+
+    def __init__(self, logits: Tensor) -> None:
+        self.logits = logits
+
+    @cached_property
+    def _max(self) -> tuple[Tensor, Tensor]:
+        values, index = self.logits.max(dim=1)
+        return values, index
+
+    @property
+    def largest(self) -> Tensor:
+        """Largest logit, (n,)."""
+        return self._max[0]
+
+    @property
+    def index(self) -> Tensor:
+        """Class of the largest logit, (n,)."""
+        return self._max[1]
+
+    @cached_property
+    def shifted(self) -> Tensor:
+        """Z - z_max, (n, k), 0 at the largest."""
+        return self.logits - self.largest[:, None]
+
+    @cached_property
+    def others(self) -> Tensor:
+        """exp(z - z_max), (n, k), with 0 in place of the 1 at the largest."""
+        return self.shifted.exp().scatter_(1, self.index[:, None], 0.0)
+
+    @cached_property
+    def rest(self) -> Tensor:
+        """r, the sum of `others`, (n,) float64."""
+        return self.others.sum(dim=1).double()
+
+    @property
+    def confidence(self) -> Tensor:
+        """Largest probability, (n,) float64."""
+        return 1 - self.rest / (1 + self.rest)
+
+    @property
+    def logsumexp(self) -> Tensor:
+        """Log of the sum of exponentials, (n,) float64."""
+        return self.largest.double() + torch.log1p(self.rest)
+
+    @cached_property
+    def entropy(self) -> Tensor:
+        """Shannon entropy in nats, (n,) float64: log(1 + r) + sum_j others_j (z_max - z_j) / (1 + r)."""
+        spread = torch.linalg.vecdot(self.others, self.shifted).double()
+        return torch.log1p(self.rest) - spread / (1 + self.rest)
+
+    @cached_property
+    def probs(self) -> Tensor:
+        """Probabilities, (n, k), in the precision of the logits."""
+        whole = (1 + self.rest).to(self.logits)
+        return (self.others / whole[:, None]).scatter_(1, self.index[:, None], whole.reciprocal()[:, None])
+
+    @cached_property
+    def log_probs(self) -> Tensor:
+        """Log probabilities, (n, k), in the precision of the logits."""
+        return self.shifted - torch.log1p(self.rest).to(self.logits)[:, None]

@@ -1,0 +1,161 @@
+"""What an `.npz` file may bring: embeddings, features, logits or ready scores, with labels, ids and a head."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ood_toolkit.errors import DataError
+from ood_toolkit.head import Head
+from ood_toolkit.outputs import Outputs
+
+__all__ = ["head_of", "outputs_of", "read_import", "read_scores"]
+
+FEATURES = ("embeddings", "features")
+CLASSES = ("classes", "class_names", "names")
+IDS = ("ids", "files", "paths")
+KEYS = "embeddings | features | logits, labels, classes | class_names | names, ids | files, text, weight, bias, scale"
+
+
+def read_import(file: Path, text: Path | None = None, head: Path | None = None) -> dict[str, np.ndarray]:
+    """Read and check the arrays of a set; images, texts and a linear head may lie in separate files.
+
+    Gives `features` and/or `logits` (n, ...), `labels` (n,), `ids` (n,), `classes` (k,), and `text` (k, d) or
+    `weight` (k, d) with `bias` (k,), and `scale`. Labels that are strings are looked up among the classes.
+    """
+    found = _load(file)
+    features = _first(found, FEATURES)
+    arrays = {} if features is None else {"features": features}
+    arrays |= {key: found[key] for key in ("logits", "text", "weight", "bias", "scale") if key in found}
+    if not arrays.keys() & {"features", "logits"}:
+        raise DataError(f"{file}: expected one of embeddings, features, logits; got {', '.join(found)} (keys: {KEYS})")
+    rows = len(arrays.get("features", arrays.get("logits", ())))
+    named = _first(found, CLASSES)
+    truth = found.get("labels")
+    if truth is None and named is not None and len(named) == rows and "classes" not in found:
+        truth, named = named, None
+    if (ids := _first(found, IDS)) is not None:
+        arrays["ids"] = ids.astype(str)
+    if text is not None:
+        arrays |= _text_head(text, named)
+    if head is not None:
+        arrays |= _linear_head(head)
+    classes = arrays.pop("classes", named)
+    if classes is not None:
+        arrays["classes"] = np.asarray(classes).astype(str)
+    if truth is not None:
+        arrays |= _labels(truth, named, arrays.get("classes"), file)
+    outputs_of(arrays, head_of(arrays))  # its checks are ours
+    return arrays
+
+
+def read_scores(file: Path, name: str, key: str | None, *, lower_is_id: bool) -> dict[str, np.ndarray]:
+    """Read ready scores (n,) of a set: the array `key`, else `scores`, NAME, id_NAME or ood_NAME."""
+    found = _load(file)
+    wanted = [key] if key else ["scores", name, f"id_{name}", f"ood_{name}"]
+    scores = _first(found, wanted)
+    if scores is None:
+        raise DataError(
+            f"{file}: expected scores under {' | '.join(wanted)}, got {', '.join(found)}; name one with --key"
+        )
+    if scores.ndim != 1 or scores.dtype.kind not in "fiu" or not len(scores) or not np.isfinite(scores).all():
+        raise DataError(f"{file}: expected a row of finite scores, got {scores.dtype} of shape {scores.shape}")
+    values = scores.astype(np.float64)
+    arrays = {"scores": -values if lower_is_id else values}
+    if (ids := _first(found, IDS)) is not None and len(ids) == len(values):
+        arrays["ids"] = ids.astype(str)
+    return arrays
+
+
+def head_of(arrays: Mapping[str, np.ndarray]) -> Head | None:
+    """Make the head that the arrays of a set describe: of its texts, or linear; None where there is neither."""
+    names = arrays.get("classes")
+    if "text" in arrays:
+        if names is None:
+            raise DataError("text: expected the class names beside it, under classes | class_names | names")
+        return Head.zero_shot(arrays["text"], names.tolist(), float(arrays.get("scale", np.array(100.0))))
+    if "weight" in arrays:
+        return Head.linear(arrays["weight"], arrays.get("bias"), None if names is None else names.tolist())
+    return None
+
+
+def outputs_of(arrays: Mapping[str, np.ndarray], head: Head | None, labels: np.ndarray | None = None) -> Outputs:
+    """Make outputs of the arrays of a set under a head, with labels of that head's classes."""
+    features = arrays.get("features")
+    if features is not None and head is not None and features.ndim == 2 and features.shape[1] != head.width:
+        raise DataError(
+            f"features: expected width {head.width} to fit the texts or weights, got {features.shape[1]}; "
+            "they are of another model"
+        )
+    names = None if head is not None or "logits" not in arrays else arrays.get("classes")
+    usable = labels if labels is not None else arrays.get("labels")
+    return Outputs(
+        features=features,
+        logits=arrays.get("logits"),
+        labels=usable if head is not None or "logits" in arrays else None,
+        ids=arrays.get("ids"),
+        head=head if features is not None else None,
+        class_names=None if names is None or len(names) != arrays["logits"].shape[1] else names.tolist(),
+    )
+
+
+def _load(file: Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(file, allow_pickle=False) as opened:
+            if not isinstance(opened, np.lib.npyio.NpzFile):
+                raise DataError(f"{file}: expected an .npz file with named arrays, got a single array")
+            return {key: opened[key] for key in opened.files}
+    except FileNotFoundError:
+        raise DataError(f"{file}: no such file") from None
+    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+        raise DataError(f"{file}: expected an .npz file of plain arrays, got {error}") from None
+
+
+def _text_head(file: Path, named: np.ndarray | None) -> dict[str, np.ndarray]:
+    found = _load(file)
+    text = _first(found, ("text", *FEATURES))
+    names = _first(found, CLASSES)
+    if text is None:
+        raise DataError(f"{file}: expected text embeddings under text | embeddings, got {', '.join(found)}")
+    names = named if names is None else names
+    if names is None or len(names) != len(text):
+        got = "none" if names is None else str(len(names))
+        raise DataError(f"{file}: expected {len(text)} class names for its texts, got {got}")
+    scale = {"scale": found["scale"]} if "scale" in found else {}
+    return {"text": text, "classes": names, **scale}
+
+
+def _linear_head(file: Path) -> dict[str, np.ndarray]:
+    found = _load(file)
+    if "weight" not in found:
+        raise DataError(f"{file}: expected weight and bias of a linear head, got {', '.join(found)}")
+    names = _first(found, CLASSES)
+    return {k: found[k] for k in ("weight", "bias") if k in found} | ({} if names is None else {"classes": names})
+
+
+def _labels(
+    truth: np.ndarray, named: np.ndarray | None, classes: np.ndarray | None, file: Path
+) -> dict[str, np.ndarray]:
+    """Give labels as places among the head's classes; names that have no place there are kept as `source_names`."""
+    if truth.dtype.kind not in "U":
+        if named is None or classes is None or list(named) == list(classes):
+            return {"labels": truth}
+        low, high = int(truth.min()), int(truth.max())
+        if low < -1 or high >= len(named):
+            raise DataError(f"{file}: labels: expected indices of its {len(named)} classes, got {low} ... {high}")
+        truth = np.append(named.astype(str), "")[truth]
+        absent = sorted(set(truth.tolist()) - set(classes.tolist()) - {""})
+        if absent:
+            raise DataError(f"{file}: class {absent[0]!r} has no text or weight; its classes and the head's differ")
+    if classes is None:
+        return {"source_names": truth}
+    places = {name: place for place, name in reversed(list(enumerate(classes.tolist())))}
+    labels = np.array([places.get(name, -1) for name in truth.tolist()], dtype=np.int64)
+    return {"labels": labels, "source_names": truth}
+
+
+def _first(found: Mapping[str, np.ndarray], keys: Sequence[str]) -> np.ndarray | None:
+    return next((found[key] for key in keys if key in found), None)

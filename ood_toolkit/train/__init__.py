@@ -1,0 +1,1 @@
+"""Training: the scripts that make the weights which this package ships."""

@@ -1,0 +1,404 @@
+"""Train `digits-clip`: `python -m ood_toolkit.train.digits_clip --output FILE`.
+
+The images are the train split of `digits`, turned, shifted and scaled, and shapes drawn here; the prompts are
+composed at random around a class name. A step has three losses:
+
+* contrast: each image against prompts of all classes and of things that are in no image, and each prompt
+  against all images;
+* "no" prompts, as in CLIPN (arXiv 2308.12213): sigmoid(yes - no) tells whether an image is of the class;
+* outliers, as in outlier exposure (arXiv 1812.04606): a shape is equally near to all digits.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import string
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+import torch.nn.functional as F
+from PIL import Image, ImageDraw, ImageFilter
+from torch import Tensor
+
+from ood_toolkit.data.digits import DIGITS
+from ood_toolkit.models.digits_clip import (
+    GREY_DEVIATION,
+    GREY_MEAN,
+    build_clip,
+    build_tokenizer,
+    image_to_tensor,
+    save_digits_clip,
+)
+
+__all__ = ["SHAPES", "Progress", "Prompts", "Recipe", "Trainer", "draw_shape"]
+
+SHAPES = ("stroke", "ring", "bar", "cross", "noise", "scribble", "texture")
+"""Classes whose images are drawn here."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train; the defaults made the shipped weights."""
+
+    classes: tuple[str, ...] = DIGITS.classes
+    """Digits to learn; the others are seen neither as images nor as names."""
+    seed: int = 0
+    epochs: int = 90
+    """Passes over the train split."""
+    batch: int = 64
+    """Digits in a step; half as many shapes come along."""
+    shapes: int = 300
+    """Images drawn of each shape."""
+    prompts: int = 3
+    """Prompts of each class in a step, besides one "no" prompt."""
+    others: int = 12
+    """Prompts in a step of things that are in no image."""
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.05
+    smoothing: float = 0.02
+    """Share of a contrast target that is spread over all classes."""
+    no_weight: float = 1.5
+    outlier_weight: float = 0.3
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What an epoch ended with."""
+
+    epoch: int
+    loss: float
+    """Mean over the epoch's steps."""
+    accuracy: float
+    """On the validation images of the classes learnt, with the default prompt; 0 to 1."""
+
+
+# ------------------------------------------------------------------------------------------ prompts
+
+
+def listed(text: str, mark: str | None = None) -> tuple[str, ...]:
+    """Split a text at white space, or at a mark, into parts."""
+    return tuple(text.split(mark))
+
+
+NOUNS = listed(
+    "photo picture image photograph sketch scan rendering snapshot painting sample view copy print "
+    "cartoon sculpture poster"
+)
+ADJECTIVES = listed(
+    "small large clean dark bright pixelated grey cropped close-up good nice cool weird old new "
+    "handwritten jpeg sharp grainy faded noisy thin"
+)
+KINDS = listed("number digit figure numeral symbol sign shape character object thing")
+OPENINGS = listed(
+    "this is|here is|there is|we see|it is|look at|an example of|i wrote|you can see|this might be|a page with",
+    "|",
+)
+TAILS = listed(
+    "on paper|in ink|in a book|in the centre|in white|by hand|from a form|in black and white|"
+    "of low resolution|at night|on a wall|in the scene|, in grey|in a game|, a kind of sign|"
+    ", written by hand|with thick strokes|in the dark",
+    "|",
+)
+WORDS = listed(
+    "table tree house river stone green slow water music horse paper cloud street sugar window garden "
+    "yellow bread winter glass metal apple school train mountain bird sleep letter dog cat car ship king "
+    "song leaf salt fish hill rope wheel candle forest market silver bottle kitchen summer engine animal "
+    "plant person food face building flower very quite some any with from about over under near always "
+    "again today really"
+)
+NEGATIONS = listed(
+    "no|no|no|not a|not the|not|without a|without any|anything but a|never a|other than a|lacking a|free of",
+    "|",
+)
+BANNED = frozenset({"no", "not", "non", "never", "without", "lacking", "free", *DIGITS.classes, *SHAPES})
+"""Words that are not thrown in at random, as they would change what a prompt says."""
+LETTERS_THAT_FIT = 75
+"""A context of 77 symbols less start and end."""
+
+
+def joined(parts: Sequence[str]) -> str:
+    """Join the parts that are not empty."""
+    return " ".join(part for part in parts if part)
+
+
+class Prompts:
+    """Composes prompts about a class name, its absence or anything else; the same ones for the same seed."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = random.Random(seed)
+        self.bare = 0.1
+        """Share of prompts with nothing around the class name."""
+
+    def yes(self, name: str, words: int = 4) -> str:
+        """Compose a prompt for images of a class, with at most `words` stray words on each side."""
+        article = self.maybe(0.8, ["a", "the", "a", "the", "my", "this", "that", "some"])
+        return self.around([article, self.maybe(0.25, ADJECTIVES), self.maybe(0.25, KINDS), name], words)
+
+    def no(self, name: str, words: int = 4) -> str:
+        """Compose a prompt for images that are not of a class."""
+        return self.around([self.rng.choice(NEGATIONS), self.maybe(0.2, KINDS), name], words)
+
+    def other(self, words: int = 4) -> str:
+        """Compose a prompt about something that is no class."""
+        return self.yes(self.word(), words)
+
+    def around(self, subject: Sequence[str], words: int) -> str:
+        """Put a phrase, stray words or both around a subject, as far as the context allows."""
+        alone = joined(subject)
+        if self.rng.random() < self.bare:
+            return alone
+        kind = self.rng.random()
+        before, after = [], []
+        if kind < 0.75:
+            medium = f"{self.maybe(0.3, ADJECTIVES)} {self.rng.choice(NOUNS)}"
+            phrases = [f"a {medium} of", f"the {medium} of", f"{medium} of", f"{medium}:"]
+            before = [self.maybe(0.3, OPENINGS), self.maybe(0.6, phrases)]
+            after = [self.maybe(0.3, TAILS)]
+        if kind > 0.5:
+            before += [self.word() for _ in range(self.rng.randint(0, words))]
+            after = [self.word() for _ in range(self.rng.randint(0, words))] + after
+        if kind > 0.75:
+            self.rng.shuffle(before)
+        text = joined([*before, alone, *after]) + self.maybe(0.4, [".", "!", "?", " .", ",", ":", ";", '"'])
+        return text if len(text.replace(" ", "")) <= LETTERS_THAT_FIT else alone
+
+    def maybe(self, share: float, choices: Sequence[str]) -> str:
+        """Draw one of the choices, or nothing in 1 - share of the cases."""
+        return self.rng.choice(choices) if self.rng.random() < share else ""
+
+    def word(self) -> str:
+        """Draw a word, half of the time a made-up one, that is neither a class name nor a negation."""
+        while True:
+            length = self.rng.randint(1, 8)
+            made_up = "".join(self.rng.choice(string.ascii_lowercase) for _ in range(length))
+            word = self.rng.choice([made_up, self.rng.choice(WORDS)])
+            if word not in BANNED:
+                return word
+
+
+# ------------------------------------------------------------------------------------------ images
+
+
+def draw_shape(shape: str, rng: random.Random) -> Image.Image:
+    """Draw one of `SHAPES` as an 8x8 grey image, white on black as the digits are."""
+    if shape in ("noise", "texture"):
+        grey = Image.frombytes("L", (8, 8), rng.randbytes(64))
+        if shape == "texture":
+            grey = grey.filter(ImageFilter.GaussianBlur(rng.uniform(0.5, 3)))
+        level, contrast = rng.uniform(0, 255), rng.choice([0.1, 0.3, 1, 2])
+        return grey.point(lambda value: min(255, max(0, round(level + contrast * (value - 128)))))
+    page = Image.new("L", (32, 32))
+    draw_lines(ImageDraw.Draw(page), shape, rng)
+    box = page.getbbox()
+    if box and rng.random() < 0.6:  # the digits fill their image from top to bottom, so most shapes do
+        glyph = page.crop(box)
+        width = min(32, max(8, round(glyph.width * 32 / glyph.height)))
+        page = Image.new("L", (32, 32))
+        page.paste(glyph.resize((width, 32)), ((32 - width) // 2, 0))
+    return page.resize((8, 8), Image.Resampling.BOX)
+
+
+def draw_lines(draw: ImageDraw.ImageDraw, shape: str, rng: random.Random) -> None:
+    """Draw the white lines of a stroke, ring, bar, cross or scribble on a page of 32x32."""
+    x, y, thick = rng.uniform(10, 22), rng.uniform(10, 22), rng.randint(3, 6)
+    if shape == "ring":
+        tall = rng.uniform(4, 11)
+        wide = tall * rng.uniform(1, 1.6)  # a tall ring would be a zero
+        draw.ellipse((x - wide, y - tall, x + wide, y + tall), outline=255, width=thick)
+    elif shape == "bar":
+        tall = rng.uniform(3, 7)
+        for top in rng.choice([[y], [y - 9, y + 9]]):
+            draw.rectangle((rng.uniform(0, 6), top - tall / 2, rng.uniform(26, 31), top + tall / 2), fill=255)
+    elif shape == "scribble":
+        for _ in range(rng.randint(1, 3)):
+            points = [(rng.uniform(3, 29), rng.uniform(3, 29)) for _ in range(rng.randint(2, 5))]
+            draw.line(points, fill=255, width=thick, joint="curve")
+    else:
+        first = rng.uniform(-0.9, 0.9)  # from the horizontal: an upright stroke would be a one
+        for angle in [first, first + rng.uniform(1.2, 1.9)][: 2 if shape == "cross" else 1]:
+            dx, dy = rng.uniform(8, 15) * math.cos(angle), rng.uniform(8, 15) * math.sin(angle)
+            draw.line((x - dx, y - dy, x + dx, y + dy), fill=255, width=thick)
+
+
+def augment(images: Tensor, rng: torch.Generator) -> Tensor:
+    """Turn, slant, scale, shift and dim four of five (b, 1, 16, 16) images, filling up with black."""
+    spread = torch.rand(7, len(images), generator=rng) * 2 - 1  # (7, b) in -1..1
+    angle, size, narrow, slant = 0.3 * spread[0], 1 + 0.15 * spread[1], 1 + 0.1 * spread[2], 0.15 * spread[3]
+    cos, sin = angle.cos() * size, angle.sin() * size
+    rows = [cos * narrow, slant - sin, 0.15 * spread[4], sin, cos, 0.15 * spread[5]]
+    grid = F.affine_grid(torch.stack(rows, 1).view(-1, 2, 3), list(images.shape), align_corners=False)
+    black = GREY_MEAN / GREY_DEVIATION
+    moved = F.grid_sample(images + black, grid, align_corners=False)
+    moved = moved * (0.9 + 0.15 * spread[6]).view(-1, 1, 1, 1) - black
+    return torch.where(torch.rand(len(images), 1, 1, 1, generator=rng) < 0.8, moved, images)
+
+
+def digit_images(split: str, classes: Sequence[str]) -> tuple[Tensor, Tensor]:
+    """Give the (n, 1, 16, 16) inputs of some digits in a split and their (n,) places in `classes`."""
+    pictures = DIGITS.open(split)
+    assert pictures.labels is not None
+    names = [DIGITS.classes[int(label)] for label in pictures.labels]
+    rows = [row for row, name in enumerate(names) if name in classes]
+    images = torch.stack([image_to_tensor(pictures.images[row]) for row in rows])
+    return images, torch.tensor([classes.index(names[row]) for row in rows])
+
+
+def shape_images(count: int, seed: int) -> Tensor:
+    """Draw the (7, count, 1, 16, 16) inputs of all shapes."""
+    rng = random.Random(seed)
+    return torch.stack(
+        [torch.stack([image_to_tensor(draw_shape(shape, rng)) for _ in range(count)]) for shape in SHAPES]
+    )
+
+
+# ------------------------------------------------------------------------------------------ training
+
+
+class Trainer:
+    """Trains one model by a recipe; the same recipe gives the same weights on the same machine."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+        self.names = (*recipe.classes, *SHAPES)
+        self.prompts = Prompts(recipe.seed)
+        self.rng = torch.Generator().manual_seed(recipe.seed)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(recipe.seed)
+            self.clip = build_clip()
+        self.tokenizer = build_tokenizer()
+        self.images, self.labels = digit_images("train", recipe.classes)
+        self.shapes = shape_images(recipe.shapes, recipe.seed).flatten(0, 1)
+        self.steps = recipe.epochs * math.ceil(len(self.images) / recipe.batch)
+        matrices = [weight for weight in self.clip.parameters() if weight.ndim >= 2]
+        vectors = [weight for weight in self.clip.parameters() if weight.ndim < 2]
+        self.optimizer = torch.optim.AdamW(
+            [
+                {"params": matrices, "weight_decay": recipe.weight_decay},
+                {"params": vectors, "weight_decay": 0.0},
+            ],
+            lr=recipe.learning_rate,
+            betas=(0.9, 0.98),
+        )
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self.rate)
+
+    def rate(self, step: int) -> float:
+        """Give the share of the learning rate at a step: a short rise, then half a cosine."""
+        return min(1.0, (step + 1) / 50) * 0.5 * (1 + math.cos(math.pi * min(1.0, step / self.steps)))
+
+    def train(self, report: Callable[[Progress], None] = lambda progress: None) -> Any:
+        """Train the `open_clip.CLIP`, telling of each epoch, and return it."""
+        val_images, val_labels = digit_images("val", self.recipe.classes)
+        for epoch in range(1, self.recipe.epochs + 1):
+            self.clip.train()
+            losses = [self.step(rows) for rows in self.batches()]
+            accuracy = self.accuracy(val_images, val_labels)
+            report(Progress(epoch, sum(losses) / len(losses), accuracy))
+        return self.clip
+
+    def batches(self) -> Iterator[Tensor]:
+        """Give the train rows of an epoch's steps, shuffled."""
+        order = torch.randperm(len(self.images), generator=self.rng)
+        for start in range(0, len(order), self.recipe.batch):
+            yield order[start : start + self.recipe.batch]
+
+    def step(self, rows: Tensor) -> float:
+        """Learn from some digits and half as many shapes, and return the loss."""
+        drawn = torch.randint(len(self.shapes), (len(rows) // 2,), generator=self.rng)
+        labels = torch.cat([self.labels[rows], drawn // self.recipe.shapes + len(self.recipe.classes)])
+        images = augment(torch.cat([self.images[rows], self.shapes[drawn]]), self.rng)
+        image_rows = F.normalize(self.clip.encode_image(images.expand(-1, 3, -1, -1)), dim=-1)
+        loss = self.loss(image_rows, labels, len(rows), *self.text_rows())
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.clip.parameters(), 1.0)
+        self.optimizer.step()
+        self.schedule.step()
+        with torch.no_grad():
+            self.clip.logit_scale.clamp_(0, math.log(100))
+        return loss.item()
+
+    def text_rows(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Embed fresh prompts as unit rows: yes (p, k, d), no (k, d), others (r, d)."""
+        progress = self.schedule.last_epoch / self.steps
+        self.prompts.bare = max(0.1, 1 - 5 * progress)  # names are learnt alone, then among other words
+        words = 8 if torch.rand((), generator=self.rng) < 0.15 else 3
+        names = self.names * self.recipe.prompts
+        texts = [self.prompts.yes(name, words) for name in names]
+        texts += [self.prompts.no(name, words) for name in self.names]
+        texts += [self.prompts.other(words) for _ in range(self.recipe.others)]
+        rows = F.normalize(encode_short(self.clip, self.tokenizer(texts)), dim=-1)
+        yes, no = rows[: len(names)], rows[len(names) : -self.recipe.others]
+        return yes.view(self.recipe.prompts, len(self.names), -1), no, rows[-self.recipe.others :]
+
+    def loss(self, images: Tensor, labels: Tensor, digits: int, yes: Tensor, no: Tensor, others: Tensor) -> Tensor:
+        """Sum the losses of (b, d) image rows with (b,) labels, of which the first `digits` are digits."""
+        scale = self.clip.logit_scale.exp()
+        yes_logits, no_logits = scale * (images @ yes.mT), scale * (images @ no.mT)  # (p, b, k), (b, k)
+        right = F.one_hot(labels, len(self.names)).float()  # (b, k)
+
+        target = labels.expand(len(yes), -1)
+        other_logits = (scale * images[:digits] @ others.T).expand(len(yes), -1, -1)
+        beside = torch.cat([yes_logits[:, :digits], other_logits], dim=2)
+        to_text = F.cross_entropy(yes_logits.mT, target, label_smoothing=self.recipe.smoothing)
+        to_others = F.cross_entropy(beside.mT, target[:, :digits])
+        to_image = -(yes_logits.log_softmax(1) * right).sum(1).div(right.sum(0).clamp(min=1)).mean()
+
+        unsure = F.softplus(no_logits - yes_logits).mean(0)  # -log sigmoid(yes - no), (b, k)
+        sure = F.softplus(yes_logits - no_logits).mean(0)
+        no_loss = (unsure * right).sum() / right.sum() + (sure * (1 - right)).sum() / (1 - right).sum()
+
+        outlier_loss = -yes_logits[:, digits:, : len(self.recipe.classes)].log_softmax(2).mean()
+        total: Tensor = to_text + 0.5 * to_others + 0.5 * to_image + self.recipe.no_weight * no_loss
+        total += self.recipe.outlier_weight * outlier_loss
+        return total
+
+    def accuracy(self, images: Tensor, labels: Tensor) -> float:
+        """Give the share of images that are nearest to their own class, with the default prompt."""
+        self.clip.eval()
+        tokens = self.tokenizer([DIGITS.templates[0].format(name) for name in self.recipe.classes])
+        with torch.no_grad():
+            texts = F.normalize(encode_short(self.clip, tokens), dim=-1)
+            nearest = (self.clip.encode_image(images.expand(-1, 3, -1, -1)) @ texts.T).argmax(1)
+        return float((nearest == labels).float().mean())
+
+
+def encode_short(clip: Any, tokens: Tensor) -> Tensor:
+    """Do what `clip.encode_text` does with (m, 77) tokens, but without the padding, which is most of them."""
+    last = tokens.argmax(1)
+    length = int(last.max()) + 1
+    x = clip.token_embedding(tokens[:, :length]) + clip.positional_embedding[:length]
+    x = clip.ln_final(clip.transformer(x, attn_mask=clip.attn_mask[:length, :length]))
+    rows: Tensor = x[torch.arange(len(x)), last] @ clip.text_projection
+    return rows
+
+
+@click.command()
+@click.option("--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="File to write.")
+@click.option("--classes", default=",".join(DIGITS.classes), show_default=True, help="Digits to learn.")
+@click.option("--seed", default=Recipe.seed, show_default=True, help="Of weights, shapes, prompts and order.")
+@click.option("--epochs", default=Recipe.epochs, show_default=True, type=click.IntRange(1), help="Passes to make.")
+def main(output: Path, classes: str, seed: int, epochs: int) -> None:
+    """Train digits-clip on the train split and write its weights; progress goes to stderr."""
+    wanted = {name.strip() for name in classes.split(",")}
+    if unknown := wanted - set(DIGITS.classes):
+        raise click.BadParameter(f"no digit is called {', '.join(sorted(unknown))}", param_hint="--classes")
+    if len(wanted) < 2:
+        raise click.BadParameter("at least two digits are needed", param_hint="--classes")
+    names = tuple(name for name in DIGITS.classes if name in wanted)
+    recipe = Recipe(classes=names, seed=seed, epochs=epochs)
+
+    def report(progress: Progress) -> None:
+        result = f"loss {progress.loss:.3f}  val accuracy {progress.accuracy:.3f}"
+        click.echo(f"epoch {progress.epoch}/{epochs}  {result}", err=True)
+
+    clip = Trainer(recipe).train(report)
+    save_digits_clip(clip, output, classes=",".join(names), seed=str(seed), epochs=str(epochs))
+
+
+if __name__ == "__main__":
+    main()
