@@ -120,11 +120,7 @@ class Registry:
         try:
             made = self.get(kind, name)()
         except OodkitError as error:
-            return (
-                about
-                | dict.fromkeys(("group", "needs", "parameters", "plugin"), "")
-                | {"what": str(error), "source": ""}
-            )
+            return about | {"what": f"out of service: {error}"}
         if kind == "scorers":
             about |= {"group": made.group or "", "needs": sorted(made.needs)}
         module = inspect.getdoc(inspect.getmodule(type(made))) or ""

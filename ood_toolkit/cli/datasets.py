@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from ood_toolkit.cli.options import listing
@@ -9,9 +10,8 @@ from ood_toolkit.plugins import get_registry
 
 
 @listing("datasets")
-def command() -> list[dict[str, Any]]:
+def command(store: Path) -> list[dict[str, Any]]:
     """List the data sets: embedded ones and what was imported into the store."""
-    from ood_toolkit.store.folder import default_store
     from ood_toolkit.store.imports import Imports
 
     registry = get_registry()
@@ -23,15 +23,15 @@ def command() -> list[dict[str, Any]]:
             "classes": len(d.classes),
             "held as": "embedded" if d.embedded else "pictures",
             "licence": d.licence,
-            "description": d.description,
+            "what": d.description,
         }
         for d in known
     ]
     imported: dict[tuple[str, str], dict[str, Any]] = {}
-    for entry in Imports(default_store()).entries():
+    for entry in Imports(store).entries():
         row: dict[str, Any] = {"name": entry.name, "images": {}, "classes": None, "held as": f"arrays of {entry.model}"}
         held = imported.setdefault(
-            (entry.model, entry.name), {**row, "licence": "unknown", "description": entry.source}
+            (entry.model, entry.name), {**row, "licence": "unknown", "what": f"imported from {entry.source}"}
         )
         held["images"][entry.split] = entry.rows
     return [*rows, *imported.values()]

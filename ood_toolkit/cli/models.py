@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from ood_toolkit.cli.options import listing
@@ -9,9 +10,8 @@ from ood_toolkit.plugins import get_registry
 
 
 @listing("models")
-def command() -> list[dict[str, Any]]:
+def command(store: Path) -> list[dict[str, Any]]:
     """List the models: those that encode pictures, and the labels of imported arrays."""
-    from ood_toolkit.store.folder import default_store
     from ood_toolkit.store.imports import Imports
 
     registry = get_registry()
@@ -21,17 +21,17 @@ def command() -> list[dict[str, Any]]:
             "name": m.name,
             "held as": "embedded" if m.embedded else "weights",
             "licence": m.licence,
-            "description": m.description,
+            "what": m.description,
         }
         for m in known
     ]
     sets: dict[str, list[str]] = {}
-    for entry in Imports(default_store()).entries():
+    for entry in Imports(store).entries():
         sets.setdefault(entry.model, []).append(f"{entry.name}/{entry.split}")
     return [
         *rows,
         *[
-            {"name": label, "held as": "arrays", "licence": "unknown", "description": ", ".join(held)}
+            {"name": label, "held as": "arrays", "licence": "unknown", "what": f"arrays of {', '.join(held)}"}
             for label, held in sets.items()
         ],
     ]

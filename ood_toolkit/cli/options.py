@@ -11,6 +11,8 @@ from typing import Any
 
 import click
 
+from ood_toolkit.store.folder import default_store
+
 __all__ = ["device", "limit", "listing", "model", "prompts", "seed", "show_progress", "stdout_width", "store"]
 
 model = click.option("--model", help="Model name, or the label of imported arrays; by default the one that fits.")
@@ -31,14 +33,15 @@ store = click.option(
 )
 
 
-def listing(kind: str) -> Callable[[Callable[..., Any]], click.Command]:
-    """Make a command of a function that gives the rows of a listing as dicts."""
+def listing(kind: str) -> Callable[[Callable[[Path], Sequence[dict[str, Any]]]], click.Command]:
+    """Make a command of a function from the store to the rows of a listing: `name`, `what` it is, and more by key."""
 
-    def wrap(function: Callable[[], Sequence[dict[str, Any]]]) -> click.Command:
+    def wrap(function: Callable[[Path], Sequence[dict[str, Any]]]) -> click.Command:
         @click.command(kind, help=function.__doc__)
         @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-        def command(as_json: bool) -> None:
-            rows = function()
+        @store
+        def command(as_json: bool, store: Path | None) -> None:
+            rows = function(store or default_store())
             if as_json:
                 click.echo(json.dumps(list(rows), indent=1))
             else:
@@ -101,23 +104,24 @@ def use_color() -> bool:
 
 
 def _print_rows(rows: Sequence[dict[str, Any]]) -> None:
-    from rich.box import SIMPLE_HEAD
+    """Print each row as its name, what it is, and a dim line of all else that is known of it."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    names = list(rows[0]) if rows else []
-    for name in names:
-        table.add_column(name, overflow="fold")
+    table = Table.grid(padding=(0, 2), expand=True)
+    table.add_column(no_wrap=True)
+    table.add_column(ratio=1)
     for row in rows:
-        table.add_row(*[Text(_cell(row[name])) for name in names])
+        rest = [f"{key} {_cell(value)}" for key, value in row.items() if key not in ("name", "what") and value]
+        said = Text(_cell(row["what"])).append("\n" if rest else "").append("; ".join(rest), style="dim")
+        table.add_row(Text(row["name"], style="bold"), said)
     Console(width=stdout_width(), highlight=False).print(table)
 
 
 def _cell(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{k} {v}" for k, v in value.items())
+        return ", ".join(f"{k} {_cell(v)}" for k, v in value.items())
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value))
     return "" if value is None else str(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from ood_toolkit.cli.options import listing
@@ -9,13 +10,14 @@ from ood_toolkit.plugins import get_registry
 
 
 @listing("plugins")
-def command() -> list[dict[str, Any]]:
+def command(store: Path) -> list[dict[str, Any]]:
     """List the plugins, what each provides, and what is wrong with one that is out of service."""
     return [
         {
             "name": plugin.name,
             "version": plugin.version,
-            "provides": {kind: ", ".join(names) for kind, names in plugin.provides.items()},
+            "what": "out of service" if plugin.error else "in service",
+            "provides": dict(plugin.provides),
             "error": plugin.error,
         }
         for plugin in get_registry().plugins

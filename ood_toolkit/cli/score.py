@@ -53,7 +53,10 @@ def command(
     store: Path | None,
     output: Path | None,
 ) -> None:
-    """Score the images of one set with SPEC and print CSV: id, prediction, label, confidence, score, in_distribution."""
+    """Score the images of one set with SPEC and print CSV.
+
+    Columns: id, prediction, label, confidence, score, in_distribution.
+    """
     from ood_toolkit.plugins import get_registry
     from ood_toolkit.store.folder import default_store, replaced_file
 

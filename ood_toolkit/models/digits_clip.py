@@ -21,7 +21,7 @@ __all__ = ["DIGITS_CLIP", "DigitsClip", "load_digits_clip"]
 WEIGHTS = Path(__file__).with_name("digits_clip.safetensors")
 MERGES = Path(__file__).with_name("digits_clip_merges.txt.gz")
 """Byte-pair merges for `SimpleTokenizer`: none, so that a prompt is read letter by letter."""
-FORMAT = "digits-clip 1"
+FORMAT = 1
 IMAGE_SIZE = 16
 CONFIG: Mapping[str, Any] = {
     "embed_dim": 64,
@@ -94,20 +94,16 @@ class DigitsClip(Model):
         return self
 
 
-def save_digits_clip(clip: Any, path: str | os.PathLike[str], **notes: str) -> None:
+def save_digits_clip(clip: Any, path: str | os.PathLike[str], **notes: object) -> None:
     """Write weights as float16 safetensors, with the config and notes as metadata; the file appears whole."""
     from safetensors.torch import save
 
     weights = {name: tensor.detach().cpu().half().contiguous() for name, tensor in clip.state_dict().items()}
-    about = {
-        "format": FORMAT,
-        "config": json.dumps(CONFIG),
-        "no_templates": json.dumps(NO_TEMPLATES),
-        **notes,
-    }
+    about = {"format": FORMAT, "config": CONFIG, "no_templates": NO_TEMPLATES, **notes}
     path = Path(path)
     partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(save(weights, about))
+    # safetensors writes several metadata keys in random order, and equal models should be equal files
+    partial.write_bytes(save(weights, {"digits-clip": json.dumps(about)}))
     partial.replace(path)
 
 
@@ -123,14 +119,14 @@ def load_digits_clip(path: str | os.PathLike[str] = WEIGHTS) -> DigitsClip:
         content = Path(path).read_bytes()
         weights = load(content)
         with safe_open(path, framework="pt") as file:
-            about = file.metadata() or {}
+            about = json.loads((file.metadata() or {}).get("digits-clip", "{}"))
     except (OSError, SafetensorError) as error:
         raise ModelError(f"cannot read digits-clip weights from {path}: {error}") from error
     if about.get("format") != FORMAT:
-        raise ModelError(f"{path} is not a {FORMAT} file: its format is {about.get('format', 'not given')}")
-    clip = build_clip(json.loads(about["config"]))
+        raise ModelError(f"{path} is not a digits-clip file of format {FORMAT}: it gives {about.get('format', 'none')}")
+    clip = build_clip(about["config"])
     clip.load_state_dict(weights)  # copies float16 into float32 weights
-    return DigitsClip(clip, hashlib.sha256(content).hexdigest(), json.loads(about["no_templates"]))
+    return DigitsClip(clip, hashlib.sha256(content).hexdigest(), about["no_templates"])
 
 
 DIGITS_CLIP = ModelEntry(

@@ -39,6 +39,11 @@ class Margin(Scorer):
         """The base score's prompts."""
         return self.base.prompts
 
+    @property
+    def savable(self) -> bool:  # type: ignore[override]
+        """Whether the base score is."""
+        return self.base.savable
+
     def fit(self, val: Outputs, train: Outputs | None = None) -> Margin:
         """Fit a clone of the base score, then one threshold a class on what it says of ID validation."""
         import torch

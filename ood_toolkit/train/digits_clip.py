@@ -397,7 +397,7 @@ def main(output: Path, classes: str, seed: int, epochs: int) -> None:
         click.echo(f"epoch {progress.epoch}/{epochs}  {result}", err=True)
 
     clip = Trainer(recipe).train(report)
-    save_digits_clip(clip, output, classes=",".join(names), seed=str(seed), epochs=str(epochs))
+    save_digits_clip(clip, output, classes=names, seed=seed, epochs=epochs)
 
 
 if __name__ == "__main__":

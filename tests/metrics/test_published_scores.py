@@ -29,9 +29,7 @@ def published():
     return json.loads((FOLDER / "metrics.json").read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize(
-    "model", ["clip_base_Vanilla_MCM", "clip_base_Vanilla_GL_MCM", "swin_base_Vanilla_energy"]
-)
+@pytest.mark.parametrize("model", ["clip_base_Vanilla_MCM", "clip_base_Vanilla_GL_MCM", "swin_base_Vanilla_energy"])
 @pytest.mark.parametrize("ood", PRINTED_NAME)
 def test_printed_values_are_reproduced(published, model, ood):
     with np.load(FOLDER / f"{model}.npz", allow_pickle=False) as file:

@@ -25,9 +25,7 @@ def slow_aurc(right, wrong):
 
 def perfect_aurc(right, wrong):
     """Rank r right ones before w wrong ones, all distinct, and take the slow average."""
-    return slow_aurc(
-        [float(len(wrong) + i) for i in range(len(right))], [float(i) for i in range(len(wrong))]
-    )
+    return slow_aurc([float(len(wrong) + i) for i in range(len(right))], [float(i) for i in range(len(wrong))])
 
 
 @given(SCORES, SCORES)

@@ -17,9 +17,9 @@ from torch import Tensor
 from ood_toolkit.component import Component
 from ood_toolkit.errors import NotFittedError, NotSavableError, OutputsError
 from ood_toolkit.outputs import PER_IMAGE, Outputs
-from ood_toolkit.problem import Problem, ProblemMaker, bare, huge, permuted
 from ood_toolkit.scorer import Scorer
 from ood_toolkit.spec import nearest
+from ood_toolkit.testing.problem import Problem, ProblemMaker, bare, huge, permuted
 
 __all__ = ["ALWAYS", "CHECKS", "BreachError", "Trial"]
 

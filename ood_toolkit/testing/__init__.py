@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ood_toolkit.conformance import ALWAYS, CHECKS, BreachError, Trial
 from ood_toolkit.errors import OodkitError, ScorerError
-from ood_toolkit.problem import Problem, ProblemMaker, make_problem
 from ood_toolkit.scorer import Scorer
 from ood_toolkit.spec import nearest
+from ood_toolkit.testing.checks import ALWAYS, CHECKS, BreachError, Trial
+from ood_toolkit.testing.problem import Problem, ProblemMaker, make_problem
 
 if TYPE_CHECKING:
     import pytest

@@ -1,0 +1,199 @@
+import hashlib
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+from sklearn.metrics import roc_auc_score
+
+from ood_toolkit.data.digits import DIGITS
+from ood_toolkit.data.letters import LETTERS
+from ood_toolkit.data.patches import PATCHES
+from ood_toolkit.errors import ModelError
+from ood_toolkit.models.digits_clip import DIGITS_CLIP, WEIGHTS, load_digits_clip
+
+UNSEEN = (
+    "a blurry picture of the number {}",
+    "this shows {}.",
+    "the digit {} on a black background",
+    "itap of a {}",
+    "a drawing of the {}",
+    "handwriting: {}",
+    "a bad photo of the {}.",
+    "a tattoo of the {}.",
+    "a hard to see photo of the {}.",
+    "the origami {}.",
+    "my favourite is {}, really!",
+    "{} as seen by a camera",
+)
+"""Prompts with words that the training script does not know; its own test holds that."""
+
+
+@pytest.fixture(scope="module")
+def model():
+    return DIGITS_CLIP.load()
+
+
+def unit(rows):
+    return torch.nn.functional.normalize(rows, dim=-1)
+
+
+def encode(model, pictures):
+    return unit(model.encode_images(torch.stack([model.preprocess(image) for image in pictures.images])))
+
+
+def texts(model, template):
+    return unit(model.encode_texts([template.format(name) for name in DIGITS.classes]))
+
+
+@pytest.fixture(scope="module")
+def test_digits():
+    return DIGITS.open("test")
+
+
+@pytest.fixture(scope="module")
+def images(model, test_digits):
+    return {
+        "digits": encode(model, test_digits),
+        "letters": encode(model, LETTERS.open("test")),
+        "patches": encode(model, PATCHES.open("test")),
+    }
+
+
+def accuracy(model, images, test_digits, template):
+    prediction = (images["digits"] @ texts(model, template).T).argmax(1)
+    return float((prediction.numpy() == test_digits.labels).mean())
+
+
+@pytest.mark.parametrize("template", [*DIGITS.templates, "{}"])
+def test_accuracy_with_the_prompts_of_the_set_and_bare_names(model, images, test_digits, template):
+    assert accuracy(model, images, test_digits, template) >= 0.97
+
+
+@pytest.mark.parametrize("template", UNSEEN)
+def test_accuracy_with_prompts_never_seen_in_training(model, images, test_digits, template):
+    assert accuracy(model, images, test_digits, template) >= 0.95
+
+
+AUROC = {"letters": 0.93, "patches": 0.99}
+"""The least that each score must reach."""
+
+
+def scores(model, rows):
+    yes, no = texts(model, DIGITS.templates[0]), texts(model, model.no_templates[0])
+    cosine = rows @ yes.T
+    logits = (model.scale * cosine).double()
+    is_class = torch.sigmoid(logits - model.scale * (rows @ no.T))
+    return {
+        "msp": logits.softmax(1).amax(1),
+        "mcm": cosine.softmax(1).amax(1),
+        "ctw": is_class.gather(1, logits.argmax(1, keepdim=True))[:, 0],
+        "atd": (logits.softmax(1) * is_class).sum(1),
+    }
+
+
+@pytest.mark.parametrize("score", ["msp", "mcm", "ctw", "atd"])
+@pytest.mark.parametrize("ood", ["letters", "patches"])
+def test_what_is_no_digit_scores_lower(model, images, score, ood):
+    id_scores, ood_scores = scores(model, images["digits"])[score], scores(model, images[ood])[score]
+    is_id = np.r_[np.ones(len(id_scores)), np.zeros(len(ood_scores))]
+    assert roc_auc_score(is_id, torch.cat([id_scores, ood_scores])) >= AUROC[ood]
+
+
+def test_a_no_prompt_is_nearer_where_the_class_is_not(model, images, test_digits):
+    yes, no = texts(model, DIGITS.templates[0]), texts(model, model.no_templates[0])
+    says_yes = (images["digits"] @ yes.T > images["digits"] @ no.T).numpy()
+    is_class = np.eye(10, dtype=bool)[test_digits.labels]
+    assert says_yes[is_class].mean() >= 0.95
+    assert (~says_yes[~is_class]).mean() >= 0.9
+    assert (images["patches"] @ yes.T <= images["patches"] @ no.T).float().mean() >= 0.9
+
+
+def test_size_of_file_and_model(model):
+    assert WEIGHTS.stat().st_size < 1_500_000
+    assert 300_000 <= sum(weight.numel() for weight in model.clip.parameters()) <= 600_000
+
+
+def test_the_fingerprint_is_the_hash_of_the_weights_file(model):
+    assert model.fingerprint == hashlib.sha256(WEIGHTS.read_bytes()).hexdigest()
+
+
+def test_scale_is_that_of_a_clip(model):
+    assert 1 < model.scale <= 100.001
+    assert model.scale == pytest.approx(float(np.exp(model.clip.logit_scale.item())))
+    assert model.bias == 0
+
+
+def test_the_tokenizer_reads_letter_by_letter(model):
+    assert model.tokenizer.vocab_size == model.clip.vocab_size == 515
+    tokens = model.tokenizer(["a three"])[0]
+    assert model.tokenizer.decode(tokens[1:7].tolist()) == "a three "
+    assert [int(tokens[0]), int(tokens[7])] == [513, 514]
+    assert not tokens[8:].any()
+
+
+def test_a_batch_is_encoded_as_its_parts_are(model, test_digits):
+    batch = torch.stack([model.preprocess(image) for image in test_digits.images[:7]])
+    alone = torch.cat([model.encode_images(picture.unsqueeze(0)) for picture in batch])
+    torch.testing.assert_close(model.encode_images(batch), alone, rtol=1e-5, atol=1e-5)
+    prompts = ["a photo of a two", "nine", "this is a much longer prompt about the number four on paper"]
+    alone = torch.cat([model.encode_texts([prompt]) for prompt in prompts])
+    torch.testing.assert_close(model.encode_texts(prompts), alone, rtol=1e-5, atol=1e-5)
+
+
+def test_rows_are_float32_without_gradient_and_not_normalised(model, test_digits):
+    rows = model.encode_images(torch.stack([model.preprocess(image) for image in test_digits.images[:3]]))
+    for result in (rows, model.encode_texts(["one", "two"])):
+        assert (result.dtype, result.shape[1], result.requires_grad) == (torch.float32, 64, False)
+        assert (result.norm(dim=1) - 1).abs().min() > 1e-3
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P", "1"])
+def test_preprocessing_takes_pictures_of_any_mode_and_size(model, mode):
+    white = Image.new("L", (31, 20), 255).convert(mode)
+    picture = model.preprocess(white)
+    assert (picture.dtype, picture.shape) == (torch.float32, (1, 16, 16))
+    torch.testing.assert_close(picture, torch.full((1, 16, 16), (1 - 0.305) / 0.376))
+
+
+def test_upper_case_and_spaces_do_not_matter(model):
+    torch.testing.assert_close(*model.encode_texts(["A  Photo of a TWO ", "a photo of a two"]))
+
+
+def test_it_loads_without_a_network(monkeypatch):
+    def refuse(*args, **kwargs):
+        raise AssertionError("a socket was opened")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    DIGITS_CLIP.load().encode_texts(["one"])
+
+
+def test_listing_it_loads_nothing_heavy():
+    code = (
+        "import sys; from ood_toolkit.models.digits_clip import DIGITS_CLIP; "
+        "print(*{'numpy', 'PIL', 'torch', 'open_clip', 'safetensors'} & set(sys.modules))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == "\n"
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(ModelError, match=r"cannot read digits-clip weights from .*none\.safetensors"):
+        load_digits_clip(tmp_path / "none.safetensors")
+
+
+def test_a_file_that_is_no_safetensors_is_refused(tmp_path):
+    (tmp_path / "text.safetensors").write_text("not weights at all")
+    with pytest.raises(ModelError, match="cannot read digits-clip weights"):
+        load_digits_clip(tmp_path / "text.safetensors")
+
+
+def test_the_weights_of_another_model_are_refused(tmp_path):
+    save_file({"weight": torch.zeros(2)}, tmp_path / "other.safetensors")
+    with pytest.raises(ModelError, match="is not a digits-clip file of format 1: it gives none"):
+        load_digits_clip(tmp_path / "other.safetensors")

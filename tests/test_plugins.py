@@ -1,0 +1,242 @@
+import os
+import subprocess
+import sys
+import textwrap
+from itertools import count
+
+import click
+import pytest
+
+from ood_toolkit.builtin import register_scorers
+from ood_toolkit.errors import PluginError, SpecError
+from ood_toolkit.plugins import Plugin, get_registry
+
+numbers = count()
+
+SCORER = """
+    from dataclasses import dataclass
+    from ood_toolkit import Scorer, hookimpl
+
+    @dataclass
+    class Mine(Scorer):
+        factor: float = 1.0
+        name = "{name}"
+        group = "{group}"
+        needs = frozenset({{"logits"}})
+
+        def score(self, x):
+            return x.max_logit * self.factor
+"""
+HOOK = """
+    @hookimpl
+    def {hook}({arguments}):
+        {body}
+"""
+
+
+def code(body="return [Mine]", name="mine", hook="register_scorers", arguments="", group="classical"):
+    given = {"body": body, "hook": hook, "arguments": arguments}
+    return textwrap.dedent(SCORER.format(name=name, group=group)) + textwrap.dedent(HOOK.format(**given))
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch):
+    """Install a distribution with one plugin: a module, METADATA and entry_points.txt in a folder on the path."""
+    monkeypatch.delenv("OODKIT_NO_PLUGINS", raising=False)
+
+    def put(plugin: str, source: str) -> str:
+        module = f"oodkit_test_{plugin}_{next(numbers)}"
+        folder = tmp_path / plugin
+        info = folder / f"oodkit_{plugin}-1.5.dist-info"
+        info.mkdir(parents=True)
+        (folder / f"{module}.py").write_text(source.replace("MODULE", module))
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: oodkit-{plugin}\nVersion: 1.5\n")
+        (info / "entry_points.txt").write_text(f"[ood_toolkit]\n{plugin} = {module}\n")
+        monkeypatch.syspath_prepend(folder)
+        return module
+
+    yield put
+    for name in [name for name in sys.modules if name.startswith("oodkit_test_")]:
+        del sys.modules[name]
+
+
+def plugin(name: str) -> Plugin:
+    return next(p for p in get_registry().plugins if p.name == name)
+
+
+def still_works():
+    registry = get_registry()
+    assert registry.scorer("knn:k=3").k == 3
+    assert set(register_scorers()) - {"msp"} <= set(registry.names("scorers"))
+    assert registry.combiner("vote").name == "vote"
+
+
+@pytest.mark.parametrize(
+    "body", ["return [Mine]", "return (Mine,)", "return Mine", "return {'mine': 'MODULE:Mine'}", "yield Mine"]
+)
+def test_a_plugin_provides_its_scorer(install, body):
+    install("good", code(body))
+    assert get_registry().scorer("mine:factor=2").factor == 2.0
+    assert get_registry().provider("scorers", "mine") == "good"
+    found = plugin("good")
+    assert (found.version, found.error, found.provides) == ("1.5", None, {"scorers": ["mine"]})
+    assert "mine" in [scorer.name for scorer in get_registry().scorers("classical")]
+    still_works()
+
+
+@pytest.mark.parametrize(
+    ("source", "error"),
+    [
+        ("raise RuntimeError('no\\nGPU')", "RuntimeError: no GPU"),
+        ("import sys; sys.exit(3)", "SystemExit: 3"),
+        ("import a_module_that_is_missing", "ModuleNotFoundError: No module named 'a_module_that_is_missing'"),
+        ("def broken(:", "SyntaxError: invalid syntax"),
+        (code(hook="register_scorer"), "no such hook 'register_scorer'; did you mean 'register_scorers'?"),
+        (code(hook="register_comands"), "no such hook 'register_comands'; did you mean 'register_commands'?"),
+        (code(arguments="registry"), "PluginValidationError: "),
+        (code("raise KeyError('weights')"), "KeyError: 'weights'"),
+        (code("raise SystemExit"), "SystemExit: no message"),
+        (code("return [3]"), "PluginError: register_scorers: expected Scorer with a name, got 3"),
+        (code("return None"), "PluginError: register_scorers: expected Scorer with a name, got None"),
+    ],
+    ids=[
+        "raises",
+        "exits",
+        "lacks",
+        "syntax",
+        "misspelt",
+        "misspelt too",
+        "argument",
+        "hook",
+        "exit",
+        "number",
+        "none",
+    ],
+)
+def test_a_broken_plugin_stops_nothing_and_does_not_vanish(install, source, error):
+    install("broken", source)
+    install("good", code())
+    assert plugin("broken").error.startswith(error)
+    assert "\n" not in plugin("broken").error
+    assert plugin("broken").provides == {}
+    assert plugin("good").error is None
+    assert get_registry().scorer("mine").name == "mine"
+    still_works()
+
+
+def test_the_message_for_an_unknown_name_tells_of_the_broken_plugin(install):
+    install("broken", "raise RuntimeError('no GPU')")
+    with pytest.raises(SpecError) as error:
+        get_registry().scorer("mps")
+    assert str(error.value) == (
+        "unknown scorer 'mps'; did you mean 'msp'? (plugin 'broken' is out of service: RuntimeError: no GPU)"
+    )
+
+
+def test_two_plugins_with_one_name_disable_it_and_the_error_names_both(install):
+    install("first", code())
+    install("second", code() + textwrap.dedent(HOOK.format(hook="register_combiners", arguments="", body="return []")))
+    for name in ("first", "second"):
+        assert plugin(name).error == "scorer 'mine' is disabled: plugins 'first' and 'second' both provide it"
+    with pytest.raises(PluginError, match="scorer 'mine' is disabled: plugins 'first' and 'second' both provide it"):
+        get_registry().scorer("mine")
+    assert "mine" not in get_registry().names("scorers")
+    assert list(get_registry().disabled("scorers")) == ["mine"]
+    still_works()
+
+
+def test_a_plugin_that_takes_the_name_of_a_builtin_disables_both(install):
+    install("thief", code(name="msp"))
+    with pytest.raises(PluginError, match="scorer 'msp' is disabled: plugins 'built-in' and 'thief' both provide it"):
+        get_registry().scorer("msp")
+    assert "msp" not in [scorer.name for scorer in get_registry().scorers("all")]
+    still_works()
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        ("return {'mine': 'MODULE:Yours'}", "plugin 'odd': cannot import 'mine': AttributeError: "),
+        ("return {'mine': 'a_module_that_is_missing:X'}", "plugin 'odd': cannot import 'mine': ModuleNotFoundError: "),
+        ("return {'mine': 'MODULE'}", "plugin 'odd': cannot import 'mine': AttributeError: "),
+        ("return {'mine': int}", "plugin 'odd': 'mine' is no Scorer: <class 'int'>"),
+        ("return {'mine': Mine()}", "plugin 'odd': 'mine' is no Scorer: Mine(factor=1.0)"),
+        ("return {'yours': Mine}", "plugin 'odd': 'yours' calls itself 'mine'"),
+        (
+            "return [Bare]",
+            "plugin 'odd': Bare is no dataclass; put @dataclass above it",
+        ),
+    ],
+    ids=["attribute", "module", "no colon", "no scorer", "instance", "other name", "no dataclass"],
+)
+def test_what_is_no_scorer_is_an_error_when_asked_for_and_left_out_of_its_group(install, body, error):
+    bare = "class Bare(Scorer):\n    name = 'mine'\n    def score(self, x):\n        return x.max_logit\n"
+    install("odd", code(body) + bare)
+    name = "yours" if "yours" in body else "mine"
+    with pytest.raises(PluginError) as caught:
+        get_registry().scorer(name)
+    assert str(caught.value).startswith(error)
+    listed = [scorer.name for scorer in get_registry().scorers("classical")]
+    assert "msp" in listed
+    assert name not in listed
+    assert plugin("odd").error.startswith(error)
+    still_works()
+
+
+def test_a_module_that_exits_when_it_is_used_stops_nothing(install, tmp_path, monkeypatch):
+    (tmp_path / "oodkit_test_exits.py").write_text("raise SystemExit(4)")
+    monkeypatch.syspath_prepend(tmp_path)
+    install("late", code("return {'mine': 'oodkit_test_exits:Mine'}"))
+    with pytest.raises(PluginError, match="plugin 'late': cannot import 'mine': SystemExit: 4"):
+        get_registry().scorer("mine")
+    still_works()
+
+
+@pytest.mark.parametrize(("value", "loaded"), [("1", False), ("yes", False), ("0", True), ("", True)])
+def test_plugins_can_be_left_out(install, monkeypatch, value, loaded):
+    install("good", code())
+    monkeypatch.setenv("OODKIT_NO_PLUGINS", value)
+    assert ("good" in [p.name for p in get_registry().plugins]) is loaded
+    assert ("mine" in get_registry().names("scorers")) is loaded
+    still_works()
+
+
+def test_a_plugin_adds_commands_and_one_that_fails_is_noted(install):
+    install("good", code("cli.command('extra')(lambda: None)", hook="register_commands", arguments="cli"))
+    install("bad", code("raise ValueError('no terminal')", hook="register_commands", arguments="cli"))
+    group = click.Group()
+    get_registry().add_commands(group)
+    assert "extra" in group.commands
+    assert plugin("bad").error == "ValueError: no terminal"
+
+
+def test_a_function_without_the_mark_is_no_hook(install):
+    install("plain", code().replace("@hookimpl", ""))
+    assert plugin("plain").provides == {}
+    assert plugin("plain").error is None
+
+
+def test_the_registry_is_loaded_once():
+    assert get_registry() is get_registry()
+
+
+def test_names_and_classes_are_had_without_torch_sklearn_or_open_clip():
+    program = """
+        import sys
+        import ood_toolkit, ood_toolkit.plugins
+        registry = ood_toolkit.plugins.get_registry()
+        for kind in ("scorers", "combiners"):
+            for name in registry.names(kind):
+                print(registry.get(kind, name)().spec)
+        print([m for m in ("torch", "sklearn", "open_clip") if m in sys.modules])
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        env=os.environ | {"OODKIT_NO_PLUGINS": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    lines = done.stdout.splitlines()
+    assert lines[-1] == "[]"
+    assert set(register_scorers()) < set(lines)

@@ -1,0 +1,133 @@
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+
+from ood_toolkit.builtin import register_scorers
+from ood_toolkit.errors import NotFittedError, ScorerError
+from ood_toolkit.outputs import Outputs
+from ood_toolkit.plugins import get_registry
+from ood_toolkit.scorer import Scorer, given, missing_needs
+from ood_toolkit.scorers.classwise import Classwise
+from ood_toolkit.scorers.energy import Energy
+from ood_toolkit.scorers.knn import KNN
+from ood_toolkit.scorers.mcm import MCM
+from ood_toolkit.scorers.msp import MSP
+
+NAMES = list(register_scorers())
+
+
+@pytest.fixture(params=NAMES)
+def scorer(request) -> Scorer:
+    made = get_registry().scorer(request.param)
+    if made.name == "knn":
+        made.k = 5
+    return made
+
+
+def test_score_is_the_one_abstract_method():
+    assert Scorer.__abstractmethods__ == {"score"}
+    with pytest.raises(TypeError, match=r"abstract method '?score"):
+        Scorer()
+
+
+def test_by_default_nothing_is_learned(make_outputs):
+    scorer = MSP()
+    assert scorer.fit(make_outputs()) is scorer
+    assert scorer.learned() == {}
+
+
+def test_a_score_does_not_depend_on_the_company(make_outputs, scorer):
+    val, train, x = make_outputs(400, seed=1), make_outputs(300, seed=2), make_outputs(90, seed=3)
+    whole = scorer.fit(val, train).score(x).double()
+    assert whole.shape == (90,)
+    assert bool(torch.isfinite(whole).all())
+    assert scorer.score(x[17]).double().item() == pytest.approx(whole[17].item(), rel=1e-5, abs=1e-6)
+    joined = torch.cat([scorer.score(chunk).double() for chunk in x.chunks(7)])
+    assert joined.numpy() == pytest.approx(whole.numpy(), rel=1e-5, abs=1e-6)
+
+
+def test_id_scores_higher_than_ood(make_outputs, scorer):
+    val, train, x = make_outputs(400, seed=1), make_outputs(300, seed=2), make_outputs(200, seed=3)
+    middle = x.head.weight.sum(dim=0) + 0.3 * x.head.bank("no").embeddings.sum(dim=0)
+    noise = torch.randn(200, 8, generator=torch.Generator().manual_seed(9))
+    ood = Outputs(middle + noise * 0.3, head=x.head)
+    fitted = scorer.fit(val, train)
+    assert fitted.score(x).double().mean() > fitted.score(ood).double().mean()
+
+
+def test_fitting_again_forgets_and_keeps_the_parameters(make_outputs, scorer):
+    val, train, x = make_outputs(200, seed=1), make_outputs(100, seed=2), make_outputs(30, seed=3)
+    before = scorer.spec
+    wanted = scorer.fit(val, train).score(x)
+    scorer.fit(make_outputs(150, seed=4), make_outputs(80, seed=5))
+    assert torch.equal(scorer.fit(val, train).score(x), wanted)
+    assert scorer.spec == before
+
+
+def test_scoring_leaves_the_outputs_as_they_are(make_outputs, scorer):
+    x, same = make_outputs(50, seed=3), make_outputs(50, seed=3)
+    scorer.fit(make_outputs(200, seed=1), make_outputs(100, seed=2)).score(x)
+    assert torch.equal(x.features, same.features)
+    assert torch.equal(x.logits, same.logits)
+    assert x.head.fingerprint == same.head.fingerprint
+
+
+def test_what_must_be_fitted_says_so(make_outputs, scorer):
+    if "val" in scorer.needs or "train" in scorer.needs:
+        with pytest.raises(NotFittedError, match=f"{scorer.name}: not fitted"):
+            scorer.score(make_outputs())
+    else:
+        assert scorer.score(make_outputs()).shape == (60,)
+
+
+def test_float64_outputs_meet_float32_training(make_outputs, scorer):
+    val, train, x = make_outputs(200, seed=1), make_outputs(100, seed=2), make_outputs(30, seed=3)
+    fitted = scorer.fit(val, train)
+    double = Outputs(x.features.double(), head=x.head)
+    assert fitted.score(double).numpy() == pytest.approx(fitted.score(x).numpy(), rel=1e-4, abs=1e-5)
+
+
+def test_missing_needs_are_listed(make_outputs):
+    x = Outputs.from_logits([[1.0, 2.0]])
+    assert missing_needs(MSP(), x, None, None) == []
+    assert missing_needs(MCM(), x, None, None) == ["zero_shot"]
+    assert missing_needs(KNN(), x, x, None) == ["features", "train"]
+    assert missing_needs(Classwise(rule="f1"), x, x, None) == ["val_labels"]
+    assert missing_needs(Classwise(rule="f1"), x, Outputs.from_logits([[1.0, 2]], labels=[0]), None) == []
+    assert missing_needs(get_registry().scorer("clipn-ctw"), make_outputs(), None, None) == []
+    assert missing_needs(get_registry().scorer("mahalanobis"), make_outputs(), None, make_outputs()) == []
+    assert missing_needs(
+        get_registry().scorer("mahalanobis"), make_outputs(), None, make_outputs().without_labels()
+    ) == ["train_labels"]
+
+
+def test_needs_follow_the_base_score():
+    assert Classwise(base=KNN()).needs == {"features", "train", "logits", "val"}
+    assert Classwise(rule="mean").needs == {"logits", "val", "val_labels"}
+    assert Classwise(base=MCM()).prompts == MCM.prompts
+
+
+def test_a_split_that_is_missing_is_asked_for(make_outputs):
+    with pytest.raises(ScorerError, match="knn: needs train to fit, got none; pass train="):
+        KNN().fit(make_outputs())
+    assert given(KNN(), make_outputs, "train") is make_outputs
+
+
+@pytest.mark.parametrize("value", [0, -1.0, float("inf"), float("nan")])
+def test_a_parameter_out_of_range_is_refused(value):
+    with pytest.raises(ScorerError, match=f"energy: temperature: expected a number above 0, got {value}"):
+        Energy(temperature=value)
+
+
+def test_a_third_party_scorer_is_one_short_class():
+    @dataclass
+    class Range(Scorer):
+        name = "range"
+        needs = frozenset({"logits"})
+
+        def score(self, x):
+            return x.logits.amax(dim=1) - x.logits.amin(dim=1)
+
+    assert Range().score(Outputs.from_logits(np.array([[1.0, 4.0]]))).tolist() == [3.0]
