@@ -14,7 +14,7 @@ import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -42,9 +42,7 @@ def main(rows: int, width: int, classes: int, scorers: str) -> None:
         n_val, n_test = rows * VAL_ROWS // 85_640, rows * TEST_ROWS // 85_640
         parts = [slice(0, n_val), slice(n_val, n_val + n_test), slice(n_val + n_test, None)]
         val, test, ood = (Outputs(features=features[part], head=head, labels=labels[part]) for part in parts)
-        loaded = torch.from_numpy(np.array(features))
-        product = _median_seconds(lambda: _bare_product(loaded, head))
-        del loaded
+        product = _product_seconds(torch.from_numpy(np.array(features)), head)
         start = time.perf_counter()
         with _anonymous_memory() as samples:
             before = samples[0]
@@ -74,18 +72,13 @@ def _material(folder: Path, rows: int, width: int, classes: int) -> tuple[np.nda
     return np.load(folder / "features.npy", mmap_mode="r"), labels, texts
 
 
-def _bare_product(features: torch.Tensor, head: Head) -> None:
-    """Give every block of rows its logits and forget them."""
-    weight = head.weight.T.contiguous()
-    for start in range(0, len(features), 1024):
-        torch.mm(features[start : start + 1024], weight)
-
-
-def _median_seconds(work: Callable[[], None], runs: int = 5) -> float:
-    taken = []
+def _product_seconds(features: torch.Tensor, head: Head, runs: int = 5) -> float:
+    """Give every block of rows its logits and forget them; the median after one run to warm up."""
+    weight, taken = head.weight.T.contiguous(), []
     for _ in range(runs + 1):
         start = time.perf_counter()
-        work()
+        for first in range(0, len(features), 1024):
+            torch.mm(features[first : first + 1024], weight)
         taken.append(time.perf_counter() - start)
     return statistics.median(taken[1:])
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from ood_toolkit.cli.options import listing
@@ -10,6 +9,6 @@ from ood_toolkit.plugins import get_registry
 
 
 @listing("combiners")
-def command(store: Path) -> list[dict[str, Any]]:
+def command() -> list[dict[str, Any]]:
     """List the combiners, which merge several models' answers."""
     return get_registry().about_components("combiners")

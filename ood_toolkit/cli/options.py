@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -33,21 +34,25 @@ store = click.option(
 )
 
 
-def listing(kind: str) -> Callable[[Callable[[Path], Sequence[dict[str, Any]]]], click.Command]:
-    """Make a command of a function from the store to the rows of a listing: `name`, `what` it is, and more by key."""
+def listing(kind: str) -> Callable[[Callable[..., Sequence[dict[str, Any]]]], click.Command]:
+    """Make a command of a function that gives the rows of a listing: `name`, `what` it is, and more by key.
 
-    def wrap(function: Callable[[Path], Sequence[dict[str, Any]]]) -> click.Command:
+    A function that looks into the store takes its folder.
+    """
+
+    def wrap(function: Callable[..., Sequence[dict[str, Any]]]) -> click.Command:
+        looks = bool(signature(function).parameters)
+
         @click.command(kind, help=function.__doc__)
         @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-        @store
-        def command(as_json: bool, store: Path | None) -> None:
-            rows = function(store or default_store())
+        def command(as_json: bool, store: Path | None = None) -> None:
+            rows = function(store or default_store()) if looks else function()
             if as_json:
                 click.echo(json.dumps(list(rows), indent=1))
             else:
                 _print_rows(rows)
 
-        return command
+        return store(command) if looks else command
 
     return wrap
 

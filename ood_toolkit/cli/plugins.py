@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from ood_toolkit.cli.options import listing
@@ -10,7 +9,7 @@ from ood_toolkit.plugins import get_registry
 
 
 @listing("plugins")
-def command(store: Path) -> list[dict[str, Any]]:
+def command() -> list[dict[str, Any]]:
     """List the plugins, what each provides, and what is wrong with one that is out of service."""
     return [
         {
