@@ -50,6 +50,11 @@ class Scored:
         return len(self.prediction)
 
     @property
+    def is_own_set(self) -> bool:
+        """Whether all images are said to be of this model's own ID set, so that another's are others."""
+        return self.own is not None and bool(self.own.all())
+
+    @property
     def accepted(self) -> np.ndarray:
         """(n,) bool: decided in-distribution."""
         return self.margin >= 0
@@ -71,13 +76,14 @@ class Combiner(Component, ABC):
         """Merge what the members say of the same images, row by row."""
 
 
-def check_aligned(parts: Sequence[Scored]) -> int:
-    """Refuse parts that cannot be of the same images; gives their number of rows."""
-    if not parts:
-        raise OutputsError("combine: expected the parts of at least one member, got none")
+def check_aligned(parts: Sequence[Scored], members: int | None = None) -> int:
+    """Refuse parts that cannot be of the same images, or not of the members fitted; gives their number of rows."""
     lengths = [len(part) for part in parts]
     if len(set(lengths)) > 1:
         raise OutputsError(f"combine: expected the same images from every member, got {lengths} rows")
+    if not parts or (members is not None and len(parts) != members):
+        wanted = "at least one member" if members is None else f"the {members} members it was fitted on"
+        raise OutputsError(f"combine: expected the parts of {wanted}, got {len(parts) or 'none'}")
     return lengths[0]
 
 

@@ -185,11 +185,10 @@ class Outputs:
         if isinstance(index, int | np.integer):
             start = int(index) % len(self) if -len(self) <= index < len(self) else len(self)
             index = slice(start, start + 1)
+        if isinstance(index, slice) and (index.step or 1) < 0:
+            index = np.arange(len(self))[index]  # torch takes no negative step
         if not isinstance(index, slice):
-            index = torch.as_tensor(np.asarray(index) if not isinstance(index, Tensor) else index)
-            if index.dtype == torch.bool and tuple(index.shape) != (len(self),):
-                raise OutputsError(f"index: expected a mask of shape ({len(self)},), got {tuple(index.shape)}")
-            index = (torch.nonzero(index).squeeze(1) if index.dtype == torch.bool else index.long()).to(self.device)
+            index = self._places(index)
         host = index if isinstance(index, slice) else index.cpu().numpy()
 
         def take(array: Any) -> Any:
@@ -377,6 +376,24 @@ class Outputs:
 
     _logits: Tensor | None
 
+    def _places(self, index: ArrayLike) -> Tensor:
+        """Turn a mask (n,) or whole numbers (m,) into places on this device."""
+        places = index if isinstance(index, Tensor) else torch.as_tensor(np.asarray(index))
+        if places.dtype == torch.bool:
+            if tuple(places.shape) != (len(self),):
+                raise OutputsError(f"index: expected a mask of shape ({len(self)},), got {tuple(places.shape)}")
+            places = torch.nonzero(places).squeeze(1)
+        if not places.numel():
+            raise OutputsError(f"index: expected to choose at least one of {len(self)} rows, got none")
+        if places.is_floating_point() or places.ndim != 1:
+            raise OutputsError(
+                f"index: expected a row of whole numbers or a mask, got {places.dtype} of {places.ndim}-d"
+            )
+        places = places.long()
+        if not -len(self) <= int(places.min()) <= int(places.max()) < len(self):
+            raise OutputsError(f"index: expected places among {len(self)} rows, got up to {int(places.max())}")
+        return places.to(self.device)
+
     def _set(self, **values: object) -> None:
         self.__dict__.update(values)
 
@@ -410,7 +427,8 @@ class Outputs:
         return moved[self.labels]
 
     def _check_size(self, columns: int, what: str, instead: str = "x.map(fn) or x.chunks()") -> None:
-        wanted = len(self) * columns * 4
+        held = self.features if self.features is not None else self._logits
+        wanted = len(self) * columns * (8 if held is not None and held.dtype == torch.float64 else 4)
         if wanted > DERIVED_LIMIT:
             raise OutputsError(
                 f"{what}: ({len(self)}, {columns}) would take {wanted / 2**20:.0f} MiB, more than "

@@ -150,16 +150,14 @@ class Registry:
         return list(made.values())
 
     def _group(self, name: str) -> list[str] | None:
-        if name == "all":
-            return self.names("scorers")
-        if name in GROUPS:
-            return [n for n in self.names("scorers") if self._is_of_group(n, name)]
-        return None
+        if name != "all" and name not in GROUPS:
+            return None
+        return [n for n in self.names("scorers") if self._is_of_group(n, name)]
 
     def _is_of_group(self, name: str, group: str) -> bool:
         """Look a scorer's group up; a plugin's class that cannot be had belongs to none, and the listing says why."""
         try:
-            return bool(self.get("scorers", name).group == group)
+            return group in ("all", self.get("scorers", name).group)
         except OodkitError as error:
             provider = self.provider("scorers", name)
             next(p for p in self.plugins if p.name == provider).error = str(error)

@@ -442,7 +442,7 @@ def _scored_val(
     name: str, names: Sequence[str], sets: Mapping[str, Answers], spec: str, cut: float, shared: bool
 ) -> Scored:
     if not shared:
-        return _scored(sets[VAL], spec, cut)
+        return _scored(sets[VAL], spec, cut, np.ones(len(sets[VAL]), dtype=bool))
     parts = [sets[VAL if name == other else f"val:{other}"] for other in names]
     own = np.concatenate([np.full(len(part), other == name) for part, other in zip(parts, names, strict=True)])
     return _scored(_joined(parts), spec, cut, own)

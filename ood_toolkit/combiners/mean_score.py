@@ -33,7 +33,7 @@ class MeanScore(Combiner):
         """Learn each member's mean and spread, and the threshold."""
         self.centre_, self.spread_ = spread([part.of_own_set(part.score) for part in val])
         standard = self._standardise(val)
-        shared = len({len(part) for part in standard}) == 1
+        shared = len({len(part) for part in val}) == 1 and not all(part.is_own_set for part in val)
         combined = np.mean(standard, axis=0) if shared else np.concatenate(standard)
         self.threshold_, _ = threshold("tpr", combined, target=self.target)
         self.notes_ = [] if shared else [APART]
@@ -41,7 +41,7 @@ class MeanScore(Combiner):
 
     def combine(self, parts: Sequence[Scored]) -> Scored:
         """Average the standardised scores for each image."""
-        check_aligned(parts)
+        check_aligned(parts, len(self.centre_))
         score = np.mean(self._standardise(parts), axis=0)
         adopted = MaxConfidence().combine(parts)
         return Scored(adopted.prediction, adopted.confidence, score=score, margin=score - self.threshold_)

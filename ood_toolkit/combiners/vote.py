@@ -29,7 +29,7 @@ class Vote(Combiner):
 
     def combine(self, parts: Sequence[Scored]) -> Scored:
         """Count the votes for each image."""
-        check_aligned(parts)
+        check_aligned(parts, len(self.centre_))
         share = np.mean([part.accepted for part in parts], axis=0)
         margins = [(part.margin - c) / s for part, c, s in zip(parts, self.centre_, self.spread_, strict=True)]
         # arctan keeps the order of the margins within less than one vote.

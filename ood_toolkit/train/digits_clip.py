@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import math
 import random
-import string
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,6 @@ from typing import Any
 import click
 import torch
 import torch.nn.functional as F
-from PIL import Image, ImageDraw, ImageFilter
 from torch import Tensor
 
 from ood_toolkit.data.digits import DIGITS
@@ -34,11 +32,10 @@ from ood_toolkit.models.digits_clip import (
     image_to_tensor,
     save_digits_clip,
 )
+from ood_toolkit.train.prompts import Prompts
+from ood_toolkit.train.shapes import SHAPES, draw_shape
 
-__all__ = ["SHAPES", "Progress", "Prompts", "Recipe", "Trainer", "draw_shape"]
-
-SHAPES = ("stroke", "ring", "bar", "cross", "noise", "scribble", "texture")
-"""Classes whose images are drawn here."""
+__all__ = ["Progress", "Recipe", "Trainer"]
 
 
 @dataclass(frozen=True)
@@ -77,154 +74,6 @@ class Progress:
     """On the validation images of the classes learnt, with the default prompt; 0 to 1."""
 
 
-# ------------------------------------------------------------------------------------------ prompts
-
-
-def listed(text: str, mark: str | None = None) -> tuple[str, ...]:
-    """Split a text at white space, or at a mark, into parts."""
-    return tuple(text.split(mark))
-
-
-NOUNS = listed(
-    "photo picture image photograph sketch scan rendering snapshot painting sample view copy print "
-    "cartoon sculpture poster"
-)
-ADJECTIVES = listed(
-    "small large clean dark bright pixelated grey cropped close-up good nice cool weird old new "
-    "handwritten jpeg sharp grainy faded noisy thin"
-)
-KINDS = listed("number digit figure numeral symbol sign shape character object thing")
-OPENINGS = listed(
-    "this is|here is|there is|we see|it is|look at|an example of|i wrote|you can see|this might be|a page with",
-    "|",
-)
-TAILS = listed(
-    "on paper|in ink|in a book|in the centre|in white|by hand|from a form|in black and white|"
-    "of low resolution|at night|on a wall|in the scene|, in grey|in a game|, a kind of sign|"
-    ", written by hand|with thick strokes|in the dark",
-    "|",
-)
-WORDS = listed(
-    "table tree house river stone green slow water music horse paper cloud street sugar window garden "
-    "yellow bread winter glass metal apple school train mountain bird sleep letter dog cat car ship king "
-    "song leaf salt fish hill rope wheel candle forest market silver bottle kitchen summer engine animal "
-    "plant person food face building flower very quite some any with from about over under near always "
-    "again today really"
-)
-NEGATIONS = listed(
-    "no|no|no|not a|not the|not|without a|without any|anything but a|never a|other than a|lacking a|free of",
-    "|",
-)
-BANNED = frozenset({"no", "not", "non", "never", "without", "lacking", "free", *DIGITS.classes, *SHAPES})
-"""Words that are not thrown in at random, as they would change what a prompt says."""
-LETTERS_THAT_FIT = 75
-"""A context of 77 symbols less start and end."""
-
-
-def joined(parts: Sequence[str]) -> str:
-    """Join the parts that are not empty."""
-    return " ".join(part for part in parts if part)
-
-
-class Prompts:
-    """Composes prompts about a class name, its absence or anything else; the same ones for the same seed."""
-
-    def __init__(self, seed: int) -> None:
-        self.rng = random.Random(seed)
-        self.bare = 0.1
-        """Share of prompts with nothing around the class name."""
-
-    def yes(self, name: str, words: int = 4) -> str:
-        """Compose a prompt for images of a class, with at most `words` stray words on each side."""
-        article = self.maybe(0.8, ["a", "the", "a", "the", "my", "this", "that", "some"])
-        return self.around([article, self.maybe(0.25, ADJECTIVES), self.maybe(0.25, KINDS), name], words)
-
-    def no(self, name: str, words: int = 4) -> str:
-        """Compose a prompt for images that are not of a class."""
-        return self.around([self.rng.choice(NEGATIONS), self.maybe(0.2, KINDS), name], words)
-
-    def other(self, words: int = 4) -> str:
-        """Compose a prompt about something that is no class."""
-        return self.yes(self.word(), words)
-
-    def around(self, subject: Sequence[str], words: int) -> str:
-        """Put a phrase, stray words or both around a subject, as far as the context allows."""
-        alone = joined(subject)
-        if self.rng.random() < self.bare:
-            return alone
-        kind = self.rng.random()
-        before, after = [], []
-        if kind < 0.75:
-            medium = f"{self.maybe(0.3, ADJECTIVES)} {self.rng.choice(NOUNS)}"
-            phrases = [f"a {medium} of", f"the {medium} of", f"{medium} of", f"{medium}:"]
-            before = [self.maybe(0.3, OPENINGS), self.maybe(0.6, phrases)]
-            after = [self.maybe(0.3, TAILS)]
-        if kind > 0.5:
-            before += [self.word() for _ in range(self.rng.randint(0, words))]
-            after = [self.word() for _ in range(self.rng.randint(0, words))] + after
-        if kind > 0.75:
-            self.rng.shuffle(before)
-        text = joined([*before, alone, *after]) + self.maybe(0.4, [".", "!", "?", " .", ",", ":", ";", '"'])
-        return text if len(text.replace(" ", "")) <= LETTERS_THAT_FIT else alone
-
-    def maybe(self, share: float, choices: Sequence[str]) -> str:
-        """Draw one of the choices, or nothing in 1 - share of the cases."""
-        return self.rng.choice(choices) if self.rng.random() < share else ""
-
-    def word(self) -> str:
-        """Draw a word, half of the time a made-up one, that is neither a class name nor a negation."""
-        while True:
-            length = self.rng.randint(1, 8)
-            made_up = "".join(self.rng.choice(string.ascii_lowercase) for _ in range(length))
-            word = self.rng.choice([made_up, self.rng.choice(WORDS)])
-            if word not in BANNED:
-                return word
-
-
-# ------------------------------------------------------------------------------------------ images
-
-
-def draw_shape(shape: str, rng: random.Random) -> Image.Image:
-    """Draw one of `SHAPES` as an 8x8 grey image, white on black as the digits are."""
-    if shape in ("noise", "texture"):
-        grey = Image.frombytes("L", (8, 8), rng.randbytes(64))
-        if shape == "texture":
-            grey = grey.filter(ImageFilter.GaussianBlur(rng.uniform(0.5, 3)))
-        level, contrast = rng.uniform(0, 255), rng.choice([0.1, 0.3, 1, 2])
-        return grey.point(lambda value: min(255, max(0, round(level + contrast * (value - 128)))))
-    page = Image.new("L", (32, 32))
-    draw_lines(ImageDraw.Draw(page), shape, rng)
-    box = page.getbbox()
-    if box and rng.random() < 0.6:  # the digits fill their image from top to bottom, so most shapes do
-        glyph = page.crop(box)
-        width = min(32, max(8, round(glyph.width * 32 / glyph.height)))
-        page = Image.new("L", (32, 32))
-        page.paste(glyph.resize((width, 32)), ((32 - width) // 2, 0))
-    return page.resize((8, 8), Image.Resampling.BOX)
-
-
-def draw_lines(draw: ImageDraw.ImageDraw, shape: str, rng: random.Random) -> None:
-    """Draw the white lines of a stroke, ring, bar, cross or scribble on a page of 32x32."""
-    x, y, thick = rng.uniform(10, 22), rng.uniform(10, 22), rng.randint(3, 6)
-    if shape == "ring":
-        tall = rng.uniform(4, 11)
-        wide = tall * rng.uniform(1, 1.6)  # a tall ring would be a zero
-        draw.ellipse((x - wide, y - tall, x + wide, y + tall), outline=255, width=thick)
-    elif shape == "bar":
-        tall = rng.uniform(3, 7)
-        for top in rng.choice([[y], [y - 9, y + 9]]):
-            draw.rectangle((rng.uniform(0, 6), top - tall / 2, rng.uniform(26, 31), top + tall / 2), fill=255)
-    elif shape == "scribble":
-        for _ in range(rng.randint(1, 3)):
-            points = [(rng.uniform(3, 29), rng.uniform(3, 29)) for _ in range(rng.randint(2, 5))]
-            draw.line(points, fill=255, width=thick, joint="curve")
-    else:
-        first = rng.uniform(-0.9, 0.9)  # from the horizontal: an upright stroke would be a one
-        for angle in [first, first + rng.uniform(1.2, 1.9)][: 2 if shape == "cross" else 1]:
-            dx, dy = rng.uniform(8, 15) * math.cos(angle), rng.uniform(8, 15) * math.sin(angle)
-            draw.line((x - dx, y - dy, x + dx, y + dy), fill=255, width=thick)
-
-
 def augment(images: Tensor, rng: torch.Generator) -> Tensor:
     """Turn, slant, scale, shift and dim four of five (b, 1, 16, 16) images, filling up with black."""
     spread = torch.rand(7, len(images), generator=rng) * 2 - 1  # (7, b) in -1..1
@@ -254,9 +103,6 @@ def shape_images(count: int, seed: int) -> Tensor:
     return torch.stack(
         [torch.stack([image_to_tensor(draw_shape(shape, rng)) for _ in range(count)]) for shape in SHAPES]
     )
-
-
-# ------------------------------------------------------------------------------------------ training
 
 
 class Trainer:

@@ -9,16 +9,9 @@ from click.testing import CliRunner
 
 from ood_toolkit.data.digits import DIGITS
 from ood_toolkit.models.digits_clip import IMAGE_SIZE, WEIGHTS, image_to_tensor, load_digits_clip, save_digits_clip
-from ood_toolkit.train.digits_clip import (
-    SHAPES,
-    Prompts,
-    Recipe,
-    Trainer,
-    augment,
-    draw_shape,
-    encode_short,
-    main,
-)
+from ood_toolkit.train.digits_clip import Recipe, Trainer, augment, encode_short, main
+from ood_toolkit.train.prompts import Prompts
+from ood_toolkit.train.shapes import SHAPES, draw_shape
 
 TINY = Recipe(classes=("zero", "one", "seven"), epochs=3, batch=64, shapes=4, prompts=1, others=2)
 HELD_OUT_WORDS = {
