@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ood_toolkit.arrays import to_numpy
-from ood_toolkit.errors import DetectorError, ScorerError
+from ood_toolkit.errors import DetectorError, OodkitError, ScorerError
 from ood_toolkit.head import Bank, Head
 from ood_toolkit.outputs import Outputs
 from ood_toolkit.plugins import get_registry
@@ -156,22 +156,28 @@ class Detector:
             raise DetectorError(f"{path}: no such file; expected a detector written by Detector.save") from None
         except (OSError, SafetensorError, KeyError, ValueError) as error:
             raise DetectorError(f"{path}: expected a detector written by Detector.save, got {error}") from None
-        if about.get("format") != FORMAT:
-            raise DetectorError(
-                f"{path}: expected format {FORMAT}, got {about.get('format')}; written by another version"
-            )
-        blank = get_registry().scorer(about["spec"])
-        fitted = type(blank).from_state(_unflatten(about["state"], arrays), **blank.parameters())
+        found = about.get("format") if isinstance(about, dict) else about
+        if found != FORMAT:
+            raise DetectorError(f"{path}: expected format {FORMAT}, got {found}; written by another version")
+        try:
+            return cls._restored(about, arrays)
+        except OodkitError:
+            raise
+        except Exception as error:  # whatever a damaged or hostile file makes fail
+            said = " ".join(f"{type(error).__name__}: {error}".split())
+            raise DetectorError(f"{path}: damaged; expected a detector written by Detector.save, got {said}") from None
+
+    @classmethod
+    def _restored(cls, about: Mapping[str, Any], arrays: Mapping[str, Tensor]) -> Detector:
+        blank = get_registry().scorer(str(about["spec"]))
+        state, cut = _unflatten(about["state"], arrays), float(about["threshold"])
+        strange = [key for key in state if not key.endswith("_") or key.startswith("_")]
+        if strange or cut != cut:
+            raise ValueError(f"state {strange[0]!r}" if strange else "threshold NaN")
+        fitted = type(blank).from_state(state, **blank.parameters())
         head = None if about["head"] is None else _head_of(_unflatten(about["head"], arrays))
-        return cls(
-            fitted,
-            float(about["threshold"]),
-            about["rule"],
-            head,
-            about["classes"],
-            about["width"],
-            tuple(about["notes"]),
-        )
+        notes = tuple(str(note) for note in about["notes"])
+        return cls(fitted, cut, str(about["rule"]), head, about["classes"], about["width"], notes)
 
     def _same_model(self, x: Outputs) -> Outputs:
         width = None if x.features is None else x.features.shape[1]

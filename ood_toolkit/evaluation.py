@@ -53,7 +53,7 @@ def mean_rows(rows: Sequence[Row], groups: Mapping[str, Sequence[str]]) -> list[
     made = []
     for name, members in wanted.items():
         part = [row for row in usable if row.ood in members]
-        if len(part) != len(members) or (name == "all" and len(part) < 2):
+        if not part or len(part) != len(set(members)) or (name == "all" and len(part) < 2):
             continue
         first = part[0]
         shared = [key for key in first.metrics if all(key in row.metrics for row in part)]

@@ -90,7 +90,10 @@ class Outputs:
         made = None if features is None else _checked(features, "features", head)
         given = None if logits is None else _checked(logits, "logits", None)
         ready = None if given is None else scoring_precision(given)
-        rows = len(made if made is not None else ready)  # type: ignore[arg-type]
+        held = made if made is not None else ready
+        rows, device = len(held), held.device  # type: ignore[arg-type, union-attr]
+        ready = None if ready is None else ready.to(device)
+        head = head if head is None or head.device == device else head.to(device)
         if made is not None and ready is not None and len(ready) != rows:
             raise OutputsError(f"logits: expected {rows} rows, as many as features, got {len(ready)}")
         names = _class_names(class_names, head, ready)
@@ -99,14 +102,14 @@ class Outputs:
             _logits=ready,
             labels=None,
             ids=None if ids is None else _ids(ids, rows),
-            extras=MappingProxyType({k: _extra(v, k, rows) for k, v in (extras or {}).items()}),
+            extras=MappingProxyType({k: _extra(v, k, rows, device) for k, v in (extras or {}).items()}),
             head=head,
             class_names=names,
         )
         if labels is not None:
             if not self.classes:
                 raise OutputsError("labels: they index a head's classes, but neither a head nor logits were given")
-            self._set(labels=as_labels(labels, "labels", rows, self.classes).to(self.device))
+            self._set(labels=as_labels(labels, "labels", rows, self.classes).to(device))
         if made is not None and ready is not None and head is not None:
             self._check_contradiction(made, ready, head, STEP[given.dtype])  # type: ignore[union-attr]
 
@@ -489,16 +492,16 @@ def _ids(ids: Sequence[str] | np.ndarray, rows: int) -> np.ndarray:
     return array
 
 
-def _extra(value: ArrayLike, name: str, rows: int) -> Tensor | np.ndarray:
+def _extra(value: ArrayLike, name: str, rows: int, device: torch.device) -> Tensor | np.ndarray:
     array = value if isinstance(value, Tensor | np.ndarray) else np.asarray(value)
     if array.ndim == 0 or array.shape[0] != rows:
         raise OutputsError(f"extra:{name}: expected {rows} rows, got shape {tuple(array.shape)}")
     if isinstance(array, np.ndarray) and array.dtype.kind in "USO":
         return array.astype(str)
     if isinstance(array, np.ndarray) and array.dtype.kind in "iub":
-        return torch.as_tensor(array.astype(np.int64))
+        return torch.as_tensor(array.astype(np.int64), device=device)
     if isinstance(array, Tensor) and not array.is_floating_point() and not array.is_complex():
-        return array
+        return array.to(device)
     tensor = as_tensor(array, f"extra:{name}", tuple(range(1, 6)))
     check_rows(tensor, f"extra:{name}")
-    return tensor
+    return tensor.to(device)

@@ -131,6 +131,17 @@ class Registry:
             "source": module.split("\n")[0],
         }
 
+    def listed(self, kind: str) -> tuple[list[Any], list[dict[str, str]]]:
+        """Give the data sets or models that can be had, and for each of the others its name and the error."""
+        had: list[Any] = []
+        broken: list[dict[str, str]] = []
+        for name in [*self.names(kind), *self.disabled(kind)]:
+            try:
+                had.append(self.get(kind, name))
+            except OodkitError as error:
+                broken.append({"name": name, "what": str(error)})
+        return had, broken
+
     def add_commands(self, cli: Group) -> None:
         """Let each plugin add its commands; one that fails is noted in its `error`."""
         for plugin in self.plugins:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import quote
 
 import numpy as np
 
@@ -106,7 +107,7 @@ def write_run(
         for (id_name, set_name), said in answers.items():
             file = partial / "scores" / _file_name(id_name) / f"{_file_name(set_name)}.npz"
             file.parent.mkdir(parents=True, exist_ok=True)
-            np.savez_compressed(file, allow_pickle=False, **_columns(said))
+            np.savez_compressed(file, **_columns(said))
         partial.chmod(0o755)
         if path.exists():
             path.rmdir()
@@ -122,7 +123,7 @@ def to_json(header: Mapping[str, Any], rows: list[Row]) -> str:
     return json.dumps(_plain({"schema": SCHEMA, **header, "rows": listed}), indent=1) + "\n"
 
 
-def _columns(said: Answers) -> dict[str, np.ndarray]:
+def _columns(said: Answers) -> dict[str, Any]:
     optional = {
         "prediction": said.prediction,
         "confidence": said.confidence,
@@ -151,4 +152,5 @@ def _plain(value: Any) -> Any:
 
 
 def _file_name(name: str) -> str:
-    return "".join(c if c.isalnum() or c in "-_." else "_" for c in name)
+    """Make a file name of a set's; only the colon of a key such as `ood:letters` becomes a low line."""
+    return quote(name.replace(":", "_", 1), safe="+").replace("..", "%2E%2E")

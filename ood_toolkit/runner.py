@@ -130,6 +130,8 @@ class _Run:
     """What fitted scorers note about themselves, by member and spec."""
     cuts: dict[tuple[str, str], float] = field(default_factory=dict)
     """From which score each member says "in-distribution", by member and spec."""
+    merged: dict[tuple[str, str], Answers] = field(default_factory=dict)
+    """What each combination says, by `COMBINER+SCORER` and set."""
 
     def report(self, members: Mapping[str, Member], about: dict[str, Any]) -> Report:
         answers = {name: self.answer(name, member, members) for name, member in members.items()}
@@ -139,7 +141,7 @@ class _Run:
         for combiner in self.combiners:
             for scorer in self.scorers:
                 rows += self._rows_of_combination(combiner, scorer.spec, members, answers)
-        kept = {(name, s): said for name, sets in answers.items() for s, said in sets.items()}
+        kept = {(name, s): said for name, sets in answers.items() for s, said in sets.items()} | self.merged
         header = {
             "protocol": self.protocol,
             "id": [header_of(name, answers[name]) for name in members],
@@ -156,7 +158,7 @@ class _Run:
         sets = _sets(name, member)
         train = member.train
         answers = {key: _blank(x) for key, x in sets.items()}
-        for head, scorers in self._by_head(member, sets[TEST].head):
+        for head, scorers in self._by_head(name, member, sets[TEST].head):
             seen = {key: _under(head, x) for key, x in {**sets, **_named_train(train)}.items()}
             fitted = self._fitted(name, scorers, seen[TEST], seen.get(VAL), seen.get(TRAIN))
             for key in sets:
@@ -164,6 +166,10 @@ class _Run:
                 self._walk(fitted, seen[key], answers[key])
         for key, x in sets.items():
             _add_truth(answers[key], x, key, name, members)
+        for spec, why in answers[VAL].failed.items() if VAL in answers else ():
+            for said in answers.values():  # nothing can be decided with it
+                said.failed.setdefault(spec, why)
+                said.scores.pop(spec, None)
         self._decide(name, answers)
         return answers
 
@@ -180,12 +186,18 @@ class _Run:
                 if spec in said.scores:
                     said.accepted[spec] = said.scores[spec] >= cut
 
-    def _by_head(self, member: Member, given: Head | None) -> list[tuple[Head | None, list[Scorer]]]:
-        """Group the scorers by the head that their prompts make, the given one first."""
+    def _by_head(self, name: str, member: Member, given: Head | None) -> list[tuple[Head | None, list[Scorer]]]:
+        """Group the scorers by the head that their prompts make, one for each declaration, the given one first."""
         groups: dict[str, tuple[Head | None, list[Scorer]]] = {_print(given): (given, [])}
+        made: dict[Prompts, Head] = {}
         for scorer in self.scorers:
-            own = scorer.prompts is not None and member.heads is not None
-            head = member.heads(scorer.prompts) if own else given  # type: ignore[misc, arg-type]
+            prompts, head = scorer.prompts, given
+            if prompts is not None and member.heads is not None:
+                try:
+                    head = made[prompts] = made[prompts] if prompts in made else member.heads(prompts)
+                except Exception as error:  # as in _fitted
+                    self._leave_out(name, scorer, "failed", self._blame(scorer, error))
+                    continue
             groups.setdefault(_print(head), (head, []))[1].append(scorer)
         return list(groups.values())
 
@@ -284,6 +296,9 @@ class _Run:
         if not out and any(VAL not in sets for sets in answers.values()):
             out = [Row("ood", spec, UNION, status="skipped", notes=("combining needs val",))]
         first = next(iter(members.values()))
+        failed = [sets[VAL].failed[spec] for sets in answers.values() if VAL in sets and spec in sets[VAL].failed]
+        if failed and not out:
+            out = [Row("ood", spec, UNION, status="failed", notes=(failed[0],))]
         if out:
             return [replace(out[0], id=UNION, decider=decider, ood=ood) for ood in first.ood]
         try:
@@ -294,6 +309,7 @@ class _Run:
             said = str(error) if isinstance(error, OodkitError) else f"{type(error).__name__}: {error}"
             row = Row("ood", spec, UNION, decider=decider, status="failed", notes=(f"{combiner.name}: {said}",))
             return [replace(row, ood=ood) for ood in first.ood]
+        self.merged |= {(f"{decider}+{spec}", key): said for key, said in sets.items()}
         return self._evaluated(About(spec, UNION, decider, notes, self.seconds[spec]), sets[TEST], sets)
 
     def _combined(
@@ -344,7 +360,31 @@ def _named(members: Mapping[str, Member] | Sequence[Member]) -> dict[str, Member
                 raise OutputsError(f"members: {name!r} has no outputs for the ID test of {other!r}")
         if set(member.ood) != set(next(iter(named.values())).ood):
             raise OutputsError(f"members: {name!r} has other OOD sets than the first member")
+    first = next(iter(named.values()))
+    for name, member in named.items():
+        for other, own in named.items():
+            _check_aligned(name, other, member.tests[other], own.tests[other])
+            _check_aligned(name, other, _val_of(member, name, other), _val_of(own, other, other))
+        for ood, x in member.ood.items():
+            _check_aligned(name, ood, x, first.ood[ood])
     return named
+
+
+def _val_of(member: Member, name: str, other: str) -> Outputs | None:
+    """Give what a member put out for the validation of a set, if it did."""
+    if isinstance(member.val, Mapping):
+        return member.val.get(other)
+    return member.val if name == other else None
+
+
+def _check_aligned(name: str, key: str, x: Outputs | None, own: Outputs | None) -> None:
+    """Refuse outputs that are not of the same images in the same order."""
+    if x is None or own is None or x is own:
+        return
+    if len(x) != len(own) or (x.ids is not None and own.ids is not None and bool((x.ids != own.ids).any())):
+        raise OutputsError(
+            f"members are not aligned: the ids of {name!r} differ on {key}; give the same images in one order"
+        )
 
 
 def _test_key(name: str, other: str) -> str:
@@ -400,8 +440,10 @@ def _add_truth(answers: Answers, x: Outputs, key: str, name: str, members: Mappi
     if kind == "ood":
         return
     if other:
-        own = members[other].tests[other] if kind == TEST else members[other].val
-        x = own if isinstance(own, Outputs) else own[other]  # type: ignore[index]
+        own = members[other].tests[other] if kind == TEST else _val_of(members[other], other, other)
+        if own is None:
+            return
+        x = own
     if x.labels is None:
         return
     answers.truth = np.append(_names_of(x), "")[to_numpy(x.labels)]
@@ -427,6 +469,11 @@ def _joined(parts: Sequence[Answers]) -> Answers:
         confidence=join("confidence"),
         right=join("right"),
         truth=join("truth"),
+        accepted={
+            spec: np.concatenate([part.accepted[spec] for part in parts])
+            for spec in specs
+            if all(spec in part.accepted for part in parts)
+        },
     )
 
 

@@ -80,6 +80,10 @@ class Sets(ABC):
     def outputs(self, name: str, split: str, head: Head | None) -> Outputs:
         """Give a split of a set under a head; labels of classes that the head knows by name."""
 
+    def ood(self, name: str, head: Head | None) -> Outputs:
+        """Give the test split of an OOD set, whose labels are no classes of the head."""
+        return self.outputs(name, "test", head).without_labels()
+
     @abstractmethod
     def templates(self, name: str) -> tuple[str, ...]:
         """Give the set's own prompt templates."""
@@ -155,9 +159,18 @@ class ImportedSets(Sets):
                 return head
         return None
 
+    def ood(self, name: str, head: Head | None) -> Outputs:
+        """Wrap the memory maps of an OOD set; its labels may index classes that nobody named."""
+        return self._outputs(name, "test", head, labelled=False)
+
     def outputs(self, name: str, split: str, head: Head | None) -> Outputs:
         """Wrap the memory maps of a split."""
+        return self._outputs(name, split, head, labelled=True)
+
+    def _outputs(self, name: str, split: str, head: Head | None, *, labelled: bool) -> Outputs:
         arrays = self.arrays(name, split)
+        if not labelled:
+            arrays.pop("labels", None)
         if "scores" in arrays:
             raise DataError(
                 f"{name}: only ready scores were imported under model {self.label!r}; import embeddings too"
@@ -215,6 +228,8 @@ def open_sets(
         if label is not None and label not in known:
             raise DataError(f"unknown model {label!r}; {nearest(label, known)}")
         here = {e.name for e in imports.entries() if label in (None, e.model) and e.split == "test"}
+        if label is None and not here & set(names):
+            here = set(embedded)
         raise DataError(_absent([n for n in names if n not in here] or list(names), label, imports, embedded))
     return ImportedSets(imports, label)
 
@@ -239,7 +254,7 @@ def gather(request: Request, sets: Sets, *, with_train: bool) -> Gathered:
         members[name] = Member(
             val={other: chosen("val", other) for other in plans} if validated else None,
             tests={other: chosen("test", other) for other in plans},
-            ood={ood: _limited(sets.outputs(ood, "test", head).without_labels(), request) for ood in request.ood},
+            ood={ood: _limited(sets.ood(ood, head), request) for ood in request.ood},
             train=sets.outputs(name, "train", head) if train else None,
             heads=_heads(sets, name, head if prompts else None) if sets.has_text_tower() else None,
         )
@@ -351,7 +366,10 @@ def _absent(names: Sequence[str], label: str | None, imports: Imports, embedded:
     """Say in one message what is missing, where it belongs, and the command that brings it."""
     under = f" --model {label}" if label is not None and label not in ("imported", EMBEDDED_MODEL) else ""
     held = sorted({f"{e.name} ({e.model})" for e in imports.entries()})
-    lines = [f"not here: {', '.join(names)}. Bring their arrays into the store {imports.folder} with"]
+    known = {e.name for e in imports.entries()} | set(embedded)
+    close = [hint for name in names if (hint := nearest(name, known - set(names))).startswith("did you mean")]
+    said = ". ".join([f"not here: {', '.join(names)}", *(hint[0].upper() + hint[1:] for hint in close)])
+    lines = [f"{said}{'' if close else '.'} Bring their arrays into the store {imports.folder} with"]
     lines += [f"oodkit import {name} FILE.npz [--text TEXT.npz]{under}" for name in names]
     lines.append(
         f"(keys: embeddings | features | logits, labels, classes). Here: {', '.join([*held, *embedded]) or 'nothing'}"

@@ -92,7 +92,7 @@ def grid_threshold(
     """
     values, correct = _arrays(scores, right, "grid")
     if correct is None or correct.all() or not correct.any():
-        return _accepting(values, 0.95), (f"grid: {_lacking('grid', correct)}; took the tpr threshold",)
+        return _accepting(values, 0.95), (f"{_lacking('grid', correct)}; took the tpr threshold",)
     grid = np.linspace(*(bounds or (float(values.min()), float(values.max()))), num=points)
     return float(grid[np.argmax([balanced_accuracy(values >= theta, correct) for theta in grid])]), ()
 

@@ -214,7 +214,7 @@ def test_the_grid_takes_the_lowest_of_the_best_of_its_points(rows, bounds):
     found, notes = grid_threshold(scores, right, bounds)
     if all(right) or not any(right):
         assert found == accepting(scores, 0.95)
-        assert notes == ("grid: validation lacks right or wrong predictions; took the tpr threshold",)
+        assert notes == ("validation lacks right or wrong predictions; took the tpr threshold",)
         return
     low, high = bounds or (min(scores), max(scores))
     grid = np.linspace(low, high, 101).tolist()
@@ -233,7 +233,7 @@ def test_the_grid_has_101_points_from_bound_to_bound():
 
 
 def test_the_grid_without_labels_takes_the_tpr_threshold():
-    assert grid_threshold(np.arange(20.0), None) == (1.0, ("grid: no validation labels; took the tpr threshold",))
+    assert grid_threshold(np.arange(20.0), None) == (1.0, ("no validation labels; took the tpr threshold",))
 
 
 def test_balanced_accuracy_is_the_mean_of_the_two_shares():

@@ -135,8 +135,8 @@ def _groups(given: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
     groups: dict[str, tuple[str, ...]] = {}
     for text in given:
         group, equals, sets = text.rpartition("=")
-        if equals and not group.strip():
-            raise click.UsageError(f"--ood: expected GROUP=A,B, got {text!r}")
         names = tuple(name.strip() for name in sets.split(",") if name.strip())
-        groups[group.strip()] = groups.get(group.strip(), ()) + names
+        if equals and not (group.strip() and names):
+            raise click.UsageError(f"--ood: expected GROUP=A,B, got {text!r}")
+        groups[group.strip()] = tuple(dict.fromkeys(groups.get(group.strip(), ()) + names))
     return groups

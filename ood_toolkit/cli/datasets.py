@@ -14,8 +14,7 @@ def command(store: Path) -> list[dict[str, Any]]:
     """List the data sets: embedded ones and what was imported into the store."""
     from ood_toolkit.store.imports import Imports
 
-    registry = get_registry()
-    known = [registry.get("datasets", name) for name in registry.names("datasets")]
+    known, broken = get_registry().listed("datasets")
     rows = [
         {
             "name": d.name,
@@ -34,4 +33,4 @@ def command(store: Path) -> list[dict[str, Any]]:
             (entry.model, entry.name), {**row, "licence": "unknown", "what": f"imported from {entry.source}"}
         )
         held["images"][entry.split] = entry.rows
-    return [*rows, *imported.values()]
+    return [*rows, *broken, *imported.values()]

@@ -46,6 +46,8 @@ def command(
 
     if not scores and (key or lower_is_id):
         raise click.UsageError("--key and --lower-is-id go with --scores")
+    if text and head:
+        raise click.UsageError("--text and --head are two heads; give one")
     if scores and (text or head):
         raise click.UsageError("--text and --head do not go with --scores")
     arrays = read_scores(file, name, key, lower_is_id=lower_is_id) if scores else read_import(file, text, head)

@@ -14,8 +14,7 @@ def command(store: Path) -> list[dict[str, Any]]:
     """List the models: those that encode pictures, and the labels of imported arrays."""
     from ood_toolkit.store.imports import Imports
 
-    registry = get_registry()
-    known = [registry.get("models", name) for name in registry.names("models")]
+    known, broken = get_registry().listed("models")
     rows = [
         {
             "name": m.name,
@@ -30,6 +29,7 @@ def command(store: Path) -> list[dict[str, Any]]:
         sets.setdefault(entry.model, []).append(f"{entry.name}/{entry.split}")
     return [
         *rows,
+        *broken,
         *[
             {"name": label, "held as": "arrays", "licence": "unknown", "what": f"arrays of {', '.join(held)}"}
             for label, held in sets.items()

@@ -24,7 +24,7 @@ prompts = click.option(
     help='Prompt template with {}, such as "a photo of a {}", or a file with one a line; repeat it for an ensemble. '
     "By default the set's own, and each scorer's own where its paper has one.",
 )
-seed = click.option("--seed", default=0, show_default=True, help="Seed of every random choice.")
+seed = click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of every random choice.")
 limit = click.option("--limit", type=click.IntRange(1), help="Use at most so many images of each set.")
 device = click.option("--device", default="cpu", show_default=True, help="Torch device to compute on, such as cuda.")
 store = click.option(
@@ -66,13 +66,25 @@ def read_prompts(given: Sequence[str]) -> tuple[str, ...]:
         if "{}" in text:
             templates.append(text)
         elif Path(text).is_file():
-            templates += [line for line in Path(text).read_text().splitlines() if line.strip()]
+            lines = _lines(Path(text))
+            if not lines:
+                raise DataError(f"--prompts: expected a template on each line of {text}, got an empty file")
+            templates += lines
         else:
             raise DataError(f"--prompts: expected a template with {{}} or a file with one a line, got {text!r}")
     for template in templates:
         if template.count("{}") != 1:
             raise DataError(f"--prompts: expected {{}} once in each template, got {template!r}")
     return tuple(templates)
+
+
+def _lines(file: Path) -> list[str]:
+    from ood_toolkit.errors import DataError
+
+    try:
+        return [line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except UnicodeDecodeError:
+        raise DataError(f"--prompts: expected {file} to be text in UTF-8") from None
 
 
 def check_device(name: str) -> str:

@@ -11,6 +11,9 @@ from ood_toolkit.results import Row
 
 __all__ = ["render"]
 
+GAP = 2
+"""Blanks between two columns."""
+
 
 def render(header: Mapping[str, Any], rows: Sequence[Row], width: int, color: bool) -> str:
     """Give header, tables and footnotes as text of at most `width` columns."""
@@ -24,7 +27,7 @@ def render(header: Mapping[str, Any], rows: Sequence[Row], width: int, color: bo
         if grid is not None:
             console.print()
             console.print(Text(grid.title, style="bold"))
-            console.print(_rich(grid))
+            console.print(_rich(grid, width))
     notes = footnotes(rows)
     if notes:
         console.print()
@@ -34,14 +37,15 @@ def render(header: Mapping[str, Any], rows: Sequence[Row], width: int, color: bo
     return "\n".join(line for place, line in enumerate(lines) if line or (place and lines[place - 1]))
 
 
-def _rich(grid: Grid) -> Any:
+def _rich(grid: Grid, width: int) -> Any:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    made = Table(box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
-    for place, name in enumerate(grid.columns):
-        text = place < grid.text_columns
-        made.add_column(name, justify="left" if text else "right", overflow="fold", no_wrap=not text)
+    heads, first = _fitted(grid, width)
+    made = Table(box=SIMPLE_HEAD, padding=(0, GAP - 1, 0, 0), pad_edge=False)
+    made.add_column(heads[0], width=first, overflow="fold")
+    for place, head in enumerate(heads[1:], 1):
+        made.add_column(head, justify="left" if place < grid.text_columns else "right", no_wrap=True)
     before: list[str] = []
     for cells, end in zip(grid.rows, grid.ends, strict=True):
         same = any(grid.ends) and cells[: grid.text_columns - 1] == before[: grid.text_columns - 1]
@@ -51,3 +55,17 @@ def _rich(grid: Grid) -> Any:
         )
         before = cells
     return made
+
+
+def _fitted(grid: Grid, width: int) -> tuple[list[str], int]:
+    """Give column heads, of two lines where one is too wide, and the width that is left for the first column."""
+
+    def widths(heads: list[str]) -> list[int]:
+        lines = [max(map(len, head.split("\n"))) for head in heads]
+        return [max([line, *(len(row[place]) for row in grid.rows)]) for place, line in enumerate(lines)]
+
+    heads = grid.columns
+    if sum(widths(heads)) + GAP * len(heads) > width:
+        heads = [head.replace(" ", "\n") for head in heads]
+    own, *others = widths(heads)
+    return heads, max(min(own, width - sum(others) - GAP * len(heads)), len(heads[0]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,15 +53,20 @@ class Imports:
         replace: bool = False,
     ) -> Entry:
         """Keep arrays under their hash and point the name at them; another content needs `replace`."""
+        for what, text in (("set", name), ("model", model)):
+            if text.strip() in ("", ".", "..") or set(text) & set(",="):
+                raise StoreError(f"{what} name: expected a word without comma or equals sign, got {text!r}")
         key = _content_key(arrays)
         entry = Entry(model, name, split, key, source, _rows(arrays))
-        held = self.find(name, model, split)
-        if held is not None and held.key != key and not replace:
+        held = None if replace else self.find(name, model, split)
+        if held is not None and held.key != key:
             raise StoreError(
                 f"{name} ({split}) of model {model!r} is already in the store with other content, from {held.source}; "
                 "pass --replace to point the name at the new arrays, or another --model"
             )
         folder = self._content(key)
+        if folder.is_dir() and not _is_whole(folder, key):
+            shutil.rmtree(folder)
         if not folder.is_dir():
             with replaced_folder(folder) as partial:
                 for part, array in arrays.items():
@@ -116,8 +122,15 @@ def _rows(arrays: Mapping[str, np.ndarray]) -> int:
 
 
 def _open(file: Path) -> np.ndarray:
-    array = np.load(file, mmap_mode="r", allow_pickle=False)
+    array = np.lib.format.open_memmap(file, mode="r")
     return array if array.dtype.kind in "fiub" and array.ndim else np.array(array)
+
+
+def _is_whole(folder: Path, key: str) -> bool:
+    try:
+        return _content_key({file.stem: _open(file) for file in folder.iterdir()}) == key
+    except (OSError, ValueError):
+        return False
 
 
 def _content_key(arrays: Mapping[str, np.ndarray]) -> str:

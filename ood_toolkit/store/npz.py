@@ -35,7 +35,8 @@ def read_import(file: Path, text: Path | None = None, head: Path | None = None) 
     rows = len(arrays.get("features", arrays.get("logits", ())))
     named = _first(found, CLASSES)
     truth = found.get("labels")
-    if truth is None and named is not None and len(named) == rows and "classes" not in found:
+    one_an_image = named is not None and len(named) == rows and "classes" not in found
+    if named is not None and one_an_image and (truth is None or len(set(named.tolist())) < rows):
         truth, named = named, None
     if (ids := _first(found, IDS)) is not None:
         arrays["ids"] = ids.astype(str)
@@ -47,6 +48,11 @@ def read_import(file: Path, text: Path | None = None, head: Path | None = None) 
     if classes is not None:
         arrays["classes"] = np.asarray(classes).astype(str)
     if truth is not None:
+        if truth.shape != (rows,) or truth.dtype.kind not in "iuU":
+            raise DataError(
+                f"{file}: labels: expected {rows} whole numbers or class names, one an image, "
+                f"got {truth.dtype} of shape {truth.shape}"
+            )
         arrays |= _labels(truth, named, arrays.get("classes"), file)
     outputs_of(arrays, head_of(arrays))  # its checks are ours
     return arrays
@@ -76,7 +82,10 @@ def head_of(arrays: Mapping[str, np.ndarray]) -> Head | None:
     if "text" in arrays:
         if names is None:
             raise DataError("text: expected the class names beside it, under classes | class_names | names")
-        return Head.zero_shot(arrays["text"], names.tolist(), float(arrays.get("scale", np.array(100.0))))
+        scale = np.asarray(arrays.get("scale", 100.0))
+        if scale.size != 1 or scale.dtype.kind not in "fiu":
+            raise DataError(f"scale: expected one number, got {scale.dtype} of shape {scale.shape}")
+        return Head.zero_shot(arrays["text"], names.tolist(), float(scale.reshape(())))
     if "weight" in arrays:
         return Head.linear(arrays["weight"], arrays.get("bias"), None if names is None else names.tolist())
     return None
@@ -141,11 +150,12 @@ def _labels(
 ) -> dict[str, np.ndarray]:
     """Give labels as places among the head's classes; names that have no place there are kept as `source_names`."""
     if truth.dtype.kind not in "U":
+        low, high = int(truth.min()), int(truth.max())
+        if low < -1 or (named is not None and high >= len(named)):
+            many = "" if named is None else f"{len(named)} "
+            raise DataError(f"{file}: labels: expected indices of its {many}classes, got {low} ... {high}")
         if named is None or classes is None or list(named) == list(classes):
             return {"labels": truth}
-        low, high = int(truth.min()), int(truth.max())
-        if low < -1 or high >= len(named):
-            raise DataError(f"{file}: labels: expected indices of its {len(named)} classes, got {low} ... {high}")
         truth = np.append(named.astype(str), "")[truth]
         absent = sorted(set(truth.tolist()) - set(classes.tolist()) - {""})
         if absent:

@@ -40,7 +40,7 @@ def test_an_accurate_model_takes_the_tpr_threshold_and_says_so():
     val = Outputs.from_logits(np.eye(2)[np.arange(40) % 2] * np.arange(1, 41)[:, None] / 10, labels=np.arange(40) % 2)
     scorer = Grid().fit(val)
     assert scorer.threshold_.tolist() == [np.sort(val.confidence.numpy())[2]] * 2
-    assert scorer.notes_ == ["grid: validation lacks right or wrong predictions; took the tpr threshold"]
+    assert scorer.notes_ == ["validation lacks right or wrong predictions; took the tpr threshold"]
 
 
 def test_labels_are_needed():
