@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from ood_toolkit.head import Bank as Bank
     from ood_toolkit.head import Head as Head
     from ood_toolkit.hookspecs import hookimpl as hookimpl
+    from ood_toolkit.members import Member as Member
     from ood_toolkit.outputs import Outputs as Outputs
     from ood_toolkit.report import Report as Report
-    from ood_toolkit.runner import Member as Member
     from ood_toolkit.runner import bench as bench
     from ood_toolkit.scorer import Prompts as Prompts
     from ood_toolkit.scorer import Scorer as Scorer
@@ -33,7 +33,7 @@ HOME = {
     "Combiner": "combiner",
     "Detector": "detector",
     "Head": "head",
-    "Member": "runner",
+    "Member": "members",
     "OodkitError": "errors",
     "Outputs": "outputs",
     "Prompts": "scorer",

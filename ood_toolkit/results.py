@@ -125,10 +125,10 @@ def to_json(header: Mapping[str, Any], rows: list[Row]) -> str:
 
 def _columns(said: Answers) -> dict[str, Any]:
     optional = {
-        "prediction": said.prediction,
+        "prediction": None if said.prediction is None else said.prediction.astype(str),
         "confidence": said.confidence,
         "right": said.right,
-        "label": said.truth,
+        "label": None if said.truth is None else said.truth.astype(str),
     }
     scores = {
         "scorers": np.array(list(said.scores), dtype=str),

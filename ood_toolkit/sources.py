@@ -14,10 +14,10 @@ from ood_toolkit.data.dataset import DataSet
 from ood_toolkit.encode import encode_set, zero_shot_head
 from ood_toolkit.errors import DataError
 from ood_toolkit.head import Head
+from ood_toolkit.members import Member
 from ood_toolkit.models.model import Model
 from ood_toolkit.outputs import Outputs
 from ood_toolkit.plugins import Registry
-from ood_toolkit.runner import Member
 from ood_toolkit.scorer import Prompts
 from ood_toolkit.spec import nearest
 from ood_toolkit.store.imports import SPLITS, Imports
@@ -254,7 +254,7 @@ def gather(request: Request, sets: Sets, *, with_train: bool) -> Gathered:
         members[name] = Member(
             val={other: chosen("val", other) for other in plans} if validated else None,
             tests={other: chosen("test", other) for other in plans},
-            ood={ood: _limited(sets.ood(ood, head), request) for ood in request.ood},
+            ood={ood: _limited(_with_ids(sets.ood(ood, head), ood, "test"), request) for ood in request.ood},
             train=sets.outputs(name, "train", head) if train else None,
             heads=_heads(sets, name, head if prompts else None) if sets.has_text_tower() else None,
         )

@@ -166,7 +166,9 @@ def test_saving_what_has_no_state_without_pickle_is_an_error(make_outputs, tmp_p
     made = Detector.fit(Unsavable(), make_outputs(20))
     with pytest.raises(NotSavableError, match="unsavable: its state cannot be saved without pickle"):
         made.save(tmp_path / "d")
-    nested = Detector.fit(ood_toolkit.plugins.get_registry().get("scorers", "classwise")(base=Unsavable()), make_outputs())
+    nested = Detector.fit(
+        ood_toolkit.plugins.get_registry().get("scorers", "classwise")(base=Unsavable()), make_outputs()
+    )
     with pytest.raises(NotSavableError):
         nested.save(tmp_path / "d")
     made.scorer.__class__.savable, made.scorer.odd_ = True, object()
@@ -269,7 +271,9 @@ def test_scores_are_had_with_one_call(make_outputs):
     logits = (torch.nn.functional.normalize(x.features, dim=1) @ x.head.weight.T * 10).double().numpy()
     np.testing.assert_allclose(score("maxlogit", x), logits.max(axis=1), rtol=1e-5)
     np.testing.assert_array_equal(score("classwise", x, val), Detector.fit("classwise", val).score(x))
-    np.testing.assert_array_equal(ood_toolkit.score("knn:k=3", x, train=train), scores_of(fit("knn:k=3", val, train), x))
+    np.testing.assert_array_equal(
+        ood_toolkit.score("knn:k=3", x, train=train), scores_of(fit("knn:k=3", val, train), x)
+    )
     assert not (ood_toolkit.fit("grid", val).threshold_ == 0).all()
 
 
@@ -301,7 +305,9 @@ def test_the_walk_over_chunks_changes_nothing(make_outputs, monkeypatch):
 
 
 def test_there_is_no_pickle_anywhere():
-    forbidden = re.compile(r"import pickle|pickle\.load|torch\.load\(|allow_pickle=True|joblib|marshal|\beval\(|\bexec\(")
+    forbidden = re.compile(
+        r"import pickle|pickle\.load|torch\.load\(|allow_pickle=True|joblib|marshal|\beval\(|\bexec\("
+    )
     found = [
         f"{file.name}: {line.strip()}"
         for file in Path(ood_toolkit.__file__).parent.rglob("*.py")

@@ -35,6 +35,13 @@ FORMATS = ("table", "json", "csv", "markdown", "latex")
     help="Share of the ID test images to calibrate on; 0 scores all of them and decides nothing. "
     "Default: the set's own validation, else 0.2.",
 )
+@click.option(
+    "--protocol",
+    default="native",
+    show_default=True,
+    metavar="NAME",
+    help="Whose rules the metrics follow: native, openood-v1.5, pytorch-ood, mcm, clipn, knn-ood or vim.",
+)
 @options.seed
 @options.limit
 @options.device
@@ -80,14 +87,17 @@ def _report(
     prompts: tuple[str, ...],
     combiners: str,
     val_split: float | None,
+    protocol: str,
     seed: int,
     limit: int | None,
     device: str,
     store: Path | None,
 ) -> Any:
     from ood_toolkit.errors import DataError
+    from ood_toolkit.metrics import find_protocol
     from ood_toolkit.plugins import get_registry
 
+    find_protocol(protocol)
     registry = get_registry()
     instances = registry.scorers(scorers)
     merging = registry.combiners(combiners) if combiners else []
@@ -117,7 +127,7 @@ def _report(
     sets = open_sets(registry, store or default_store(), model, [*names, *request.ood], device, options.show_progress)
     ready = ready_scores(sets, [*names, *request.ood])
     if ready is not None:
-        return bench_scores(ready, names, groups, {"model": sets.label, "command": sys.argv[1:]})
+        return bench_scores(ready, names, groups, {"model": sets.label, "command": sys.argv[1:]}, protocol)
     with_train = any(scorer.needs & {"train", "train_labels"} for scorer in instances)
     gathered = gather(request, sets, with_train=with_train)
     return bench(
@@ -125,6 +135,7 @@ def _report(
         members=gathered.members,
         combiners=merging,
         groups=gathered.groups,
+        protocol=protocol,
         about={**gathered.about, "command": sys.argv[1:]},
         progress=options.show_progress,
     )

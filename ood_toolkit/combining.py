@@ -1,0 +1,93 @@
+"""Members' answers joined to a union of sets, and merged by a combiner."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from ood_toolkit.combiner import Combiner, Scored
+from ood_toolkit.errors import OutputsError
+from ood_toolkit.members import TEST, VAL, Member, has_shared_val, test_key
+from ood_toolkit.results import Answers
+
+__all__ = ["combined", "joined"]
+
+
+def combined(
+    combiner: Combiner,
+    spec: str,
+    members: Mapping[str, Member],
+    answers: Mapping[str, Mapping[str, Answers]],
+    cuts: Mapping[str, float],
+) -> dict[str, Answers]:
+    """Fit a combiner on validation and merge what the members say of the union of ID tests and of each OOD set.
+
+    `cuts` is the score from which each member says "in-distribution".
+    """
+    names = list(members)
+    shared = all(has_shared_val(member, names) for member in members.values())
+    combiner.fit([_scored_val(name, names, answers[name], spec, cuts[name], shared) for name in names])
+    sets = {}
+    for key in (TEST, *(f"ood:{ood}" for ood in members[names[0]].ood)):
+        parts = [union(answers[name], name, names) if key == TEST else answers[name][key] for name in names]
+        if any(len(part) != len(parts[0]) or (part.ids != parts[0].ids).any() for part in parts):
+            raise OutputsError(f"members are not aligned: their ids differ on {key}; give the same images in one order")
+        merged = combiner.combine([_scored(part, spec, cuts[name]) for part, name in zip(parts, names, strict=True)])
+        sets[key] = _answers_of(merged, parts[0], spec)
+    return sets
+
+
+def union(answers: Mapping[str, Answers], name: str, names: Sequence[str]) -> Answers:
+    """Join what a member says of all members' ID tests, in one order for all."""
+    return joined([answers[test_key(name, other)] for other in names])
+
+
+def joined(parts: Sequence[Answers]) -> Answers:
+    """Join answers about several sets; what one of them lacks, the whole lacks."""
+
+    def join(name: str) -> np.ndarray | None:
+        arrays = [getattr(part, name) for part in parts]
+        return None if any(a is None for a in arrays) else np.concatenate(arrays)
+
+    specs = [spec for spec in parts[0].scores if all(spec in part.scores for part in parts)]
+    failed = {spec: why for part in parts for spec, why in part.failed.items()}
+    return Answers(
+        ids=np.concatenate([part.ids for part in parts]),
+        scores={spec: np.concatenate([part.scores[spec] for part in parts]) for spec in specs},
+        failed=failed,
+        prediction=join("prediction"),
+        confidence=join("confidence"),
+        right=join("right"),
+        truth=join("truth"),
+        accepted={
+            spec: np.concatenate([part.accepted[spec] for part in parts])
+            for spec in specs
+            if all(spec in part.accepted for part in parts)
+        },
+    )
+
+
+def _scored(said: Answers, spec: str, cut: float, own: np.ndarray | None = None) -> Scored:
+    if spec in said.failed:
+        raise OutputsError(said.failed[spec])
+    if said.prediction is None or said.confidence is None:
+        raise OutputsError("combining needs logits, for predictions and their confidence")
+    return Scored(said.prediction, said.confidence, said.scores[spec], said.scores[spec] - cut, own)
+
+
+def _scored_val(
+    name: str, names: Sequence[str], sets: Mapping[str, Answers], spec: str, cut: float, shared: bool
+) -> Scored:
+    if not shared:
+        return _scored(sets[VAL], spec, cut, np.ones(len(sets[VAL]), dtype=bool))
+    parts = [sets[VAL if name == other else f"val:{other}"] for other in names]
+    own = np.concatenate([np.full(len(part), other == name) for part, other in zip(parts, names, strict=True)])
+    return _scored(joined(parts), spec, cut, own)
+
+
+def _answers_of(merged: Scored, like: Answers, spec: str) -> Answers:
+    right = None if like.truth is None else merged.prediction == like.truth
+    said = Answers(like.ids, {spec: merged.score}, {}, merged.prediction, merged.confidence, right, like.truth)
+    said.accepted[spec] = merged.accepted
+    return said

@@ -1,0 +1,121 @@
+"""`Member`: what one model put out for all sets of a run; how members' sets are called, checked and aligned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ood_toolkit.errors import OutputsError
+from ood_toolkit.head import Head
+from ood_toolkit.outputs import Outputs
+from ood_toolkit.scorer import Prompts
+
+__all__ = ["TEST", "VAL", "Member", "class_names", "has_shared_val", "head_print", "member_sets", "named", "test_key"]
+
+TEST, VAL = "test", "val"
+"""What a member's own ID sets are called; other members' sets are `test:NAME` and `val:NAME`, OOD sets `ood:NAME`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """One model of an ensemble: what it put out for all sets of the run."""
+
+    val: Outputs | Mapping[str, Outputs] | None
+    """ID validation of its own set, or of every member's set by name, its own among them."""
+    tests: Mapping[str, Outputs]
+    """The ID test of every member's set by name, under this model's head."""
+    ood: Mapping[str, Outputs]
+    train: Outputs | None = None
+    heads: Callable[[Prompts], Head] | None = field(default=None, repr=False)
+    """Makes the head of a scorer's own prompts, where the model has a text tower."""
+
+
+def named(members: Mapping[str, Member] | Sequence[Member]) -> dict[str, Member]:
+    """Give members by the name of their ID set; `OutputsError` where one lacks a set or they are not aligned."""
+    named = dict(members) if isinstance(members, Mapping) else {next(iter(m.tests)): m for m in members}
+    if not named or len(named) != len(members):
+        raise OutputsError("members: expected one for each ID set, under its name")
+    for name, member in named.items():
+        for other in named:
+            if other not in member.tests:
+                raise OutputsError(f"members: {name!r} has no outputs for the ID test of {other!r}")
+        if set(member.ood) != set(next(iter(named.values())).ood):
+            raise OutputsError(f"members: {name!r} has other OOD sets than the first member")
+    first = next(iter(named.values()))
+    for name, member in named.items():
+        for other, own in named.items():
+            _check_aligned(name, other, member.tests[other], own.tests[other])
+            _check_aligned(name, other, _val_of(member, name, other), _val_of(own, other, other))
+        for ood, x in member.ood.items():
+            _check_aligned(name, ood, x, first.ood[ood])
+    return named
+
+
+def test_key(name: str, other: str) -> str:
+    """Name the ID test of a member's set in another's words."""
+    return TEST if name == other else f"test:{other}"
+
+
+def has_shared_val(member: Member, names: Sequence[str]) -> bool:
+    """Tell whether a member has seen the validation of every set."""
+    return isinstance(member.val, Mapping) and all(name in member.val for name in names)
+
+
+def member_sets(name: str, member: Member) -> dict[str, Outputs]:
+    """Give all that a member put out, but training, by key; `OutputsError` where heads differ."""
+    sets = {test_key(name, other): x for other, x in member.tests.items()}
+    if isinstance(member.val, Mapping):
+        sets |= {VAL if name == other else f"val:{other}": x for other, x in member.val.items()}
+    elif member.val is not None:
+        sets[VAL] = member.val
+    for ood, x in member.ood.items():
+        if x.labels is not None:
+            x = x.without_labels()
+        sets[f"ood:{ood}"] = x
+    if TEST not in sets:
+        raise OutputsError(f"bench: {name!r} has no ID test outputs")
+    test = sets[TEST]
+    for key, x in sets.items():
+        if x.classes != test.classes or head_print(x.head) != head_print(test.head):
+            raise OutputsError(f"bench: {key} has another head or number of classes than the ID test; use one head")
+    return sets
+
+
+def head_print(head: Head | None) -> str:
+    """Give the fingerprint of a head, "" of none."""
+    return "" if head is None else head.fingerprint
+
+
+def class_names(x: Outputs) -> np.ndarray:
+    """Give the class names (k,), as objects so that a million predictions share them; "0", "1", ... where unnamed."""
+    names = x.class_names if x.class_names is not None else [str(i) for i in range(x.classes)]
+    return np.array(names, dtype=object)
+
+
+def labelled(x: Outputs, key: str, members: Mapping[str, Member]) -> Outputs | None:
+    """Give the outputs that know the true classes of a set: its own member's; None for an OOD set."""
+    kind, _, other = key.partition(":")
+    if kind == "ood":
+        return None
+    if not other:
+        return x
+    return members[other].tests[other] if kind == TEST else _val_of(members[other], other, other)
+
+
+def _val_of(member: Member, name: str, other: str) -> Outputs | None:
+    """Give what a member put out for the validation of a set, if it did."""
+    if isinstance(member.val, Mapping):
+        return member.val.get(other)
+    return member.val if name == other else None
+
+
+def _check_aligned(name: str, key: str, x: Outputs | None, own: Outputs | None) -> None:
+    """Refuse outputs that are not of the same images in the same order."""
+    if x is None or own is None or x is own:
+        return
+    if len(x) != len(own) or (x.ids is not None and own.ids is not None and bool((x.ids != own.ids).any())):
+        raise OutputsError(
+            f"members are not aligned: the ids of {name!r} differ on {key}; give the same images in one order"
+        )

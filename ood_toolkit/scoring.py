@@ -1,0 +1,165 @@
+"""`Scoring`: every scorer fitted once and every set walked once, all scorers on each chunk while it is in cache."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ood_toolkit.arrays import to_numpy
+from ood_toolkit.detector import checked, fit
+from ood_toolkit.errors import OodkitError
+from ood_toolkit.head import Head
+from ood_toolkit.members import TEST, VAL, Member, class_names, head_print, labelled, member_sets
+from ood_toolkit.outputs import Outputs
+from ood_toolkit.plugins import get_registry
+from ood_toolkit.results import Answers, Row
+from ood_toolkit.scorer import Prompts, Scorer, missing_needs
+from ood_toolkit.thresholds import threshold
+
+__all__ = ["Scoring", "what_was_raised"]
+
+TRAIN = "train"
+
+
+@dataclass(eq=False)
+class Scoring:
+    """The scorers of a run with all that is to be known of how they fared."""
+
+    scorers: list[Scorer]
+    progress: Callable[[str], None]
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Fitting and scoring, by spec."""
+    left_out: dict[tuple[str, str], Row] = field(default_factory=dict)
+    """A row that says why a scorer was skipped or failed, by member and spec."""
+    said: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    """What fitted scorers note about themselves, by member and spec."""
+    cuts: dict[tuple[str, str], float] = field(default_factory=dict)
+    """From which score each member says "in-distribution", by member and spec."""
+
+    def answer(self, name: str, member: Member, members: Mapping[str, Member]) -> dict[str, Answers]:
+        """Fit all scorers on a member's ID splits and walk each of its sets once; keyed test, val, ood:NAME, ..."""
+        sets = member_sets(name, member)
+        train = member.train
+        answers = {key: _blank(x) for key, x in sets.items()}
+        for head, scorers in self._by_head(name, member, sets[TEST].head):
+            seen = {key: _under(head, x) for key, x in {**sets, **_named_train(train)}.items()}
+            fitted = self._fitted(name, scorers, seen[TEST], seen.get(VAL), seen.get(TRAIN))
+            for key in sets:
+                self.progress(f"{name}: scoring {key}")
+                self._walk(fitted, seen[key], answers[key])
+        for key, x in sets.items():
+            _add_truth(answers[key], labelled(x, key, members))
+        for spec, why in answers[VAL].failed.items() if VAL in answers else ():
+            for said in answers.values():  # nothing can be decided with it
+                said.failed.setdefault(spec, why)
+                said.scores.pop(spec, None)
+        self._decide(name, answers)
+        return answers
+
+    def _decide(self, name: str, answers: Mapping[str, Answers]) -> None:
+        """Decide at a margin of 0, else at the threshold that accepts 95 % of ID validation."""
+        known = answers[VAL].scores if VAL in answers else {}
+        for scorer in self.scorers:
+            spec = scorer.spec
+            if spec not in known:
+                continue
+            cut = scorer.threshold if scorer.threshold is not None else threshold("tpr", known[spec])[0]
+            self.cuts[name, spec] = cut
+            for said in answers.values():
+                if spec in said.scores:
+                    said.accepted[spec] = said.scores[spec] >= cut
+
+    def _by_head(self, name: str, member: Member, given: Head | None) -> list[tuple[Head | None, list[Scorer]]]:
+        """Group the scorers by the head that their prompts make, one for each declaration, the given one first."""
+        groups: dict[str, tuple[Head | None, list[Scorer]]] = {head_print(given): (given, [])}
+        made: dict[Prompts, Head] = {}
+        for scorer in self.scorers:
+            prompts, head = scorer.prompts, given
+            if prompts is not None and member.heads is not None:
+                try:
+                    head = made[prompts] = made[prompts] if prompts in made else member.heads(prompts)
+                except Exception as error:  # as in _fitted
+                    self._leave_out(name, scorer, "failed", self._blame(scorer, error))
+                    continue
+            groups.setdefault(head_print(head), (head, []))[1].append(scorer)
+        return list(groups.values())
+
+    def _fitted(
+        self, name: str, scorers: list[Scorer], test: Outputs, val: Outputs | None, train: Outputs | None
+    ) -> dict[str, Scorer]:
+        fitted: dict[str, Scorer] = {}
+        for scorer in scorers:
+            missing = missing_needs(scorer, test, val, train)
+            if missing:
+                self._leave_out(name, scorer, "skipped", f"needs {', '.join(missing)}")
+                continue
+            start = time.perf_counter()
+            try:
+                made = fitted[scorer.spec] = fit(scorer, val, train)
+                self.said[name, scorer.spec] = tuple(getattr(made, "notes_", ()))
+            except Exception as error:  # a scorer may be anybody's: its row says what it raised
+                self._leave_out(name, scorer, "failed", self._blame(scorer, error))
+            self.seconds[scorer.spec] = self.seconds.get(scorer.spec, 0.0) + time.perf_counter() - start
+        return fitted
+
+    def _walk(self, fitted: Mapping[str, Scorer], x: Outputs, answers: Answers) -> None:
+        """Give every chunk to all scorers while it is in cache."""
+        parts: dict[str, list[np.ndarray]] = {spec: [] for spec in fitted}
+        predicted, confident = [], []
+        for chunk in x.chunks():
+            for spec, scorer in fitted.items():
+                if spec in answers.failed:
+                    continue
+                start = time.perf_counter()
+                try:
+                    parts[spec].append(checked(scorer, chunk))
+                except Exception as error:  # as in _fitted
+                    answers.failed[spec] = self._blame(scorer, error)
+                self.seconds[spec] += time.perf_counter() - start
+            if answers.prediction is None and chunk.classes:
+                predicted.append(to_numpy(chunk.prediction))
+                confident.append(to_numpy(chunk.confidence))
+        answers.scores |= {spec: np.concatenate(part) for spec, part in parts.items() if spec not in answers.failed}
+        if predicted:
+            answers.prediction = class_names(x)[np.concatenate(predicted)]
+            answers.confidence = np.concatenate(confident)
+
+    def _blame(self, scorer: Scorer, error: Exception) -> str:
+        """Say what was raised, and whose scorer it was: the plugin, or the module of an instance."""
+        registry = get_registry()
+        known = scorer.name in registry.names("scorers")
+        owner = registry.provider("scorers", scorer.name) if known else type(scorer).__module__
+        return f"{owner}: {what_was_raised(error)}"
+
+    def _leave_out(self, name: str, scorer: Scorer, status: Any, why: str) -> None:
+        self.left_out[name, scorer.spec] = Row("ood", scorer.spec, name, status=status, notes=(why,))
+
+
+def what_was_raised(error: Exception) -> str:
+    """Say an error in one line, with its type unless it is one of ours."""
+    return str(error) if isinstance(error, OodkitError) else f"{type(error).__name__}: {error}"
+
+
+def _named_train(train: Outputs | None) -> dict[str, Outputs]:
+    return {} if train is None else {TRAIN: train}
+
+
+def _under(head: Head | None, x: Outputs) -> Outputs:
+    return x if head is None or head_print(x.head) == head_print(head) else x.with_head(head)
+
+
+def _blank(x: Outputs) -> Answers:
+    return Answers(np.arange(len(x)).astype(str) if x.ids is None else x.ids)
+
+
+def _add_truth(answers: Answers, x: Outputs | None) -> None:
+    """Say which predictions are right, by class name."""
+    if x is None or x.labels is None:
+        return
+    answers.truth = np.append(class_names(x), "")[to_numpy(x.labels)]
+    if answers.prediction is not None:
+        answers.right = answers.prediction == answers.truth
