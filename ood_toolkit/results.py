@@ -153,4 +153,5 @@ def _plain(value: Any) -> Any:
 
 def _file_name(name: str) -> str:
     """Make a file name of a set's; only the colon of a key such as `ood:letters` becomes a low line."""
-    return quote(name.replace(":", "_", 1), safe="+").replace("..", "%2E%2E")
+    safe = quote(name.replace(":", "_", 1), safe="+")
+    return safe if safe.strip(".") else safe.replace(".", "%2E")

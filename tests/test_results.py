@@ -80,7 +80,7 @@ def test_what_is_not_known_is_left_out_of_the_arrays(tmp_path):
 def test_no_name_leaves_the_folder_and_no_two_share_a_file(tmp_path):
     names = ["..", ".", "a/b", "a_b", "../../x", "a b", "ä", "a|b", "a%2Fb"]
     write_run(tmp_path / "run", {}, [], {(name, f"ood:{name}"): answers() for name in names})
-    files = [file for file in tmp_path.rglob("*.npz")]
+    files = list(tmp_path.rglob("*.npz"))
     assert len(files) == len(names)
     assert {file.parents[2] for file in files} <= {tmp_path / "run"}
     assert [file.name for file in tmp_path.iterdir()] == ["run"]

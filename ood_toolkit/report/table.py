@@ -20,7 +20,14 @@ def render(header: Mapping[str, Any], rows: Sequence[Row], width: int, color: bo
     from rich.console import Console
     from rich.text import Text
 
-    console = Console(file=io.StringIO(), width=width, force_terminal=color, color_system="standard" if color else None)
+    console = Console(
+        file=io.StringIO(),
+        width=width,
+        markup=False,
+        emoji=False,
+        force_terminal=color,
+        color_system="standard" if color else None,
+    )
     for line in summary(header):
         console.print(Text(line))
     for grid in (ood_grid(header, rows), right_grid(header, rows)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -113,13 +114,16 @@ def outputs_of(arrays: Mapping[str, np.ndarray], head: Head | None, labels: np.n
 
 def _load(file: Path) -> dict[str, np.ndarray]:
     try:
-        with np.load(file, allow_pickle=False) as opened:
+        with file.open("rb") as handle:  # numpy leaves a broken archive open
+            opened = np.load(handle, allow_pickle=False)
             if not isinstance(opened, np.lib.npyio.NpzFile):
                 raise DataError(f"{file}: expected an .npz file with named arrays, got a single array")
             return {key: opened[key] for key in opened.files}
     except FileNotFoundError:
         raise DataError(f"{file}: no such file") from None
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+    except DataError:
+        raise
+    except (OSError, ValueError, zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError) as error:
         raise DataError(f"{file}: expected an .npz file of plain arrays, got {error}") from None
 
 

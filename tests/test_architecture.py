@@ -1,0 +1,169 @@
+import ast
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import ood_toolkit
+
+ROOT = Path(ood_toolkit.__file__).parent
+LAYERS = (
+    ("errors", "version", "spec"),
+    ("arrays", "softmax", "head", "classifier", "outputs"),
+    ("metrics", "component", "scorer", "combiner"),
+    ("thresholds",),
+    ("scorers", "combiners"),
+    ("store", "data", "models"),
+    ("encode", "train"),
+    ("hookspecs", "builtin", "plugins"),
+    ("detector", "results", "members"),
+    ("evaluation", "report", "scoring", "combining"),
+    ("runner",),
+    ("sources",),
+    ("testing",),
+    ("cli", "__main__"),
+)
+"""From low to high; a module imports from its own layer, without a circle, or from a lower one."""
+PLACE = {name: place for place, layer in enumerate(LAYERS) for name in layer}
+FILES = sorted(ROOT.rglob("*.py"))
+
+
+def name_of(file: Path) -> str:
+    return ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__").replace("__init__", "")
+
+
+MODULES = {name_of(file): file for file in FILES}
+
+
+def is_for_types(node: ast.If) -> bool:
+    return "TYPE_CHECKING" in ast.unparse(node.test)
+
+
+def imports_of(file: Path) -> set[str]:
+    """Give the package's modules that a file imports, at the top or in a function, but for types alone."""
+    found: set[str] = set()
+
+    def visit(node: ast.AST) -> None:
+        if isinstance(node, ast.If) and is_for_types(node):
+            for child in node.orelse:
+                visit(child)
+            return
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: relative import in line {node.lineno}"
+            base = node.module or ""
+            if base.split(".")[0] == "ood_toolkit":
+                base = base.removeprefix("ood_toolkit").removeprefix(".")
+                for alias in node.names:
+                    deeper = f"{base}.{alias.name}".removeprefix(".")
+                    found.add(deeper if deeper in MODULES else base)
+        elif isinstance(node, ast.Import):
+            found.update(a.name.removeprefix("ood_toolkit.") for a in node.names if a.name.startswith("ood_toolkit."))
+        for child in ast.iter_child_nodes(node):
+            visit(child)
+
+    visit(ast.parse(file.read_text()))
+    return found
+
+
+IMPORTS = {name: imports_of(file) for name, file in MODULES.items() if name}
+
+
+def test_every_module_has_its_layer():
+    tops = {name.split(".")[0] for name in IMPORTS}
+    assert tops == set(PLACE)
+
+
+def test_the_checker_sees_imports_in_functions_and_not_those_for_types():
+    assert "plugins" in IMPORTS["cli.score"]
+    assert "runner" in IMPORTS["cli.score"]
+    assert "outputs" not in IMPORTS["scorers.msp"]
+    assert "scorer" in IMPORTS["scorers.msp"]
+
+
+@pytest.mark.parametrize("name", IMPORTS)
+def test_a_module_imports_from_lower_layers_only(name):
+    mine = PLACE[name.split(".")[0]]
+    too_high = {other for other in IMPORTS[name] if other and PLACE[other.split(".")[0]] > mine}
+    assert too_high == set()
+
+
+def test_there_are_no_circles():
+    """Take away, again and again, what imports nothing that is left."""
+    left = {name: {o for o in others if o != name} for name, others in IMPORTS.items()}
+    left["outputs"] = left["outputs"] - {"classifier"}  # from_model, when it is called
+    while free := [name for name, others in left.items() if not others & set(left)]:
+        for name in free:
+            del left[name]
+    packages = {name for name in left if (MODULES[name].name == "__init__.py")}
+    assert set(left) - packages == set()
+
+
+def test_no_file_is_a_drawer_for_odds_and_ends():
+    drawers = {"utils", "util", "helpers", "helper", "common", "misc"}
+    assert [name for name in MODULES if drawers & set(name.split("."))] == []
+
+
+def test_no_submodule_shadows_a_public_function():
+    tops = {name for name in MODULES if "." not in name}
+    public = {name for name in ood_toolkit.__all__ if name != "metrics"}
+    assert public >= {"bench", "fit", "score"}
+    assert tops & public == set()
+
+
+def test_every_public_name_is_there():
+    for name in ood_toolkit.__all__:
+        assert getattr(ood_toolkit, name) is not None
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        _ = ood_toolkit.nothing
+    assert set(ood_toolkit.__all__) <= set(dir(ood_toolkit))
+
+
+def test_files_and_modules_bear_no_machine_paths():
+    for file in FILES:
+        assert not {"/work/", "/home/", "/root/"} & {p for p in ("/work/", "/home/", "/root/") if p in file.read_text()}
+
+
+LIGHT = """
+import contextlib, io, json, sys
+from ood_toolkit.cli import main
+
+found = {}
+for line in json.loads(sys.argv[1]):
+    out = io.StringIO()
+    code = None
+    with contextlib.redirect_stdout(out):
+        try:
+            main(line)
+        except SystemExit as stop:
+            code = stop.code
+    heavy = [m for m in ("torch", "sklearn", "open_clip", "PIL", "pandas") if m in sys.modules]
+    found[" ".join(line)] = [code or 0, heavy, len(out.getvalue())]
+print(json.dumps(found))
+"""
+
+
+def test_help_version_and_listings_import_nothing_heavy(tmp_path):
+    lines = [["--help"], ["--version"], ["bench", "--help"], ["score", "--help"], ["import", "--help"]]
+    for kind in ("scorers", "combiners", "datasets", "models", "plugins"):
+        lines += [[kind], [kind, "--json"], [kind, "--help"]]
+    done = subprocess.run(
+        [sys.executable, "-c", LIGHT, json.dumps(lines)],
+        env=os.environ | {"OODKIT_NO_PLUGINS": "1", "OODKIT_STORE": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = json.loads(done.stdout)
+    assert len(found) == len(lines)
+    for line, (code, heavy, printed) in found.items():
+        assert (line, code, heavy) == (line, 0, [])
+        assert printed > 10
+
+
+def test_the_package_itself_imports_nothing_heavy():
+    program = "import sys, ood_toolkit; print([m for m in ('torch', 'numpy', 'click') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

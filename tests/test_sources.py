@@ -1,0 +1,255 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ood_toolkit import Prompts, sources
+from ood_toolkit.data.dataset import DataSet, Pictures
+from ood_toolkit.errors import DataError
+from ood_toolkit.models.model import Model, ModelEntry
+from ood_toolkit.sources import EncodedSets, ImportedSets, Request, gather, open_sets, ready_scores, stratified
+from ood_toolkit.store.imports import Imports
+
+
+class Toy(Model):
+    name, scale, fingerprint = "toy", 20.0, "weights"
+
+    def preprocess(self, image):
+        return torch.tensor([float(image.getpixel((0, 0)))])
+
+    def encode_images(self, batch):
+        return torch.stack([(batch[:, 0] + i).cos() for i in range(4)], dim=1)
+
+    def encode_texts(self, texts):
+        return torch.stack([torch.tensor([float(len(t)), t.count("a") + 1.0, 1.0, t.count("e")]) for t in texts])
+
+    def to(self, device):
+        return self
+
+
+def data_set(name, counts, classes, shift=0):
+    def open_split(split):
+        n = counts[split]
+        labels = np.arange(n) % len(classes) if classes else None
+        images = [Image.new("L", (1, 1), (i + shift) % 256) for i in range(n)]
+        return Pictures(images, tuple(f"{name}/{split}/{i}" for i in range(n)), labels)
+
+    return DataSet(name, name, open_split, counts, classes, ("a {}", "the {}"), embedded=True)
+
+
+class Known:
+    """A registry of toys."""
+
+    def __init__(self):
+        sets = [
+            data_set("whole", {"train": 30, "val": 20, "test": 40}, ("ant", "bee", "cat")),
+            data_set("bare", {"test": 50}, ("bee", "dog"), 7),
+            data_set("nameless", {"test": 25}, (), 90),
+        ]
+        self.held = {
+            "datasets": {s.name: s for s in sets},
+            "models": {"digits-clip": ModelEntry("digits-clip", "", Toy), "toy": ModelEntry("toy", "", Toy)},
+        }
+
+    def names(self, kind):
+        return list(self.held[kind])
+
+    def get(self, kind, name):
+        return self.held[kind][name]
+
+
+@pytest.fixture
+def encoded():
+    return EncodedSets(Toy(), Known(), "cpu", lambda what, done, of: None)
+
+
+def request(ids=("whole",), ood=("nameless",), **more):
+    return Request(tuple(ids), {"": tuple(ood)}, **more)
+
+
+# -- splitting ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("share", [0.1, 0.2, 0.5, 0.9])
+def test_each_stratum_gives_its_share_and_keeps_a_row(share):
+    strata = np.repeat([0, 1, 2, 3], [50, 10, 3, 1])
+    rows = stratified(strata, share, 0)
+    assert (np.diff(rows) > 0).all()
+    for value, count in enumerate([50, 10, 3, 1]):
+        assert (strata[rows] == value).sum() == min(int(share * count + 0.5), count - 1)
+
+
+def test_the_seed_alone_decides_which_rows():
+    strata = np.arange(100) % 4
+    assert stratified(strata, 0.2, 0).tolist() == stratified(strata, 0.2, 0).tolist()
+    assert stratified(strata, 0.2, 0).tolist() != stratified(strata, 0.2, 1).tolist()
+
+
+def test_no_image_is_for_testing_and_validation(encoded):
+    found = gather(request(["bare"]), encoded, with_train=False)
+    member = found.members["bare"]
+    test, val = member.tests["bare"], member.val["bare"]
+    assert (len(test), len(val)) == (40, 10)
+    assert set(test.ids) | set(val.ids) == {f"bare/test/{i}" for i in range(50)}
+    assert np.bincount(val.labels).tolist() == [5, 5]
+    assert found.about["validation"] == {"bare": "stratified 20 % of the test split, seed 0"}
+    again = gather(request(["bare"], seed=1, val_split=0.4), encoded, with_train=False).members["bare"]
+    assert (len(again.tests["bare"]), len(again.val["bare"])) == (30, 20)
+    assert set(again.val["bare"].ids) != set(val.ids)
+
+
+def test_the_sets_own_validation_is_taken_unless_a_share_is_asked_for(encoded):
+    found = gather(request(), encoded, with_train=True)
+    member = found.members["whole"]
+    assert (len(member.tests["whole"]), len(member.val["whole"]), len(member.train)) == (40, 20, 30)
+    assert member.val["whole"].ids[0] == "whole/val/0"
+    assert found.about["validation"] == {"whole": "the set's own split"}
+    assert gather(request(), encoded, with_train=False).members["whole"].train is None
+    shared = gather(request(val_split=0.5), encoded, with_train=False).members["whole"]
+    assert (len(shared.tests["whole"]), len(shared.val["whole"])) == (19, 21)
+    assert shared.val["whole"].ids[0].startswith("whole/test/")
+    none = gather(request(val_split=0), encoded, with_train=False)
+    assert (len(none.members["whole"].tests["whole"]), none.members["whole"].val) == (40, None)
+    assert none.about["validation"] == {"whole": "none"}
+
+
+def test_a_limit_holds_for_every_set_and_too_few_images_are_an_error(encoded):
+    member = gather(request(limit=10), encoded, with_train=False).members["whole"]
+    assert (len(member.tests["whole"]), len(member.val["whole"]), len(member.ood["nameless"])) == (10, 10, 10)
+    same = gather(request(limit=10), encoded, with_train=False).members["whole"]
+    other = gather(request(limit=10, seed=5), encoded, with_train=False).members["whole"]
+    assert same.ood["nameless"].ids.tolist() == member.ood["nameless"].ids.tolist()
+    assert other.ood["nameless"].ids.tolist() != member.ood["nameless"].ids.tolist()
+    with pytest.raises(DataError, match=r"bare: 1 images are too few to split 0\.2 of them off"):
+        gather(request(["bare"], limit=1), encoded, with_train=False)
+
+
+# -- heads and labels ---------------------------------------------------------------------------------------------
+
+
+def test_every_set_is_encoded_once(encoded, monkeypatch):
+    calls = []
+    encode = sources.encode_set
+    monkeypatch.setattr(
+        sources, "encode_set", lambda m, d, split, *rest: (calls.append((d.name, split)), encode(m, d, split, *rest))[1]
+    )
+    gather(request(["whole", "bare"]), encoded, with_train=True)
+    assert sorted(calls) == [("bare", "test"), ("nameless", "test"), *[("whole", s) for s in ("test", "train", "val")]]
+
+
+def test_labels_follow_the_class_names_to_another_head(encoded):
+    found = gather(request(["whole", "bare"]), encoded, with_train=False)
+    whole, bare = found.members["whole"], found.members["bare"]
+    assert whole.tests["whole"].class_names == ("ant", "bee", "cat")
+    assert bare.tests["whole"].class_names == ("bee", "dog")
+    assert bare.tests["whole"].labels.tolist()[:3] == [-1, 0, -1]
+    wanted = [1 if int(i.rpartition("/")[2]) % 2 == 0 else -1 for i in whole.tests["bare"].ids]
+    assert whole.tests["bare"].labels.tolist() == wanted
+    assert whole.tests["bare"].ids.tolist() == bare.tests["bare"].ids.tolist()
+    assert whole.ood["nameless"].labels is None
+
+
+def test_prompts_are_the_sets_first_template_or_what_is_asked_for(encoded):
+    own = gather(request(), encoded, with_train=False)
+    asked = gather(request(prompts=("a {}",)), encoded, with_train=False)
+    other = gather(request(prompts=("some {}", "an e {}")), encoded, with_train=False)
+    prints = [found.members["whole"].tests["whole"].head.fingerprint for found in (own, asked, other)]
+    assert prints[0] == prints[1] != prints[2]
+    assert [found.about["prompts"] for found in (own, other)] == ['"a {}"', '"some {}"; "an e {}"']
+    mine = Prompts(("my {}",))
+    assert own.members["whole"].heads(mine).fingerprint not in prints
+    assert other.members["whole"].heads(mine).fingerprint == prints[2]
+
+
+def test_a_set_without_classes_cannot_be_id(encoded):
+    with pytest.raises(DataError, match="nameless: has no classes, so it can only be an OOD set"):
+        gather(request(["nameless"], ["whole"]), encoded, with_train=False)
+
+
+# -- imported arrays ----------------------------------------------------------------------------------------------
+
+TEXT = np.eye(3, 4, dtype=np.float32)
+
+
+@pytest.fixture
+def store(tmp_path):
+    rng = np.random.default_rng(0)
+    imports = Imports(tmp_path)
+    labels = np.arange(30) % 3
+    images = TEXT[labels] + 0.2 * rng.normal(size=(30, 4)).astype(np.float32)
+    classes = np.array(["ant", "bee", "cat"])
+    imports.add("i", "m", "test", {"features": images, "labels": labels, "text": TEXT, "classes": classes}, "i.npz")
+    imports.add("o", "m", "test", {"features": images[:20] + 1, "labels": np.arange(20) * 9}, "o.npz")
+    imports.add("p", "n", "test", {"features": images[:5]}, "p.npz")
+    imports.add("i", "n", "test", {"features": images, "text": TEXT, "classes": classes}, "i.npz")
+    imports.add("r", "s", "test", {"scores": rng.normal(size=9)}, "s.npz")
+    imports.add("q", "s", "test", {"scores": rng.normal(size=9)}, "s.npz")
+    return tmp_path
+
+
+def test_the_one_model_that_has_all_sets_is_chosen(store):
+    assert isinstance(open_sets(Known(), store, None, ["i", "o"]), ImportedSets)
+    assert open_sets(Known(), store, None, ["i", "o"]).label == "m"
+    assert open_sets(Known(), store, None, ["i", "p"]).label == "n"
+    with pytest.raises(DataError, match="the store holds i of several models; name one with --model: m, n"):
+        open_sets(Known(), store, None, ["i"])
+    assert open_sets(Known(), store, "n", ["i"]).label == "n"
+    assert isinstance(open_sets(Known(), store, None, ["whole", "bare"]), EncodedSets)
+    assert isinstance(open_sets(Known(), store, "toy", ["whole", "bare"]), EncodedSets)
+    with pytest.raises(DataError, match="unknown model 'toi'; did you mean 'toy'"):
+        open_sets(Known(), store, "toi", ["i"])
+
+
+@pytest.mark.parametrize(
+    ("model", "names", "absent", "hint"),
+    [
+        (None, ["gone", "lost"], ["gone", "lost"], ""),
+        (None, ["whol", "bare"], ["whol"], "Did you mean 'whole'?"),
+        (None, ["i", "bare"], ["bare"], ""),
+        ("m", ["i", "p"], ["p"], ""),
+        ("toy", ["whole", "gone"], ["gone"], ""),
+    ],
+)
+def test_sets_that_are_not_here_are_told_in_one_message(store, model, names, absent, hint):
+    with pytest.raises(DataError) as caught:
+        open_sets(Known(), store, model, names)
+    said = str(caught.value)
+    assert said.startswith(f"not here: {', '.join(absent)}.")
+    assert f"into the store {store} with" in said
+    assert hint in said
+    under = f" --model {model}" if model else ""
+    for name in absent:
+        assert f"\n  oodkit import {name} FILE.npz [--text TEXT.npz]{under}\n" in said
+    assert said.count("oodkit import") == len(absent)
+    assert "Here: i (m), i (n), o (m), p (n), q (s), r (s), whole, bare, nameless" in said
+
+
+def test_imported_sets_are_memory_maps_under_the_id_head(store):
+    sets = open_sets(Known(), store, None, ["i", "o"])
+    found = gather(request(["i"], ["o"]), sets, with_train=False)
+    member = found.members["i"]
+    assert (len(member.tests["i"]), len(member.val["i"]), len(member.ood["o"])) == (24, 6, 20)
+    assert member.tests["i"].ids[0].startswith("i/test/")
+    assert member.ood["o"].head.fingerprint == member.tests["i"].head.fingerprint
+    assert member.ood["o"].labels is None
+    assert member.heads is None
+    assert found.about["model"] == "m"
+    with pytest.raises(DataError, match="--prompts: model 'm' has no text tower here"):
+        gather(request(["i"], ["o"], prompts=("a {}",)), sets, with_train=False)
+    with pytest.raises(DataError, match="o: embeddings without texts or weights give no logits"):
+        gather(request(["o"], ["i"]), sets, with_train=False)
+
+
+def test_ready_scores_go_with_ready_scores_only(store):
+    sets = open_sets(Known(), store, None, ["r", "q"])
+    assert set(ready_scores(sets, ["r", "q"])) == {"r", "q"}
+    assert ready_scores(open_sets(Known(), store, "m", ["i", "o"]), ["i", "o"]) is None
+    with pytest.raises(DataError, match="r: only ready scores were imported under model 's'"):
+        gather(request(["r"], ["q"]), sets, with_train=False)
+    Imports(store).add("i", "s", "test", {"features": TEXT}, "x")
+    with pytest.raises(DataError, match="r holds ready scores but i does not"):
+        ready_scores(open_sets(Known(), store, "s", ["i", "r"]), ["i", "r"])
+
+
+def test_every_ood_set_is_named_once():
+    assert Request(("i",), {"near": ("a", "b"), "": ("b", "c")}).ood == ("a", "b", "c")
