@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -28,26 +28,29 @@ FORMAT = "oodkit-detector-1"
 
 
 def fit(scorer: str | Scorer, val: Outputs | None = None, train: Outputs | None = None) -> Scorer:
-    """Fit a clone of a scorer, given as a spec or an instance, on ID outputs; `ScorerError` if a need is unmet."""
+    """Fit a clone of a scorer, a spec or an instance, on ID outputs; `ScorerError` if a split it needs is missing."""
     made = get_registry().scorer(scorer).clone()
-    seen = val if val is not None else train
-    if seen is not None:
-        made.fit(seen, train)
-    return made
+    _check_needs(made, None, val, train)
+    # Where there is no val, the check has seen that the scorer does not look at it.
+    return made if val is None and train is None else made.fit(cast(Outputs, val), train)
 
 
 def score(scorer: str | Scorer, x: Outputs, val: Outputs | None = None, train: Outputs | None = None) -> np.ndarray:
-    """Fit a scorer where ID outputs are given and score `x`: (n,) float64, higher = more in-distribution."""
+    """Score `x`: (n,) float64, higher = more in-distribution; fits the scorer first on the ID outputs given.
+
+    An instance that is fitted already is used as it is where none are given. `ScorerError` if a need is unmet.
+    """
     made = get_registry().scorer(scorer)
-    missing = missing_needs(made, x, val, train)
+    if val is None and train is None and made.learned():
+        return scores_of(made, x)
+    _check_needs(made, x, val, train)
+    return scores_of(fit(made, val, train), x)
+
+
+def _check_needs(scorer: Scorer, x: Outputs | None, val: Outputs | None, train: Outputs | None) -> None:
+    missing = missing_needs(scorer, x, val, train)
     if missing:
-        raise ScorerError(f"{made.spec}: needs {', '.join(missing)}, which the given outputs do not provide")
-    return scores_of(fit(made, val, train) if learns(made) else made, x)
-
-
-def learns(scorer: Scorer) -> bool:
-    """Tell whether a scorer has to be fitted first."""
-    return bool(scorer.needs & {"val", "val_labels", "train", "train_labels"})
+        raise ScorerError(f"{scorer.spec}: needs {', '.join(missing)}, which the given outputs do not provide")
 
 
 def scores_of(scorer: Scorer, x: Outputs) -> np.ndarray:
@@ -93,9 +96,7 @@ class Detector:
         one: tpr, mean, f1, youden, conformal. Raises `ScorerError` where a need is unmet.
         """
         made = get_registry().scorer(scorer)
-        missing = missing_needs(made, val, val, train)
-        if missing:
-            raise ScorerError(f"{made.spec}: needs {', '.join(missing)}, which the given outputs do not provide")
+        _check_needs(made, val, val, train)
         fitted = made.clone().fit(val, train)
         found, notes = made.threshold, tuple(getattr(fitted, "notes_", ()))
         if found is None:

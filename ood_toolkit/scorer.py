@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["Prompts", "Scorer", "given", "missing_needs", "positive"]
 
 Self = TypeVar("Self", bound="Scorer")
+SPLIT_NEEDS = frozenset({"val", "val_labels", "train", "train_labels"})
+"""Needs that ID splits meet; a scorer without any has nothing to fit."""
 
 
 @dataclass(frozen=True)
@@ -88,10 +90,14 @@ def positive(scorer: Scorer, *names: str) -> None:
             raise ScorerError(f"{scorer.name}: {name}: expected a number above 0, got {value}")
 
 
-def missing_needs(scorer: Scorer, x: Outputs, val: Outputs | None, train: Outputs | None) -> list[str]:
-    """List what the scorer needs and neither the scored outputs nor the ID splits provide."""
-    provided = set(x.provides)
+def missing_needs(scorer: Scorer, x: Outputs | None, val: Outputs | None, train: Outputs | None) -> list[str]:
+    """List what the scorer needs and neither the scored outputs nor the ID splits provide.
+
+    Without scored outputs only what `fit` needs of the splits is asked for.
+    """
+    provided: set[str] = set()
     for name, split in (("val", val), ("train", train)):
         if split is not None:
             provided |= {name} | ({f"{name}_labels"} if split.labels is not None else set())
-    return sorted(scorer.needs - provided)
+    asked = scorer.needs & SPLIT_NEEDS if x is None else scorer.needs - x.provides
+    return sorted(asked - provided)

@@ -315,3 +315,14 @@ def test_there_is_no_pickle_anywhere():
         if forbidden.search(line) and ".eval()" not in line
     ]
     assert found == []
+
+
+def test_a_fitted_instance_scores_without_its_splits(make_outputs):
+    train, x = make_outputs(80, seed=1), make_outputs(20, seed=2)
+    fitted = ood_toolkit.fit("knn:k=5", train=train)
+    np.testing.assert_array_equal(ood_toolkit.score(fitted, x), ood_toolkit.score("knn:k=5", x, train=train))
+
+
+def test_fit_names_the_split_that_is_missing(make_outputs):
+    with pytest.raises(ScorerError, match=r"mahalanobis: needs train, train_labels"):
+        ood_toolkit.fit("mahalanobis", val=make_outputs(20))

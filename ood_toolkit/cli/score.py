@@ -90,7 +90,8 @@ def _rows(scorer: Scorer, sets: Sets, request: Request, split: str) -> list[list
     from ood_toolkit.sources import gather
 
     (name,) = request.ids
-    member = gather(request, sets, with_train=True).members[name]
+    with_train = split == "train" or bool(scorer.needs & {"train", "train_labels"})
+    member = gather(request, sets, with_train=with_train).members[name]
     val = member.val[name] if isinstance(member.val, Mapping) else member.val
     x = {"test": member.tests[name], "val": val, "train": member.train}[split]
     if x is None:
