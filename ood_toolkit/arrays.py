@@ -35,8 +35,8 @@ def as_tensor(value: ArrayLike, what: str, ndim: int | tuple[int, ...]) -> Tenso
     return tensor
 
 
-def as_labels(value: ArrayLike, what: str, rows: int, classes: int) -> Tensor:
-    """Wrap class indices as (rows,) int64, each in -1 ... classes - 1 (-1 = none of the classes)."""
+def as_labels(value: ArrayLike, what: str, rows: int, classes: int | None) -> Tensor:
+    """Wrap class indices as (rows,) int64, -1 (none of them) to classes - 1; None: however many classes there are."""
     tensor = value.detach() if isinstance(value, Tensor) else _from_numpy(value, what)
     if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
         raise OutputsError(f"{what}: expected whole numbers, got {tensor.dtype}; convert them with astype('int64')")
@@ -44,9 +44,10 @@ def as_labels(value: ArrayLike, what: str, rows: int, classes: int) -> Tensor:
         raise OutputsError(f"{what}: expected shape ({rows},), one a row, got {tuple(tensor.shape)}")
     tensor = tensor.to(torch.int64)
     low, high = int(tensor.min()), int(tensor.max())
-    if low < -1 or high >= classes:
+    if low < -1 or (classes is not None and high >= classes):
+        last = "" if classes is None else f" to {classes - 1}"
         raise OutputsError(
-            f"{what}: expected class indices from 0 to {classes - 1} (or -1 for none of them), "
+            f"{what}: expected class indices from 0{last} (or -1 for none of them), "
             f"got {low if low < -1 else high}; an OOD set's own labels belong in extras['source_labels']"
         )
     return tensor

@@ -24,9 +24,11 @@ def run_classifier(module: nn.Module, loader: Any, layer: str | None) -> dict[st
         for batch in loader:
             images, target = (*batch, None)[:2] if isinstance(batch, tuple | list) else (batch, None)
             seen.clear()
-            logits.append(_as_logits(module(images.to(device))))
+            logits.append(_as_logits(module(_as_batch(images).to(device))))
+            heads = isinstance(watched, nn.Linear) and (layer is None or watched.out_features == logits[-1].shape[1])
             if watched is not None:
-                features.append(_tapped(seen, name).cpu().flatten(1))
+                entered, left = _tapped(seen, name)
+                features.append((entered if heads else left).cpu().flatten(1))
             if target is not None:
                 labels.append(torch.as_tensor(target))
     if not logits:
@@ -34,7 +36,7 @@ def run_classifier(module: nn.Module, loader: Any, layer: str | None) -> dict[st
     found: dict[str, Any] = {"logits": torch.cat(logits), "labels": torch.cat(labels) if labels else None}
     if watched is not None:
         found["features"] = torch.cat(features)
-    if isinstance(watched, nn.Linear):
+    if isinstance(watched, nn.Linear) and heads:
         found["head"] = _head(watched, found["logits"].shape[1], name)
     return {key: value.clone() if isinstance(value, Tensor) else value for key, value in found.items()}
 
@@ -67,19 +69,29 @@ def _as_logits(out: object) -> Tensor:
     return out.cpu()
 
 
-def _tapped(seen: list[Tensor], name: str) -> Tensor:
+def _as_batch(images: object) -> Tensor:
+    try:
+        return torch.as_tensor(images)
+    except (TypeError, ValueError, RuntimeError):
+        got = type(images).__name__
+        raise OutputsError(f"loader: expected batches of images or (images, labels) pairs, got {got}") from None
+
+
+def _tapped(seen: list[tuple[Tensor, Tensor]], name: str) -> tuple[Tensor, Tensor]:
     if len(seen) != 1:
         raise OutputsError(f"layer: expected {name!r} to run once a batch, it ran {len(seen)} times; name another")
     return seen[0]
 
 
 @contextmanager
-def _tap(watched: nn.Module | None) -> Iterator[list[Tensor]]:
-    """Collect what enters a linear layer, or what leaves any other."""
-    seen: list[Tensor] = []
+def _tap(watched: nn.Module | None) -> Iterator[list[tuple[Tensor, Tensor]]]:
+    """Collect what enters a layer and what leaves it."""
+    seen: list[tuple[Tensor, Tensor]] = []
 
-    def keep(part: nn.Module, args: tuple[Any, ...], out: Tensor) -> None:
-        seen.append((args[0] if isinstance(part, nn.Linear) else out).detach())
+    def keep(part: nn.Module, args: tuple[Any, ...], out: object) -> None:
+        if not isinstance(out, Tensor):
+            raise OutputsError(f"layer: expected it to give a tensor, got {type(out).__name__}; name another")
+        seen.append((args[0].detach(), out.detach()))
 
     if watched is None:
         yield seen

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import re
 from collections.abc import Mapping
 from typing import Any, ClassVar, TypeVar
 
@@ -31,7 +32,7 @@ class Component:
     def spec(self) -> str:
         """The canonical text that parses back to an equal component; parameters at their defaults are left out."""
         parts = [
-            f"{f.name}={format_value(getattr(self, f.name))}"
+            f"{f.name}={format_value(_canonical(f, getattr(self, f.name)))}"
             for f in _fields(type(self))
             if getattr(self, f.name) != _default(f)
         ]
@@ -89,6 +90,12 @@ def _fields(cls: type) -> list[dataclasses.Field[Any]]:
     if not dataclasses.is_dataclass(cls):
         return []
     return [f for f in dataclasses.fields(cls) if f.init and f.name not in CONTRACT]
+
+
+def _canonical(field: dataclasses.Field[Any], value: Any) -> Any:
+    """Write 2 as 2.0 where a float is meant, so that equal parameters have one text."""
+    is_float = re.search(r"\bfloat\b", str(field.type)) is not None and not re.search(r"\bint\b", str(field.type))
+    return float(value) if is_float and isinstance(value, int) and not isinstance(value, bool) else value
 
 
 CONTRACT = frozenset({"name", "needs", "savable", "exempt", "prompts", "group", "bounds", "threshold"})

@@ -14,13 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ood_toolkit.arrays import to_numpy
+from ood_toolkit.arrays import ArrayLike, to_numpy
 from ood_toolkit.errors import DetectorError, OodkitError, ScorerError
 from ood_toolkit.head import Bank, Head
-from ood_toolkit.outputs import Outputs
+from ood_toolkit.outputs import Outputs, as_outputs
 from ood_toolkit.plugins import get_registry
 from ood_toolkit.scorer import Scorer, missing_needs
-from ood_toolkit.thresholds import threshold
+from ood_toolkit.thresholds import check_rule, threshold
 
 __all__ = ["Detector", "fit", "score", "scores_of"]
 
@@ -40,7 +40,9 @@ def score(scorer: str | Scorer, x: Outputs, val: Outputs | None = None, train: O
 
     An instance that is fitted already is used as it is where none are given. `ScorerError` if a need is unmet.
     """
-    made = get_registry().scorer(scorer)
+    made, x = get_registry().scorer(scorer), as_outputs(x)
+    val = None if val is None else as_outputs(val, "val")
+    train = None if train is None else as_outputs(train, "train")
     if val is None and train is None and made.learned():
         return scores_of(made, x)
     _check_needs(made, x, val, train)
@@ -63,8 +65,14 @@ def checked(scorer: Scorer, x: Outputs) -> np.ndarray:
     scores = to_numpy(scorer.score(x))
     if scores.shape != (len(x),):
         raise ScorerError(f"{scorer.spec}: expected scores of shape ({len(x)},), one an image, got {scores.shape}")
-    if scores.dtype.kind != "f" or not np.isfinite(scores).all():
-        raise ScorerError(f"{scorer.spec}: expected finite floating scores, got NaN, infinity or {scores.dtype}")
+    if scores.dtype.kind != "f":
+        raise ScorerError(f"{scorer.spec}: expected floating scores, got {scores.dtype}; mend its score()")
+    bad = np.flatnonzero(~np.isfinite(scores))
+    if len(bad):
+        raise ScorerError(
+            f"{scorer.spec}: expected finite scores, got {'NaN' if np.isnan(scores[bad[0]]) else 'infinity'} "
+            f"for {len(bad)} of {len(x)} images; mend its score()"
+        )
     return scores.astype(np.float64)
 
 
@@ -80,6 +88,7 @@ class Detector:
     width: int | None
     """Width of the features, where there were any."""
     notes: tuple[str, ...] = ()
+    class_names: tuple[str, ...] | None = None
 
     @classmethod
     def fit(
@@ -95,22 +104,26 @@ class Detector:
         A scorer that decides by itself (a margin) keeps its own threshold of 0; for others `rule` and `target` give
         one: tpr, mean, f1, youden, conformal. Raises `ScorerError` where a need is unmet.
         """
-        made = get_registry().scorer(scorer)
+        made, val = get_registry().scorer(scorer), as_outputs(val, "val")
         _check_needs(made, val, val, train)
+        check_rule(rule, target)
+        if made.threshold is not None and (rule, target) != ("tpr", 0.95):
+            raise ScorerError(
+                f"{made.spec}: decides by itself; give rule and target to the scorer, such as classwise:rule={rule}"
+            )
         fitted = made.clone().fit(val, train)
         found, notes = made.threshold, tuple(getattr(fitted, "notes_", ()))
         if found is None:
-            right = None if val.labels is None else val.prediction == val.labels
-            found, said = threshold(rule, scores_of(fitted, val), right, target)
+            found, said = threshold(rule, scores_of(fitted, val), val.right, target)
             notes += said
         width = None if val.features is None else val.features.shape[1]
-        return cls(fitted, float(found), rule, val.head, val.classes, width, notes)
+        return cls(fitted, float(found), rule, val.head, val.classes, width, notes, val.class_names)
 
-    def score(self, x: Outputs) -> np.ndarray:
+    def score(self, x: Outputs | ArrayLike) -> np.ndarray:
         """Score outputs of the same model: (n,) float64, higher = more in-distribution."""
         return scores_of(self.scorer, self._same_model(x))
 
-    def predict(self, x: Outputs) -> np.ndarray:
+    def predict(self, x: Outputs | ArrayLike) -> np.ndarray:
         """Decide for each image: (n,) bool, True = in-distribution."""
         return self.score(x) >= self.threshold
 
@@ -129,6 +142,7 @@ class Detector:
             "classes": self.classes,
             "width": self.width,
             "notes": list(self.notes),
+            "class_names": None if self.class_names is None else list(self.class_names),
         }
         target = Path(path)
         if not target.parent.is_dir():
@@ -178,21 +192,26 @@ class Detector:
         fitted = type(blank).from_state(state, **blank.parameters())
         head = None if about["head"] is None else _head_of(_unflatten(about["head"], arrays))
         notes = tuple(str(note) for note in about["notes"])
-        return cls(fitted, cut, str(about["rule"]), head, about["classes"], about["width"], notes)
+        names = None if about.get("class_names") is None else tuple(str(name) for name in about["class_names"])
+        return cls(fitted, cut, str(about["rule"]), head, about["classes"], about["width"], notes, names)
 
-    def _same_model(self, x: Outputs) -> Outputs:
+    def _same_model(self, x: Outputs | ArrayLike) -> Outputs:
+        """Take outputs of the model that this was fitted on, or its features (n, d), or else its logits (n, k)."""
+        if not isinstance(x, Outputs) and self.head is not None and np.shape(x)[-1:] == (self.head.width,):
+            x = Outputs(features=x)
+        x = as_outputs(x)
         width = None if x.features is None else x.features.shape[1]
         if x.head is None and self.head is not None and width == self.head.width and not x.classes:
             return x.with_head(self.head)
         fitted = None if self.head is None else self.head.fingerprint
-        if (
-            (x.head is not None and x.head.fingerprint != fitted)
-            or x.classes != self.classes
-            or (self.width is not None and width is not None and width != self.width)
-        ):
+        other_head = x.head is not None and x.head.fingerprint != fitted
+        other_names = None not in (x.class_names, self.class_names) and x.class_names != self.class_names
+        other_width = None not in (width, self.width) and width != self.width
+        if other_head or other_names or other_width or x.classes != self.classes:
+            what = "class names" if other_names else "a head" if other_head else "sizes"
             raise DetectorError(
                 f"{self.scorer.spec}: fitted on outputs with {self.classes} classes and width {self.width}; these have "
-                f"{x.classes} and {width}, or another head: they are of another model"
+                f"{x.classes} and {width}, and other {what.removeprefix('a ')}: they are of another model"
             )
         return x
 

@@ -9,6 +9,10 @@ class OutputsError(OodkitError, ValueError):
     """Arrays, labels or a head do not fit together, or something was asked that they cannot give."""
 
 
+class RowError(OutputsError, IndexError):
+    """A row was asked for that outputs do not have; ends an iteration over them."""
+
+
 class NotFittedError(OodkitError, ValueError, AttributeError):
     """A scorer or combiner was used before `fit`."""
 

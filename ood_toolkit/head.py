@@ -6,9 +6,9 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,6 +22,16 @@ TINY = 1e-15
 """Length of a row below which the squares of its entries lose digits, or vanish, in float32."""
 
 
+class ReadOnly(dict[str, Any]):
+    """A mapping that refuses new entries; unlike a mapping proxy it can be copied and pickled."""
+
+    def __setitem__(self, key: str, value: object) -> None:
+        raise TypeError(f"read-only: cannot set {key!r}; make a new head or new outputs")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (dict(self),)
+
+
 @dataclass(frozen=True, eq=False)
 class Bank:
     """A named set of text embeddings beside the classes: unit rows, (m, d) or (p, k, d)."""
@@ -32,15 +42,16 @@ class Bank:
 
     @classmethod
     def of(cls, value: Bank | ArrayLike | tuple[Sequence[str], ArrayLike], what: str) -> Bank:
-        """Take an array, or a pair (strings, array), as a bank of unit rows."""
+        """Take an array, or an array and its strings as a pair, as a bank of unit rows."""
         if isinstance(value, Bank):
             return value
         texts = None
-        if isinstance(value, tuple) and len(value) == 2 and _are_strings(value[0]):
-            texts, value = tuple(str(text) for text in value[0]), value[1]
+        if isinstance(value, tuple) and len(value) == 2 and any(_are_strings(part) for part in value):
+            strings, value = value if _are_strings(value[0]) else reversed(value)
+            texts = tuple(str(text) for text in strings)
         embeddings = _unit_rows(as_tensor(value, what, (2, 3)), what)
-        if texts is not None and len(texts) != embeddings.shape[-2]:
-            raise OutputsError(f"{what}: expected {embeddings.shape[-2]} strings, one a row, got {len(texts)}")
+        if texts is not None and len(texts) not in (embeddings.shape[-2], embeddings[..., 0].numel()):
+            raise OutputsError(f"{what}: expected {embeddings[..., 0].numel()} strings, one a row, got {len(texts)}")
         return cls(embeddings, texts)
 
     @property
@@ -61,7 +72,7 @@ class Head:
     class_names: tuple[str, ...]
     scale: float = 1.0
     """What cosines are multiplied by; 1 for a linear head."""
-    banks: Mapping[str, Bank] = field(default_factory=dict)
+    banks: Mapping[str, Bank] = field(default_factory=ReadOnly)
     """Further texts by name; `no` and `negatives` are two such names."""
 
     @classmethod
@@ -151,12 +162,12 @@ class Head:
     def with_banks(self, banks: Mapping[str, Bank | ArrayLike]) -> Head:
         """Give the same head with these banks added or replaced."""
         made = {name: self._check_bank(name, Bank.of(bank, f"text:{name}")) for name, bank in banks.items()}
-        return replace(self, banks=MappingProxyType({**self.banks, **made}))
+        return replace(self, banks=ReadOnly({**self.banks, **made}))
 
     def to(self, device: torch.device | str) -> Head:
         """Give the same head on another device."""
         banks = {name: Bank(bank.embeddings.to(device), bank.texts) for name, bank in self.banks.items()}
-        return replace(self, weight=self.weight.to(device), bias=self.bias.to(device), banks=MappingProxyType(banks))
+        return replace(self, weight=self.weight.to(device), bias=self.bias.to(device), banks=ReadOnly(banks))
 
     @cached_property
     def fingerprint(self) -> str:
@@ -218,4 +229,4 @@ def _finite(value: float, what: str) -> float:
 
 
 def _are_strings(value: object) -> bool:
-    return not isinstance(value, str | bytes) and all(isinstance(v, str) for v in value)  # type: ignore[attr-defined]
+    return isinstance(value, list | tuple | np.ndarray) and len(value) > 0 and all(isinstance(v, str) for v in value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -34,23 +34,62 @@ class Member:
 
 def named(members: Mapping[str, Member] | Sequence[Member]) -> dict[str, Member]:
     """Give members by the name of their ID set; `OutputsError` where one lacks a set or they are not aligned."""
-    named = dict(members) if isinstance(members, Mapping) else {next(iter(m.tests)): m for m in members}
-    if not named or len(named) != len(members):
-        raise OutputsError("members: expected one for each ID set, under its name")
+    named = dict(members) if isinstance(members, Mapping) else _by_own_set(members)
+    if not named:
+        raise OutputsError("members: expected one for each ID set, under its name, got none")
     for name, member in named.items():
         for other in named:
             if other not in member.tests:
                 raise OutputsError(f"members: {name!r} has no outputs for the ID test of {other!r}")
         if set(member.ood) != set(next(iter(named.values())).ood):
             raise OutputsError(f"members: {name!r} has other OOD sets than the first member")
+    return {name: _aligned(name, member, named) for name, member in named.items()}
+
+
+def _by_own_set(members: Sequence[Member]) -> dict[str, Member]:
+    """Name each member by its first ID test; where all list the same ones, by that of its own place in the list."""
+    listed = [list(member.tests) for member in members]
+    same = len(members) > 1 and all(names == listed[0] for names in listed) and len(listed[0]) >= len(members)
+    own = [names[place if same else 0] for place, names in enumerate(listed) if names]
+    if len(set(own)) != len(members):
+        raise OutputsError(
+            f"members: expected one for each ID set, got {', '.join(own)}; pass a dict by name of the set"
+        )
+    return dict(zip(own, members, strict=True))
+
+
+def _aligned(name: str, member: Member, named: Mapping[str, Member]) -> Member:
+    """Bring each set of a member into the row order in which the set's own member, or the first, has it."""
     first = next(iter(named.values()))
-    for name, member in named.items():
-        for other, own in named.items():
-            _check_aligned(name, other, member.tests[other], own.tests[other])
-            _check_aligned(name, other, _val_of(member, name, other), _val_of(own, other, other))
-        for ood, x in member.ood.items():
-            _check_aligned(name, ood, x, first.ood[ood])
-    return named
+    tests = {
+        other: _like(name, other, x, named[other].tests[other]) if other in named else x
+        for other, x in member.tests.items()
+    }
+    val = member.val
+    if isinstance(val, Mapping):
+        val = {
+            other: _like(name, other, x, _val_of(named[other], other, other)) if other in named else x
+            for other, x in val.items()
+        }
+    ood = {other: _like(name, other, x, first.ood[other]) for other, x in member.ood.items()}
+    return replace(member, tests=tests, val=val, ood=ood)
+
+
+def _like(name: str, key: str, x: Outputs, own: Outputs | None) -> Outputs:
+    """Put rows into the order of another member's ids; `OutputsError` where they are not of the same images."""
+    if own is None or x is own:
+        return x
+    if x.ids is None or own.ids is None:
+        if len(x) == len(own):
+            return x  # without ids only the caller knows
+    elif len(x) == len(own) and not bool((x.ids != own.ids).any()):
+        return x
+    elif len(x) == len(own) == len(np.unique(own.ids)) and set(x.ids) == set(own.ids):
+        places = {identity: place for place, identity in enumerate(x.ids)}
+        return x[[places[identity] for identity in own.ids]]
+    raise OutputsError(
+        f"members are not aligned: the ids of {name!r} differ on {key}; give the same images, each under one id"
+    )
 
 
 def test_key(name: str, other: str) -> str:
@@ -109,13 +148,3 @@ def _val_of(member: Member, name: str, other: str) -> Outputs | None:
     if isinstance(member.val, Mapping):
         return member.val.get(other)
     return member.val if name == other else None
-
-
-def _check_aligned(name: str, key: str, x: Outputs | None, own: Outputs | None) -> None:
-    """Refuse outputs that are not of the same images in the same order."""
-    if x is None or own is None or x is own:
-        return
-    if len(x) != len(own) or (x.ids is not None and own.ids is not None and bool((x.ids != own.ids).any())):
-        raise OutputsError(
-            f"members are not aligned: the ids of {name!r} differ on {key}; give the same images in one order"
-        )

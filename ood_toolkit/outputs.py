@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -12,14 +11,14 @@ import torch
 from torch import Tensor
 
 from ood_toolkit.arrays import ArrayLike, as_labels, as_tensor, check_rows, scoring_precision
-from ood_toolkit.errors import OutputsError
-from ood_toolkit.head import Bank, Head, normalise
+from ood_toolkit.errors import OutputsError, RowError
+from ood_toolkit.head import Bank, Head, ReadOnly, normalise
 from ood_toolkit.softmax import Softmax
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["Bank", "Head", "Outputs"]
+__all__ = ["Bank", "Head", "Outputs", "as_outputs"]
 
 DERIVED_LIMIT = 512 * 2**20
 """Bytes that a derived (n, k) array may take on a whole set."""
@@ -102,14 +101,13 @@ class Outputs:
             _logits=ready,
             labels=None,
             ids=None if ids is None else _ids(ids, rows),
-            extras=MappingProxyType({k: _extra(v, k, rows, device) for k, v in (extras or {}).items()}),
+            extras=ReadOnly({k: _extra(v, k, rows, device) for k, v in (extras or {}).items()}),
             head=head,
             class_names=names,
         )
         if labels is not None:
-            if not self.classes:
-                raise OutputsError("labels: they index a head's classes, but neither a head nor logits were given")
-            self._set(labels=as_labels(labels, "labels", rows, self.classes).to(device))
+            known = self.classes or len(names or ()) or None
+            self._set(labels=as_labels(labels, "labels", rows, known).to(device))
         if made is not None and ready is not None and head is not None:
             self._check_contradiction(made, ready, head, STEP[given.dtype])  # type: ignore[union-attr]
 
@@ -186,8 +184,9 @@ class Outputs:
     def __getitem__(self, index: int | slice | ArrayLike) -> Outputs:
         """Give the chosen rows; a slice is a view, nothing is checked again."""
         if isinstance(index, int | np.integer):
-            start = int(index) % len(self) if -len(self) <= index < len(self) else len(self)
-            index = slice(start, start + 1)
+            if not -len(self) <= index < len(self):
+                raise RowError(f"index: expected a row from {-len(self)} to {len(self) - 1}, got {index}")
+            index = slice(int(index) % len(self), int(index) % len(self) + 1)
         if isinstance(index, slice) and (index.step or 1) < 0:
             index = np.arange(len(self))[index]  # torch takes no negative step
         if not isinstance(index, slice):
@@ -202,7 +201,7 @@ class Outputs:
             _logits=take(self._logits),
             labels=take(self.labels),
             ids=take(self.ids),
-            extras=MappingProxyType({name: take(array) for name, array in self.extras.items()}),
+            extras=ReadOnly({name: take(array) for name, array in self.extras.items()}),
         )
         if len(chosen) == 0:
             raise OutputsError(f"index: expected to choose at least one of {len(self)} rows, got none")
@@ -250,7 +249,7 @@ class Outputs:
         """Give the same images as an OOD set: their own labels are kept in `extras["source_labels"]`."""
         if self.labels is None:
             return self
-        return self._like(labels=None, extras=MappingProxyType({"source_labels": self.labels, **self.extras}))
+        return self._like(labels=None, extras=ReadOnly({"source_labels": self.labels, **self.extras}))
 
     def named(self, ids: Sequence[str]) -> Outputs:
         """Give the same images under these ids (n,)."""
@@ -266,7 +265,7 @@ class Outputs:
             features=move(self.features),
             _logits=move(self._logits),
             labels=move(self.labels),
-            extras=MappingProxyType({name: move(array) for name, array in self.extras.items()}),
+            extras=ReadOnly({name: move(array) for name, array in self.extras.items()}),
             head=None if self.head is None else self.head.to(device),
         )
 
@@ -333,6 +332,17 @@ class Outputs:
         """Index of the largest logit, (n,); a tie goes to the lower index."""
         return self.softmax.index
 
+    @property
+    def right(self) -> Tensor | None:
+        """Whether the prediction is right, (n,) bool, classes of one name being one class; None without labels."""
+        if self.labels is None:
+            return None
+        if self.class_names is None or len(set(self.class_names)) == len(self.class_names):
+            return self.prediction == self.labels
+        first = {name: place for place, name in reversed(list(enumerate(self.class_names)))}
+        same = torch.tensor([*(first[name] for name in self.class_names), -1], device=self.device)
+        return same[self.prediction] == same[self.labels]
+
     @_per_image
     def max_logit(self) -> Tensor:
         """Largest logit, (n,)."""
@@ -362,15 +372,17 @@ class Outputs:
             held = self.__dict__["_sorted"] = self.logits.topk(count, dim=1).values
         return held[:, :count]
 
-    def cosine_to(self, bank: str | Bank) -> Tensor:
+    def cosine_to(self, bank: str | Bank | ArrayLike) -> Tensor:
         """Give the cosines with a bank of texts: (n, m), or (n, p, k) for a bank of prompt sets."""
         texts = self._bank(bank)
         self._check_size(len(texts.rows), "cosine_to", "x.blocks(bank, size)")
         cosine = self.embeddings @ texts.rows.to(self.embeddings).T
         return cosine.reshape(len(self), *texts.embeddings.shape[:-1])
 
-    def blocks(self, bank: str | Bank, size: int = 1024) -> Iterator[Tensor]:
+    def blocks(self, bank: str | Bank | ArrayLike, size: int = 1024) -> Iterator[Tensor]:
         """Stream the cosines with a bank in blocks of its rows, (n, at most size)."""
+        if size < 1:
+            raise OutputsError(f"size: expected at least 1, got {size}")
         rows = self._bank(bank).rows
         for start in range(0, len(rows), size):
             yield self.embeddings @ rows[start : start + size].to(self.embeddings).T
@@ -417,8 +429,8 @@ class Outputs:
             raise OutputsError(f"{what}: needs zero_shot, a head of text embeddings; got {got}")
         return self.head
 
-    def _bank(self, bank: str | Bank) -> Bank:
-        return bank if isinstance(bank, Bank) else self._zero_shot(f"text:{bank}").bank(bank)
+    def _bank(self, bank: str | Bank | ArrayLike) -> Bank:
+        return self._zero_shot(f"text:{bank}").bank(bank) if isinstance(bank, str) else Bank.of(bank, "bank")
 
     def _labels_for(self, head: Head) -> Tensor | None:
         if self.labels is None or self.class_names == head.class_names:
@@ -458,6 +470,17 @@ class Outputs:
 
 def _lengths(weight: Tensor) -> Tensor:
     return torch.linalg.vector_norm(weight, dim=1)[None, :]
+
+
+def as_outputs(x: Outputs | ArrayLike, what: str = "x") -> Outputs:
+    """Give outputs as they are, and take an array (n, k) as ready logits."""
+    if isinstance(x, Outputs):
+        return x
+    if isinstance(x, type | str | bytes | Mapping):
+        raise OutputsError(
+            f"{what}: expected Outputs or logits (n, k), got {x if isinstance(x, type) else type(x).__name__}"
+        )
+    return Outputs.from_logits(x)
 
 
 def _checked(value: ArrayLike, what: str, head: Head | None) -> Tensor:

@@ -51,6 +51,8 @@ class Plugin:
     """None where it could not be imported."""
     error: str | None = None
     """Why the plugin, or a part of it, is out of service."""
+    conflicts: list[str] = field(default_factory=list)
+    """What of it another plugin claims too and is disabled; all else of it is in service."""
     provides: dict[str, list[str]] = field(default_factory=dict)
     """Names by kind: scorers, combiners, datasets, models."""
 
@@ -97,15 +99,21 @@ class Registry:
 
     def scorer(self, scorer: str | Scorer) -> Scorer:
         """Make a scorer of a spec; an instance is given back as it is."""
-        return scorer if isinstance(scorer, Scorer) else self._build("scorers", parse_spec(scorer))
+        return scorer if isinstance(scorer, Scorer) else self._build("scorers", _parsed(scorer, Scorer))
 
     def combiner(self, combiner: str | Combiner) -> Combiner:
         """Make a combiner of a spec; an instance is given back as it is."""
-        return combiner if isinstance(combiner, Combiner) else self._build("combiners", parse_spec(combiner))
+        return combiner if isinstance(combiner, Combiner) else self._build("combiners", _parsed(combiner, Combiner))
 
-    def scorers(self, specs: str | Scorer | Iterable[str | Scorer]) -> list[Scorer]:
-        """Make scorers of specs; `all` and the groups clip, classical and thresholds stand for many."""
-        return self._many(specs, Scorer, self.scorer, self._group)
+    def scorers(
+        self, specs: str | Scorer | Iterable[str | Scorer], out_of_service: dict[str, str] | None = None
+    ) -> list[Scorer]:
+        """Make scorers of specs; `all` and the groups clip, classical and thresholds stand for many.
+
+        What a plugin cannot deliver goes to `out_of_service` with the reason where that is given; else it is an
+        error if it was named, and left out of `all` and of groups.
+        """
+        return self._many(specs, Scorer, self.scorer, self._group, out_of_service)
 
     def combiners(self, specs: str | Combiner | Iterable[str | Combiner]) -> list[Combiner]:
         """Make combiners of specs; `all` stands for every one."""
@@ -142,37 +150,66 @@ class Registry:
                 broken.append({"name": name, "what": str(error)})
         return had, broken
 
-    def add_commands(self, cli: Group) -> None:
-        """Let each plugin add its commands; one that fails is noted in its `error`."""
-        for plugin in self.plugins:
-            if (hook := _hook(plugin, "register_commands")) is not None:
-                _guarded(plugin, lambda hook=hook: hook(cli))  # type: ignore[misc]
+    def add_commands(self, cli: Group, taken: Iterable[str] = ()) -> None:
+        """Let each plugin add its commands; one that fails, or claims a name that is taken, is noted in its `error`."""
+        import click
 
-    def _many(self, specs: Any, kind: type, make: Callable[[Any], Any], expand: Callable[[str], Any]) -> list[Any]:
+        owners = dict.fromkeys(taken, "built-in")
+        for plugin in self.plugins:
+            hook, own = _hook(plugin, "register_commands"), click.Group()
+            if hook is not None:
+                _guarded(plugin, lambda hook=hook, own=own: hook(own))  # type: ignore[misc]
+            for name, command in own.commands.items():
+                if name in owners:
+                    reason = f"command {name!r}: plugins {owners[name]!r} and {plugin.name!r} both provide it"
+                    plugin.conflicts.append(reason)
+                    plugin.error = plugin.error or reason
+                    continue
+                owners[name] = plugin.name
+                cli.add_command(command, name)
+
+    def _many(
+        self,
+        specs: Any,
+        kind: type,
+        make: Callable[[Any], Any],
+        expand: Callable[[str], Any],
+        out_of_service: dict[str, str] | None = None,
+    ) -> list[Any]:
         made: dict[str, Any] = {}
+        lost: dict[str, str] = {} if out_of_service is None else out_of_service
         for item in [specs] if isinstance(specs, str | kind) else specs:
             for part in split_specs(item) if isinstance(item, str) else [item]:
                 names = expand(part) if isinstance(part, str) else None
                 for one in [part] if names is None else names:
-                    component = make(one)
-                    made.setdefault(component.spec, component)
-        if not made:
+                    try:
+                        component = make(one)
+                    except PluginError as error:
+                        if out_of_service is None and names is None:
+                            raise
+                        lost[str(one)] = str(error)
+                    else:
+                        made.setdefault(component.spec, component)
+        if not made and not lost:
             raise SpecError(f"expected at least one {kind.__name__.lower()}, got none")
         return list(made.values())
 
     def _group(self, name: str) -> list[str] | None:
-        if name != "all" and name not in GROUPS:
-            return None
-        return [n for n in self.names("scorers") if self._is_of_group(n, name)]
+        if name == "all":
+            return [*self.names("scorers"), *self._disabled["scorers"]]
+        if name in GROUPS:
+            return [n for n in [*self.names("scorers"), *self._disabled["scorers"]] if self._may_be_of(n, name)]
+        return None
 
-    def _is_of_group(self, name: str, group: str) -> bool:
-        """Look a scorer's group up; a plugin's class that cannot be had belongs to none, and the listing says why."""
+    def _may_be_of(self, name: str, group: str) -> bool:
+        """Tell whether a scorer is of a group; one that cannot be had may be of any."""
         try:
-            return group in ("all", self.get("scorers", name).group)
-        except OodkitError as error:
-            provider = self.provider("scorers", name)
-            next(p for p in self.plugins if p.name == provider).error = str(error)
-            return False
+            return bool(self.get("scorers", name).group == group)
+        except PluginError as error:
+            if name in self._provided["scorers"]:
+                owner = next(p for p in self.plugins if p.name == self.provider("scorers", name))
+                owner.error = owner.error or str(error)
+            return True
 
     def _build(self, kind: str, spec: Spec) -> Any:
         cls = self.get(kind, spec.name)
@@ -213,8 +250,9 @@ class Registry:
                     f"{kind[:-1]} {name!r} is disabled: plugins {held.plugin!r} and {plugin.name!r} both provide it"
                 )
                 self._disabled[kind][name] = reason
-                plugin.error = reason
-                next(p for p in self.plugins if p.name == held.plugin).error = reason
+                for party in (plugin, next(p for p in self.plugins if p.name == held.plugin)):
+                    party.conflicts.append(reason)
+                    party.error = party.error or reason
             else:
                 self._provided[kind][name] = Provided(name, target, plugin.name)
             plugin.provides.setdefault(kind, []).append(name)
@@ -223,8 +261,17 @@ class Registry:
                 self._provided[kind].pop(name, None)
 
     def _broken(self) -> str:
-        broken = [f"plugin {p.name!r} is out of service: {p.error}" for p in self.plugins if p.error]
+        broken = [
+            f"plugin {p.name!r} is out of service: {p.error}" for p in self.plugins if p.error and not p.conflicts
+        ]
         return f" ({'; '.join(broken)})" if broken else ""
+
+
+def _parsed(given: object, kind: type) -> Spec:
+    if not isinstance(given, str):
+        hint = "; call the class to make an instance" if isinstance(given, type) else ""
+        raise SpecError(f"expected a spec or an instance of {kind.__name__}, got {given!r}{hint}")
+    return parse_spec(given)
 
 
 def get_registry() -> Registry:

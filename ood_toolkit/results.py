@@ -52,6 +52,8 @@ class Row:
         raise AttributeError(f"row has no {name!r}; metrics: {', '.join(metrics) or 'none'}")
 
     def __getitem__(self, name: str) -> Any:
+        if name not in self.metrics and name not in self.__dict__:
+            raise KeyError(f"{name}; a row has {', '.join([*self.metrics, *self.__dict__])}")
         return self.metrics[name] if name in self.metrics else self.__dict__[name]
 
     def flat(self) -> dict[str, Any]:

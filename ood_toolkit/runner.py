@@ -16,12 +16,14 @@ from ood_toolkit.errors import OutputsError
 from ood_toolkit.evaluation import About, header_of, mean_rows, misclassification, ood_rows
 from ood_toolkit.head import Head
 from ood_toolkit.members import TEST, VAL, Member, named
-from ood_toolkit.outputs import Outputs
+from ood_toolkit.metrics import find_protocol
+from ood_toolkit.outputs import Outputs, as_outputs
 from ood_toolkit.plugins import get_registry
 from ood_toolkit.report import Report
 from ood_toolkit.results import Answers, Row
 from ood_toolkit.scorer import Prompts, Scorer
 from ood_toolkit.scoring import Scoring, what_was_raised
+from ood_toolkit.spec import nearest
 
 __all__ = ["Member", "bench", "bench_scores"]
 
@@ -53,24 +55,30 @@ def bench(
     averaged together; `heads` makes the head of a scorer's own prompts; `about` is added to the header.
     A scorer with unmet needs gives rows "skipped", one that raises rows "failed"; the rest goes on.
     """
-    registry = get_registry()
-    instances = registry.scorers(scorers)
+    registry, out_of_service = get_registry(), dict[str, str]()
+    find_protocol(protocol)
+    instances = registry.scorers(scorers, out_of_service)
     merging = registry.combiners(combiners) if combiners else []
     if members is None:
         if test is None:
             raise OutputsError("bench: expected test=, the ID test outputs, or members=")
         if merging:
             raise OutputsError("bench: combiners merge members; pass members= with one for each model")
-        by_name = {id_name: Member(val, {id_name: test}, dict(ood or {}), train, heads)}
+        by_name = {id_name: _only_member(id_name, test, ood, val, train, heads)}
+    elif any(given is not None for given in (test, ood, val, train)):
+        raise OutputsError("bench: expected members= or test=, ood=, val= and train=, got both")
     else:
         by_name = named(members)
+    _check_groups(groups or {}, next(iter(by_name.values())).ood)
     scoring = Scoring(instances, progress or (lambda text: None))
     answers = {name: scoring.answer(name, member, by_name) for name, member in by_name.items()}
     rows = _Rows(by_name, answers, scoring, groups or {}, protocol)
     listed = [row for name in by_name for row in rows.of_member(name)]
-    listed += [
-        row for combiner in merging for scorer in instances for row in rows.of_combination(combiner, scorer.spec)
-    ]
+    for spec, why in out_of_service.items():
+        lost = Row("ood", spec, next(iter(by_name)), status="failed", notes=(why,))
+        listed += [replace(lost, ood=set_name) for set_name in next(iter(by_name.values())).ood] or [lost]
+    for combiner in merging:
+        listed += [row for scorer in instances for row in rows.of_combination(combiner, scorer.spec)]
     header = {
         "protocol": protocol,
         "id": [header_of(name, answers[name]) for name in by_name],
@@ -81,6 +89,34 @@ def bench(
     kept = {(name, key): said for name, sets in answers.items() for key, said in sets.items()}
     model = str(header.get("model", ""))
     return Report([replace(row, model=model) for row in listed], header, kept | rows.merged)
+
+
+def _only_member(
+    id_name: str,
+    test: Outputs,
+    ood: Mapping[str, Outputs] | None,
+    val: Outputs | None,
+    train: Outputs | None,
+    heads: Callable[[Prompts], Head] | None,
+) -> Member:
+    """Make the one member of a run without combiners; arrays (n, k) stand for logits."""
+    if not isinstance(ood or {}, Mapping):
+        raise OutputsError(f"ood: expected a mapping of names to outputs, got {type(ood).__name__}")
+    sets = {name: as_outputs(x, f"ood {name!r}") for name, x in (ood or {}).items()}
+    return Member(
+        None if val is None else as_outputs(val, "val"),
+        {id_name: as_outputs(test, "test")},
+        sets,
+        None if train is None else as_outputs(train, "train"),
+        heads,
+    )
+
+
+def _check_groups(groups: Mapping[str, Sequence[str]], ood: Mapping[str, Outputs]) -> None:
+    for group, names in groups.items():
+        for name in names:
+            if name not in ood:
+                raise OutputsError(f"groups: {group!r} names the unknown OOD set {name!r}; {nearest(name, ood)}")
 
 
 def bench_scores(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
 
 from ood_toolkit.component import Component
@@ -86,8 +87,11 @@ def positive(scorer: Scorer, *names: str) -> None:
     """Refuse parameters that are not finite and above zero."""
     for name in names:
         value = getattr(scorer, name)
-        if not 0 < value < float("inf"):
-            raise ScorerError(f"{scorer.name}: {name}: expected a number above 0, got {value}")
+        whole = isinstance(type(scorer).__dataclass_fields__[name].default, int)  # type: ignore[attr-defined]
+        number = isinstance(value, Integral if whole else Real)
+        if isinstance(value, bool) or not number or not 0 < value < float("inf"):
+            kind = "whole number" if whole else "number"
+            raise ScorerError(f"{scorer.name}: {name}: expected a {kind} above 0, got {value!r}")
 
 
 def missing_needs(scorer: Scorer, x: Outputs | None, val: Outputs | None, train: Outputs | None) -> list[str]:

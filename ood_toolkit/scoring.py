@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,7 +19,7 @@ from ood_toolkit.members import TEST, VAL, Member, class_names, head_print, labe
 from ood_toolkit.outputs import Outputs
 from ood_toolkit.plugins import get_registry
 from ood_toolkit.results import Answers, Row
-from ood_toolkit.scorer import Prompts, Scorer, missing_needs
+from ood_toolkit.scorer import SPLIT_NEEDS, Prompts, Scorer, missing_needs
 from ood_toolkit.thresholds import threshold
 
 __all__ = ["Scoring", "what_was_raised"]
@@ -47,7 +49,7 @@ class Scoring:
         answers = {key: _blank(x) for key, x in sets.items()}
         for head, scorers in self._by_head(name, member, sets[TEST].head):
             seen = {key: _under(head, x) for key, x in {**sets, **_named_train(train)}.items()}
-            fitted = self._fitted(name, scorers, seen[TEST], seen.get(VAL), seen.get(TRAIN))
+            fitted = self._fitted(name, scorers, seen)
             for key in sets:
                 self.progress(f"{name}: scoring {key}")
                 self._walk(fitted, seen[key], answers[key])
@@ -88,18 +90,18 @@ class Scoring:
             groups.setdefault(head_print(head), (head, []))[1].append(scorer)
         return list(groups.values())
 
-    def _fitted(
-        self, name: str, scorers: list[Scorer], test: Outputs, val: Outputs | None, train: Outputs | None
-    ) -> dict[str, Scorer]:
+    def _fitted(self, name: str, scorers: list[Scorer], seen: Mapping[str, Outputs]) -> dict[str, Scorer]:
         fitted: dict[str, Scorer] = {}
         for scorer in scorers:
-            missing = missing_needs(scorer, test, val, train)
+            missing = missing_needs(scorer, seen[TEST], seen.get(VAL), seen.get(TRAIN)) or _missing_elsewhere(
+                scorer, seen
+            )
             if missing:
                 self._leave_out(name, scorer, "skipped", f"needs {', '.join(missing)}")
                 continue
             start = time.perf_counter()
             try:
-                made = fitted[scorer.spec] = fit(scorer, val, train)
+                made = fitted[scorer.spec] = fit(scorer, seen.get(VAL), seen.get(TRAIN))
                 self.said[name, scorer.spec] = tuple(getattr(made, "notes_", ()))
             except Exception as error:  # a scorer may be anybody's: its row says what it raised
                 self._leave_out(name, scorer, "failed", self._blame(scorer, error))
@@ -130,18 +132,41 @@ class Scoring:
 
     def _blame(self, scorer: Scorer, error: Exception) -> str:
         """Say what was raised, and whose scorer it was: the plugin, or the module of an instance."""
-        registry = get_registry()
-        known = scorer.name in registry.names("scorers")
-        owner = registry.provider("scorers", scorer.name) if known else type(scorer).__module__
+        registry, raised = get_registry(), _raising(scorer, error)
+        known = raised.name in registry.names("scorers")
+        owner = registry.provider("scorers", raised.name) if known else type(raised).__module__
         return f"{owner}: {what_was_raised(error)}"
 
     def _leave_out(self, name: str, scorer: Scorer, status: Any, why: str) -> None:
         self.left_out[name, scorer.spec] = Row("ood", scorer.spec, name, status=status, notes=(why,))
 
 
+def _missing_elsewhere(scorer: Scorer, seen: Mapping[str, Outputs]) -> list[str]:
+    """List what the ID test provides but another set that is to be scored, or fitted on, does not."""
+    found = []
+    for key, x in seen.items():
+        asked = scorer.needs & {"features"} if key == TRAIN and "train" in scorer.needs else scorer.needs
+        absent = set() if key == TRAIN and "train" not in scorer.needs else asked - SPLIT_NEEDS - x.provides
+        found += [f"{need} in {key.removeprefix('ood:')}" for need in sorted(absent)]
+    return found
+
+
+def _raising(scorer: Scorer, error: Exception) -> Scorer:
+    """Find which of a scorer and the ones inside it raised: the innermost whose module the traceback passes."""
+    files = {frame.filename for frame in traceback.extract_tb(error.__traceback__)}
+    found = scorer
+    while True:
+        inner = [part for part in found.parameters().values() if isinstance(part, Scorer)]
+        deeper = [part for part in inner if inspect.getfile(type(part)) in files]
+        if not deeper:
+            return found
+        found = deeper[0]
+
+
 def what_was_raised(error: Exception) -> str:
     """Say an error in one line, with its type unless it is one of ours."""
-    return str(error) if isinstance(error, OodkitError) else f"{type(error).__name__}: {error}"
+    said = " ".join(str(error).split())
+    return said if isinstance(error, OodkitError) else f"{type(error).__name__}: {said or 'no message'}"
 
 
 def _named_train(train: Outputs | None) -> dict[str, Outputs]:

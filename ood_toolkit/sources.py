@@ -255,7 +255,7 @@ def gather(request: Request, sets: Sets, *, with_train: bool) -> Gathered:
             val={other: chosen("val", other) for other in plans} if validated else None,
             tests={other: chosen("test", other) for other in plans},
             ood={ood: _limited(_with_ids(sets.ood(ood, head), ood, "test"), request) for ood in request.ood},
-            train=sets.outputs(name, "train", head) if train else None,
+            train=_limited(_with_ids(sets.outputs(name, "train", head), name, "train"), request) if train else None,
             heads=_heads(sets, name, head if prompts else None) if sets.has_text_tower() else None,
         )
     templates = {name: list(request.prompts or sets.templates(name)) for name in request.ids}

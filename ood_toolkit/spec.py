@@ -45,6 +45,8 @@ def split_specs(text: str) -> list[str]:
 
 def format_value(value: object) -> str:
     """Write a parameter so that it parses back: strings that need it in quotes, nested specs in parentheses."""
+    if type(value).__module__ == "numpy" and hasattr(value, "item"):
+        value = value.item()
     if value is None:
         return "none"
     if isinstance(value, bool):

@@ -118,21 +118,28 @@ class Twice(nn.Module):
         (nn.Linear(6, 3), [], None, "loader: expected at least one batch, got none"),
         (nn.Sequential(nn.Linear(6, 3)), [X], "head", "layer: 'head' is no submodule of the model; it has 0"),
         (nn.Sequential(nn.Linear(6, 3)), [X], "1", "layer: '1' is no submodule of the model; it has 0"),
-        (
-            nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 3)),
-            [X],
-            "0",
-            "layer: 0 gives 4 numbers but the model 3",
-        ),
         (nn.Sequential(nn.Linear(6, 4), nn.MaxPool1d(2)), [X], None, "layer: 0 gives 4 numbers but the model 2 logits"),
         (nn.Sequential(nn.Linear(6, 3), nn.Softmax(1)), [X], None, "logits: row 0 contradicts features and head"),
         (nn.Flatten(0), [X], None, "model: expected it to return logits of shape (batch, classes), got shape (120,)"),
         (nn.LSTM(6, 3), [X], None, "model: expected it to return logits of shape (batch, classes), got tuple"),
         (Twice(), [X], None, "layer: expected 'linear' to run once a batch, it ran 2 times; name another"),
     ],
-    ids=["no batch", "unknown", "too high", "not last", "pooled", "softmax", "flat", "tuple", "twice"],
+    ids=["no batch", "unknown", "too high", "pooled", "softmax", "flat", "tuple", "twice"],
 )
 def test_what_gives_no_logits_with_their_features_is_refused(model, batches, layer, message):
     with pytest.raises(OutputsError) as error:
         Outputs.from_model(model, batches, layer)
     assert str(error.value).startswith(message)
+
+
+def test_a_hidden_linear_layer_gives_its_output_as_features():
+    model = nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 3))
+    x = Outputs.from_model(model, [X], "0")
+    assert x.head is None
+    assert torch.allclose(x.features, model[0](X).detach())
+    assert torch.allclose(x.logits, model(X).detach())
+
+
+def test_batches_that_are_no_arrays_are_refused():
+    with pytest.raises(OutputsError, match=r"loader: expected batches of images or .* pairs, got dict"):
+        Outputs.from_model(nn.Sequential(nn.Linear(6, 3)), [{"image": X}])

@@ -69,6 +69,11 @@ def toys(oodkit, put):
     assert oodkit("import", "strange", put("strange", embeddings=strange)).code == 0
 
 
+def arrays_of(file):
+    with np.load(file, allow_pickle=False) as opened:
+        return dict(opened)
+
+
 def auroc(high, low):
     high, low = np.sort(np.asarray(high, dtype=np.float64)), np.sort(np.asarray(low, dtype=np.float64))
     below, upto = np.searchsorted(low, high, "left").sum(), np.searchsorted(low, high, "right").sum()
@@ -164,7 +169,7 @@ def test_a_linear_head_and_ready_logits_against_numpy(data, oodkit):
     done = oodkit("bench --scorers msp,energy,knn --id cifar10 --ood tin --val-split 0 --format json")
     read = json.loads(done.out)
     rows = {r["scorer"]: r for r in read["rows"] if r["kind"] == "ood"}
-    files = [np.load(folder / f"resnet20_{n}.npz") for n in ("cifar10_test", "tiny_imagenet_val")]
+    files = [arrays_of(folder / f"resnet20_{n}.npz") for n in ("cifar10_test", "tiny_imagenet_val")]
     scores = {"msp": [], "energy": []}
     for z in (f["logits"].astype(np.float64) for f in files):
         e = np.exp(z - z.max(axis=1, keepdims=True))
@@ -175,7 +180,7 @@ def test_a_linear_head_and_ready_logits_against_numpy(data, oodkit):
     known = json.loads((folder / "reference_metrics.json").read_text())["resnet20"]["tiny_imagenet_val"]
     for spec in scores:
         assert rows[spec]["metrics"]["auroc"] == pytest.approx(known[f"{spec}_auroc"], abs=2e-4)
-    classes = np.load(head)["classes"]
+    classes = arrays_of(head)["classes"]
     assert (
         read["id"][0]["accuracy"] == (classes[files[0]["logits"].argmax(axis=1)] == files[0]["names"]).mean() == 0.8103
     )
@@ -221,7 +226,7 @@ def test_the_default_runs_on_real_pictures(oodkit, tmp_path):
     assert read["id"][0]["accuracy"] >= 0.97
     assert read["validation"] == {"digits": "the set's own split"}
     assert not [r for r in read["rows"] if any("text tower" in note for note in r["notes"])]
-    held = {name: np.load(tmp_path / "run" / "scores" / "digits" / f"{name}.npz") for name in ("test", "ood_letters")}
+    held = {name: arrays_of(tmp_path / "run" / "scores" / "digits" / f"{name}.npz") for name in ("test", "ood_letters")}
     place = held["test"]["scorers"].tolist().index("msp")
     row = next(r for r in read["rows"] if (r["scorer"], r["ood"]) == ("msp", "letters"))
     assert row["metrics"]["auroc"] == pytest.approx(auroc(*(h["scores"][place] for h in held.values())), abs=1e-12)
@@ -319,7 +324,7 @@ def test_scores_as_csv(oodkit, toys, tmp_path):
     lines = list(csv.DictReader(io.StringIO(done.out)))
     assert list(lines[0]) == ["id", "prediction", "label", "confidence", "score", "in_distribution"]
     assert len(lines) == 48
-    file = np.load(tmp_path / "images.npz")
+    file = arrays_of(tmp_path / "images.npz")
     images = file["embeddings"].astype(np.float64)
     z = (
         100
@@ -663,7 +668,10 @@ def test_plugins_broken_in_four_ways(install, toys):
 
     line = ["bench", "--id", "toys", "--ood", "strange", "--scorers"]
     assert elsewhere(path, *line, "msp").code == 0
-    one_line(elsewhere(path, *line, "msp,mcm"), clash)
+    asked = elsewhere(path, *line, "msp,mcm")
+    assert (asked.code, asked.err) == (1, f"oodkit: mcm failed: {clash}\n")
+    assert re.search(r"^ msp +strange", asked.out, re.M)
+    assert elsewhere(path, *line, "clip").code == 1
     unknown = elsewhere(path, *line, "one")
     one_line(
         unknown, "unknown scorer 'one'", "plugin 'misspelt' is out of service", "plugin 'raises' is out of service"

@@ -113,7 +113,9 @@ def test_a_scorer_without_a_threshold_of_its_own_accepts_95_percent_of_validatio
 
 def test_a_margin_decides_at_zero_and_the_rule_reaches_the_others(make_outputs):
     val = make_outputs(60)
-    assert Detector.fit("classwise", val, rule="f1").threshold == 0.0
+    assert Detector.fit("classwise:rule=f1", val).threshold == 0.0
+    with pytest.raises(ScorerError, match="classwise: decides by itself; give rule and target to the scorer"):
+        Detector.fit("classwise", val, rule="f1")
     values, right = Detector.fit("msp", val).score(val), (val.prediction == val.labels).numpy()
     cut = Detector.fit("msp", val, rule="youden").threshold
     gain = [(values[right] >= t).mean() - (values[~right] >= t).mean() for t in np.sort(values)]
@@ -153,6 +155,18 @@ def test_outputs_of_another_model_are_refused(make_outputs):
         made.predict(Outputs(torch.ones(2, 9)))
     with pytest.raises(DetectorError, match="of another model"):
         made.predict(Outputs.from_logits(torch.ones(2, 7)))
+
+
+def test_features_of_another_width_are_refused_where_there_is_no_head():
+    draw = torch.Generator().manual_seed(0)
+
+    def both(width):
+        return Outputs(torch.randn(20, width, generator=draw), torch.randn(20, 3, generator=draw))
+
+    made = Detector.fit("msp", both(8))
+    assert len(made.score(both(8))) == 20
+    with pytest.raises(DetectorError, match="3 classes and width 8; these have 3 and 9"):
+        made.score(both(9))
 
 
 def test_features_alone_are_put_under_the_saved_head(make_outputs, tmp_path):

@@ -1,3 +1,5 @@
+import copy
+import pickle
 import warnings
 
 import numpy as np
@@ -29,7 +31,10 @@ REFUSED = {
     "labels below": ({"logits": LOGITS, "labels": [0, -2]}, "labels: expected class indices from 0 to 2 (or -1"),
     "float labels": ({"logits": LOGITS, "labels": [0.0, 1.0]}, "labels: expected whole numbers, got torch.float64"),
     "too few labels": ({"logits": LOGITS, "labels": [0]}, "labels: expected shape (2,), one a row, got (1,)"),
-    "labels alone": ({"features": FEATURES, "labels": [0, 1]}, "labels: they index a head's classes, but neither"),
+    "labels below without classes": (
+        {"features": FEATURES, "labels": [0, -2]},
+        "labels: expected class indices from 0",
+    ),
     "zero row": ({"features": [[1.0, 1], [0, 0]], "head": CLIP}, "features: row 1 is all zeros and has no direction"),
     "head width": ({"features": [[1.0] * 3], "head": HEAD}, "features: expected width 2 to fit the head, got 3; they"),
     "head classes": (
@@ -179,10 +184,34 @@ def test_every_array_follows_the_index(index):
     assert chosen.logits.numpy() == pytest.approx(x.logits[wanted].numpy())
 
 
-@pytest.mark.parametrize("index", [[], slice(5, 5), np.zeros(10, bool), 10, -11])
+@pytest.mark.parametrize("index", [[], slice(5, 5), np.zeros(10, bool)])
 def test_an_empty_choice_is_refused(index):
     with pytest.raises(OutputsError, match="index: expected to choose at least one of 10 rows, got none"):
         full()[index]
+
+
+def test_a_row_that_is_not_there_ends_an_iteration():
+    with pytest.raises(IndexError, match="index: expected a row from -10 to 9, got 10"):
+        full()[10]
+    assert [len(row) for row in full()] == [1] * 10
+
+
+def test_features_may_have_labels_without_a_head():
+    x = Outputs(features=FEATURES, labels=[0, 7])
+    assert x.labels.tolist() == [0, 7]
+    assert x.provides == {"features"}
+
+
+def test_classes_of_one_name_are_one_class_to_what_is_right():
+    x = Outputs.from_logits([[3.0, 1, 2], [1, 2, 3], [9, 1, 1]], [2, 0, 1], ["missile", "tank", "missile"])
+    assert x.right.tolist() == [True, True, False]
+
+
+def test_outputs_can_be_copied_and_pickled():
+    x = full()
+    for twin in (copy.deepcopy(x), pickle.loads(pickle.dumps(x))):
+        assert torch.equal(twin.logits, x.logits)
+        assert twin.extras["t"].tolist() == x.extras["t"].tolist()
 
 
 @pytest.mark.parametrize("mask", [np.ones(9, bool), np.ones(11, bool), np.ones((10, 2), bool)])

@@ -331,6 +331,14 @@ def test_a_set_of_many_chunks_gives_the_same(sets, make_outputs, monkeypatch):
         assert a.metrics == pytest.approx(dict(b.metrics), abs=1e-6)
 
 
+def test_a_margin_decides_at_zero_and_not_at_95_percent(sets):
+    report = bench("classwise:target=0.5,mean:target=0.5", sets["test"], {"far": sets["far"]}, sets["val"])
+    for spec in ("classwise:target=0.5", "mean:target=0.5"):
+        val, said = report.answers["id", "val"].scores[spec], report.answers["id", "test"]
+        np.testing.assert_array_equal(said.accepted[spec], said.scores[spec] >= 0)
+        assert (said.accepted[spec] != (said.scores[spec] >= cut_of(val))).any()
+
+
 # -- prompts ------------------------------------------------------------------------------------------------------
 
 
@@ -418,10 +426,12 @@ def test_ood_of_another_head_is_refused(sets, make_outputs):
 
 def test_groups_that_name_no_set_or_one_twice(sets):
     ood = {"near": sets["near"], "far": sets["far"]}
-    groups = {"none": [], "lost": ["gone"], "twice": ["far", "far"]}
+    groups = {"none": [], "twice": ["far", "far"]}
     rows = bench("msp", sets["test"], ood, groups=groups).rows
     assert [r.ood for r in rows if r.kind == "mean"] == ["twice", "all"]
     assert rows[2].auroc == rows[1].auroc
+    with pytest.raises(OutputsError, match=r"groups: 'lost' names the unknown OOD set 'fra'; did you mean 'far'\?"):
+        bench("msp", sets["test"], ood, groups={"lost": ["fra"]})
 
 
 # -- several models -----------------------------------------------------------------------------------------------
@@ -538,22 +548,27 @@ def test_one_member_with_a_shared_validation_and_one_without(pair):
 
 
 def test_members_that_are_not_aligned_are_an_error(pair):
-    turned = pair["B"].tests["A"][[1, 0, 2]]
     short = pair["B"].tests["A"][:2]
-    for x in (turned, short):
+    strange = pair["B"].tests["A"].named(["x", "y", "z"])
+    for x in (short, strange):
         other = {"A": pair["A"], "B": replace(pair["B"], tests={**pair["B"].tests, "A": x})}
         with pytest.raises(OutputsError, match="members are not aligned: the ids of 'B' differ on A"):
             bench("msp", members=other)
-    other = {"A": pair["A"], "B": replace(pair["B"], ood={"q": pair["B"].ood["q"][[1, 0]]})}
-    with pytest.raises(OutputsError, match="members are not aligned: the ids of 'B' differ on q"):
-        bench("msp", members=other, combiners="vote")
     lacking = {"A": pair["A"], "B": replace(pair["B"], tests={"B": pair["B"].tests["B"]})}
     with pytest.raises(OutputsError, match="'B' has no outputs for the ID test of 'A'"):
         bench("msp", members=lacking)
     with pytest.raises(OutputsError, match="'B' has other OOD sets"):
         bench("msp", members={"A": pair["A"], "B": replace(pair["B"], ood={})})
     with pytest.raises(OutputsError, match="expected one for each ID set"):
-        bench("msp", members=[pair["A"], pair["A"]])
+        bench("msp", members=[replace(pair["A"], tests={"A": pair["A"].tests["A"]})] * 2)
+
+
+def test_members_are_aligned_by_their_ids(pair):
+    b = pair["B"]
+    turned = replace(b, tests={**b.tests, "A": b.tests["A"][[1, 0, 2]]}, ood={"q": b.ood["q"][[1, 0]]})
+    straight = bench("msp", members=pair, combiners="max-confidence,vote")
+    again = bench("msp", members={"A": pair["A"], "B": turned}, combiners="max-confidence,vote")
+    assert [row.metrics for row in again.rows] == [row.metrics for row in straight.rows]
 
 
 def test_members_in_a_list_are_named_by_their_own_set(pair):

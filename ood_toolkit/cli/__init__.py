@@ -37,7 +37,7 @@ class _Commands(click.Group):
         from ood_toolkit.plugins import get_registry
 
         if not self.commands:
-            get_registry().add_commands(self)
+            get_registry().add_commands(self, COMMANDS)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -65,9 +65,12 @@ def main(args: list[str] | None = None) -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("stopped", err=True)
         code = 130
-    except (OodkitError, OSError) as error:
+    except Exception as error:  # a plugin's command may raise anything
         if "--debug" in arguments:
             traceback.print_exc()
-        click.echo(f"oodkit: {error}", err=True)
+        ours = isinstance(error, OodkitError | OSError)
+        click.echo(
+            f"oodkit: {error}" if ours else f"oodkit: {type(error).__name__}: {error} (--debug shows where)", err=True
+        )
         code = 1
     sys.exit(code if isinstance(code, int) else 0)

@@ -99,7 +99,7 @@ def _report(
 
     find_protocol(protocol)
     registry = get_registry()
-    instances = registry.scorers(scorers)
+    instances = registry.scorers(scorers, {})  # what is out of service becomes rows of the report
     merging = registry.combiners(combiners) if combiners else []
     groups = _groups(ood) if ood or ids else {"": ("letters", "patches")}
     names = tuple(dict.fromkeys(name.strip() for name in ids)) or ("digits",)
@@ -131,7 +131,7 @@ def _report(
     with_train = any(scorer.needs & {"train", "train_labels"} for scorer in instances)
     gathered = gather(request, sets, with_train=with_train)
     return bench(
-        instances,
+        scorers,
         members=gathered.members,
         combiners=merging,
         groups=gathered.groups,

@@ -15,7 +15,8 @@ def command() -> list[dict[str, Any]]:
         {
             "name": plugin.name,
             "version": plugin.version,
-            "what": "out of service" if plugin.error else "in service",
+            "what": "in service" if plugin.conflicts or not plugin.error else "out of service",
+            "conflicts": list(plugin.conflicts),
             "provides": dict(plugin.provides),
             "error": plugin.error,
         }

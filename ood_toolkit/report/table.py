@@ -11,12 +11,12 @@ from ood_toolkit.results import Row
 
 __all__ = ["render"]
 
-GAP = 2
-"""Blanks between two columns."""
+LEAST_NAME = 10
+"""Characters to which a column of names is folded at most; a table that needs more room is wider than asked."""
 
 
 def render(header: Mapping[str, Any], rows: Sequence[Row], width: int, color: bool) -> str:
-    """Give header, tables and footnotes as text of at most `width` columns."""
+    """Give header, tables and footnotes as text of `width` columns, more where a table cannot do with them."""
     from rich.console import Console
     from rich.text import Text
 
@@ -34,7 +34,10 @@ def render(header: Mapping[str, Any], rows: Sequence[Row], width: int, color: bo
         if grid is not None:
             console.print()
             console.print(Text(grid.title, style="bold"))
-            console.print(_rich(grid, width))
+            heads, widths, gap = _fitted(grid, width)
+            console.width = max(width, sum(widths) + gap * len(widths))
+            console.print(_rich(grid, heads, widths, gap))
+            console.width = width
     notes = footnotes(rows)
     if notes:
         console.print()
@@ -44,15 +47,14 @@ def render(header: Mapping[str, Any], rows: Sequence[Row], width: int, color: bo
     return "\n".join(line for place, line in enumerate(lines) if line or (place and lines[place - 1]))
 
 
-def _rich(grid: Grid, width: int) -> Any:
+def _rich(grid: Grid, heads: list[str], widths: list[int], gap: int) -> Any:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    heads, first = _fitted(grid, width)
-    made = Table(box=SIMPLE_HEAD, padding=(0, GAP - 1, 0, 0), pad_edge=False)
-    made.add_column(heads[0], width=first, overflow="fold")
-    for place, head in enumerate(heads[1:], 1):
-        made.add_column(head, justify="left" if place < grid.text_columns else "right", no_wrap=True)
+    made = Table(box=SIMPLE_HEAD, padding=(0, gap - 1, 0, 0), pad_edge=False)
+    for place, (head, wide) in enumerate(zip(heads, widths, strict=True)):
+        side: Any = "left" if place < grid.text_columns else "right"
+        made.add_column(head, justify=side, width=wide, overflow="fold")
     before: list[str] = []
     for cells, end in zip(grid.rows, grid.ends, strict=True):
         same = any(grid.ends) and cells[: grid.text_columns - 1] == before[: grid.text_columns - 1]
@@ -64,15 +66,23 @@ def _rich(grid: Grid, width: int) -> Any:
     return made
 
 
-def _fitted(grid: Grid, width: int) -> tuple[list[str], int]:
-    """Give column heads, of two lines where one is too wide, and the width that is left for the first column."""
+def _fitted(grid: Grid, width: int) -> tuple[list[str], list[int], int]:
+    """Give column heads, widths and the gap between columns; names are folded where room is short, numbers never."""
+    heads, gap = grid.columns, 2
+    if sum(_widths(grid, heads)) + gap * len(heads) > width:
+        heads = [head.replace(" ", "\n").replace("(", "\n(") for head in heads]
+    widths, names = _widths(grid, heads), range(grid.text_columns)
+    while sum(widths) + gap * len(heads) > width:
+        widest = max(names, key=lambda place: widths[place])
+        if widths[widest] > LEAST_NAME:
+            widths[widest] -= 1
+        elif gap > 1:
+            gap, widths = 1, _widths(grid, heads)
+        else:
+            break
+    return heads, widths, gap
 
-    def widths(heads: list[str]) -> list[int]:
-        lines = [max(map(len, head.split("\n"))) for head in heads]
-        return [max([line, *(len(row[place]) for row in grid.rows)]) for place, line in enumerate(lines)]
 
-    heads = grid.columns
-    if sum(widths(heads)) + GAP * len(heads) > width:
-        heads = [head.replace(" ", "\n") for head in heads]
-    own, *others = widths(heads)
-    return heads, max(min(own, width - sum(others) - GAP * len(heads)), len(heads[0]))
+def _widths(grid: Grid, heads: list[str]) -> list[int]:
+    lines = [max(map(len, head.split("\n"))) for head in heads]
+    return [max([line, *(len(row[place]) for row in grid.rows)]) for place, line in enumerate(lines)]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ood_toolkit.scorer import Scorer
 from ood_toolkit.scorers.entropy import Entropy
-from ood_toolkit.scorers.margin import Margin, right
+from ood_toolkit.scorers.margin import Margin
 from ood_toolkit.thresholds import NEEDS_RIGHT, check_rule, class_thresholds
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Classwise(Margin):
 
     def find(self, scores: Tensor, val: Outputs) -> tuple[ndarray, tuple[str, ...]]:
         """Apply the rule to the images predicted as each class."""
-        found = class_thresholds(self.rule, scores, val.prediction, val.classes, right(val), self.target)
+        found = class_thresholds(self.rule, scores, val.prediction, val.classes, val.right, self.target)
         return found.values, found.notes
 
 

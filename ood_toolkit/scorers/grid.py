@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ood_toolkit.scorers.margin import Margin, right
+from ood_toolkit.scorers.margin import Margin
 from ood_toolkit.thresholds import grid_threshold
 
 if TYPE_CHECKING:
@@ -34,5 +34,5 @@ class Grid(Margin):
         """Search the grid."""
         from numpy import full
 
-        found, notes = grid_threshold(scores, right(val), self.base.bounds)
+        found, notes = grid_threshold(scores, val.right, self.base.bounds)
         return full(val.classes, found), notes

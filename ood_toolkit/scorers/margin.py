@@ -15,9 +15,6 @@ if TYPE_CHECKING:
 
     from ood_toolkit.outputs import Outputs
 
-NEVER = -1e30
-"""What stands for a threshold of minus infinity, so that the margin stays finite."""
-
 
 @dataclass
 class Margin(Scorer):
@@ -49,8 +46,12 @@ class Margin(Scorer):
         import torch
 
         self.base_ = self.base.clone().fit(val, train)
-        thresholds, notes = self.find(val.map(self.base_.score), val)
-        self.threshold_ = torch.as_tensor(thresholds, dtype=torch.float64, device=val.device).clamp(min=NEVER)  # (k,)
+        scores = val.map(self.base_.score)
+        thresholds, notes = self.find(scores, val)
+        found = torch.as_tensor(thresholds, dtype=torch.float64, device=val.device)  # (k,)
+        # Minus infinity accepts all: the least score seen stands for it, and no margin falls below 0.
+        self.always_ = torch.isneginf(found)  # (k,)
+        self.threshold_ = torch.where(self.always_, scores.min().double(), found)  # (k,)
         self.notes_ = list(notes)
         return self
 
@@ -60,9 +61,5 @@ class Margin(Scorer):
 
     def score(self, x: Outputs) -> Tensor:
         """Give the margin (n,) float64."""
-        return self.base_.score(x).double() - self.threshold_[x.prediction]
-
-
-def right(val: Outputs) -> Tensor | None:
-    """Tell which predictions are right, (n,) bool; None without labels."""
-    return None if val.labels is None else val.prediction == val.labels
+        margin = self.base_.score(x).double() - self.threshold_[x.prediction]
+        return margin.where(~self.always_[x.prediction], margin.clamp(min=0))

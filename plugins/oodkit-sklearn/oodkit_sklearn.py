@@ -62,7 +62,9 @@ class SklearnScorer(Scorer):
     savable = False
 
     def __post_init__(self) -> None:
-        self._make()
+        # scikit-learn's without options is right for sure, and a listing need not import the library.
+        if self.options or _found(self.estimator)[0] not in SKLEARN:
+            self._make()
 
     @property
     def exempt(self) -> Mapping[str, str]:

@@ -30,6 +30,11 @@ HEADER = {
 }
 
 
+def arrays_of(file):
+    with np.load(file, allow_pickle=False) as opened:
+        return dict(opened)
+
+
 @pytest.fixture
 def report(make_outputs):
     ood = {"letters": make_outputs(40, seed=3), "patches": make_outputs(30, seed=4)}
@@ -92,7 +97,7 @@ def test_failed_and_ran():
 def test_a_run_folder_is_written_once(report, tmp_path):
     report.save(tmp_path / "run")
     assert json.loads((tmp_path / "run" / "result.json").read_text()) == json.loads(report.to_json())
-    test = np.load(tmp_path / "run" / "scores" / "id" / "test.npz", allow_pickle=False)
+    test = arrays_of(tmp_path / "run" / "scores" / "id" / "test.npz")
     place = test["scorers"].tolist().index("msp")
     np.testing.assert_array_equal(test["scores"][place], report.answers["id", "test"].scores["msp"])
     before = {file: file.read_bytes() for file in (tmp_path / "run").rglob("*") if file.is_file()}
@@ -105,5 +110,5 @@ def test_a_run_folder_is_written_once(report, tmp_path):
 def test_object_names_are_written_as_text(tmp_path):
     said = Answers(np.array(["x"]), {"msp": np.array([1.0])}, prediction=np.array(["cat"], dtype=object))
     Report([row()], HEADER, {("i", "test"): said}).save(tmp_path / "run")
-    read = np.load(tmp_path / "run" / "scores" / "i" / "test.npz", allow_pickle=False)
+    read = arrays_of(tmp_path / "run" / "scores" / "i" / "test.npz")
     assert read["prediction"].tolist() == ["cat"]

@@ -64,5 +64,5 @@ def test_a_row_of_zeros_has_a_finite_score():
 def test_more_neighbours_than_images_are_refused():
     with pytest.raises(ScorerError, match="knn: k=3, but there are only 2 training images; lower k"):
         KNN(3).fit(Outputs([[1.0]]), Outputs([[1.0], [2.0]]))
-    with pytest.raises(ScorerError, match="knn: k: expected a number above 0, got 0"):
+    with pytest.raises(ScorerError, match="knn: k: expected a whole number above 0, got 0"):
         KNN(0)
