@@ -145,8 +145,8 @@ class EncodedSets(Sets):
 class ImportedSets(Sets):
     """Arrays that somebody imported under one model label."""
 
-    def __init__(self, imports: Imports, label: str) -> None:
-        self.imports, self.label = imports, label
+    def __init__(self, imports: Imports, label: str, device: str = "cpu") -> None:
+        self.imports, self.label, self.device = imports, label, device
 
     def splits(self, name: str) -> tuple[str, ...]:
         """Name the splits that are in the store."""
@@ -183,7 +183,7 @@ class ImportedSets(Sets):
         labels = arrays.get("labels")
         if labels is not None and head is not None and names is not None:
             labels = _labels_under(head, labels, tuple(names.tolist()))
-        return outputs_of(arrays, head, labels)
+        return outputs_of(arrays, head, labels).to(self.device)
 
     def templates(self, name: str) -> tuple[str, ...]:
         """Give none: imported texts were made elsewhere."""
@@ -230,8 +230,12 @@ def open_sets(
         here = {e.name for e in imports.entries() if label in (None, e.model) and e.split == "test"}
         if label is None and not here & set(names):
             here = set(embedded)
-        raise DataError(_absent([n for n in names if n not in here] or list(names), label, imports, embedded))
-    return ImportedSets(imports, label)
+        absent = [name for name in names if name not in here | set(embedded)]
+        if label is None and not absent:
+            homes = [f"{name} is held of {_home(name, imports)}" for name in names]
+            raise DataError(f"no one model has all of these sets: {'; '.join(homes)}; import them under one --model")
+        raise DataError(_absent(absent or [n for n in names if n not in here], label, imports, embedded))
+    return ImportedSets(imports, label, device)
 
 
 def gather(request: Request, sets: Sets, *, with_train: bool) -> Gathered:
@@ -360,6 +364,11 @@ def _labels_under(head: Head | None, labels: np.ndarray, classes: Sequence[str])
         return labels
     places = {name: place for place, name in reversed(list(enumerate(head.class_names)))}
     return np.append([places.get(name, -1) for name in classes], -1)[labels]
+
+
+def _home(name: str, imports: Imports) -> str:
+    """Name the models that a set is held of; an embedded set without arrays is the embedded model's."""
+    return ", ".join(sorted({e.model for e in imports.entries() if e.name == name})) or EMBEDDED_MODEL
 
 
 def _absent(names: Sequence[str], label: str | None, imports: Imports, embedded: Sequence[str]) -> str:

@@ -205,7 +205,6 @@ def test_the_one_model_that_has_all_sets_is_chosen(store):
     [
         (None, ["gone", "lost"], ["gone", "lost"], ""),
         (None, ["whol", "bare"], ["whol"], "Did you mean 'whole'?"),
-        (None, ["i", "bare"], ["bare"], ""),
         ("m", ["i", "p"], ["p"], ""),
         ("toy", ["whole", "gone"], ["gone"], ""),
     ],
@@ -222,6 +221,11 @@ def test_sets_that_are_not_here_are_told_in_one_message(store, model, names, abs
         assert f"\n  oodkit import {name} FILE.npz [--text TEXT.npz]{under}\n" in said
     assert said.count("oodkit import") == len(absent)
     assert "Here: i (m), i (n), o (m), p (n), q (s), r (s), whole, bare, nameless" in said
+
+
+def test_sets_that_no_one_model_has_are_told_with_their_models(store):
+    with pytest.raises(DataError, match=r"no one model has all of these sets: i is held of m, n; bare is held of"):
+        open_sets(Known(), store, None, ["i", "bare"])
 
 
 def test_imported_sets_are_memory_maps_under_the_id_head(store):

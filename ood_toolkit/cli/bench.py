@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from ood_toolkit.cli import options
 
@@ -127,6 +128,7 @@ def _report(
     sets = open_sets(registry, store or default_store(), model, [*names, *request.ood], device, options.show_progress)
     ready = ready_scores(sets, [*names, *request.ood])
     if ready is not None:
+        _refuse_what_does_not_apply()
         return bench_scores(ready, names, groups, {"model": sets.label, "command": sys.argv[1:]}, protocol)
     with_train = any(scorer.needs & {"train", "train_labels"} for scorer in instances)
     gathered = gather(request, sets, with_train=with_train)
@@ -139,6 +141,16 @@ def _report(
         about={**gathered.about, "command": sys.argv[1:]},
         progress=options.show_progress,
     )
+
+
+def _refuse_what_does_not_apply() -> None:
+    """Ready scores are what they are: nothing is fitted, split or drawn from them."""
+    context = click.get_current_context()
+    for name in ("scorers", "combiners", "prompts", "val_split", "limit"):
+        if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            raise click.UsageError(
+                f"--{name.replace('_', '-')}: does not apply to sets of which ready scores were imported"
+            )
 
 
 def _groups(given: tuple[str, ...]) -> dict[str, tuple[str, ...]]:

@@ -35,7 +35,7 @@ def render(header: Mapping[str, Any], rows: Sequence[Row], width: int, color: bo
             console.print()
             console.print(Text(grid.title, style="bold"))
             heads, widths, gap = _fitted(grid, width)
-            console.width = max(width, sum(widths) + gap * len(widths))
+            console.width = max(width, _total(widths, gap))
             console.print(_rich(grid, heads, widths, gap))
             console.width = width
     notes = footnotes(rows)
@@ -69,10 +69,10 @@ def _rich(grid: Grid, heads: list[str], widths: list[int], gap: int) -> Any:
 def _fitted(grid: Grid, width: int) -> tuple[list[str], list[int], int]:
     """Give column heads, widths and the gap between columns; names are folded where room is short, numbers never."""
     heads, gap = grid.columns, 2
-    if sum(_widths(grid, heads)) + gap * len(heads) > width:
+    if _total(_widths(grid, heads), gap) > width:
         heads = [head.replace(" ", "\n").replace("(", "\n(") for head in heads]
     widths, names = _widths(grid, heads), range(grid.text_columns)
-    while sum(widths) + gap * len(heads) > width:
+    while _total(widths, gap) > width:
         widest = max(names, key=lambda place: widths[place])
         if widths[widest] > LEAST_NAME:
             widths[widest] -= 1
@@ -86,3 +86,8 @@ def _fitted(grid: Grid, width: int) -> tuple[list[str], list[int], int]:
 def _widths(grid: Grid, heads: list[str]) -> list[int]:
     lines = [max(map(len, head.split("\n"))) for head in heads]
     return [max([line, *(len(row[place]) for row in grid.rows)]) for place, line in enumerate(lines)]
+
+
+def _total(widths: list[int], gap: int) -> int:
+    """Add up a row: the columns, the gaps between them and a blank at either edge."""
+    return sum(widths) + gap * (len(widths) - 1) + 2
