@@ -17,7 +17,18 @@ if TYPE_CHECKING:
     from ood_toolkit.detector import Detector as Detector
     from ood_toolkit.detector import fit as fit
     from ood_toolkit.detector import score as score
+    from ood_toolkit.errors import DataError as DataError
+    from ood_toolkit.errors import DetectorError as DetectorError
+    from ood_toolkit.errors import MetricError as MetricError
+    from ood_toolkit.errors import ModelError as ModelError
+    from ood_toolkit.errors import NotFittedError as NotFittedError
+    from ood_toolkit.errors import NotSavableError as NotSavableError
     from ood_toolkit.errors import OodkitError as OodkitError
+    from ood_toolkit.errors import OutputsError as OutputsError
+    from ood_toolkit.errors import PluginError as PluginError
+    from ood_toolkit.errors import ScorerError as ScorerError
+    from ood_toolkit.errors import SpecError as SpecError
+    from ood_toolkit.errors import StoreError as StoreError
     from ood_toolkit.head import Bank as Bank
     from ood_toolkit.head import Head as Head
     from ood_toolkit.hookspecs import hookimpl as hookimpl
@@ -35,6 +46,17 @@ HOME = {
     "Head": "head",
     "Member": "members",
     "OodkitError": "errors",
+    "DataError": "errors",
+    "DetectorError": "errors",
+    "MetricError": "errors",
+    "ModelError": "errors",
+    "NotFittedError": "errors",
+    "NotSavableError": "errors",
+    "OutputsError": "errors",
+    "PluginError": "errors",
+    "ScorerError": "errors",
+    "SpecError": "errors",
+    "StoreError": "errors",
     "Outputs": "outputs",
     "Prompts": "scorer",
     "Report": "report",

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
 from ood_toolkit.cli import options
 
+if TYPE_CHECKING:
+    from ood_toolkit.report import Report
+
 DEFAULT_SCORERS = "classwise,grid,mean,msp,mcm"
+DEFAULT_OOD = "letters,patches"
 FORMATS = ("table", "json", "csv", "markdown", "latex")
 
 
@@ -81,19 +85,8 @@ def command(style: str, output: Path | None, **asked: Any) -> int:
 
 
 def _report(
-    scorers: str,
-    ids: tuple[str, ...],
-    ood: tuple[str, ...],
-    model: str | None,
-    prompts: tuple[str, ...],
-    combiners: str,
-    val_split: float | None,
-    protocol: str,
-    seed: int,
-    limit: int | None,
-    device: str,
-    store: Path | None,
-) -> Any:
+    scorers: str, ids: tuple[str, ...], ood: tuple[str, ...], combiners: str, protocol: str, **where: Any
+) -> Report:
     from ood_toolkit.errors import DataError
     from ood_toolkit.metrics import find_protocol
     from ood_toolkit.plugins import get_registry
@@ -102,7 +95,7 @@ def _report(
     registry = get_registry()
     instances = registry.scorers(scorers, {})  # what is out of service becomes rows of the report
     merging = registry.combiners(combiners) if combiners else []
-    groups = _groups(ood) if ood or ids else {"": ("letters", "patches")}
+    groups = _groups(ood or (() if ids else (DEFAULT_OOD,)))
     names = tuple(dict.fromkeys(name.strip() for name in ids)) or ("digits",)
     if not any(groups.values()):
         raise click.UsageError("--ood: name the OOD sets, such as --ood letters,patches")
@@ -112,20 +105,9 @@ def _report(
     if merging and len(names) < 2:
         raise click.UsageError("--combiners: merges the models of several ID sets; repeat --id")
     from ood_toolkit.runner import bench, bench_scores
-    from ood_toolkit.sources import Request, gather, open_sets, ready_scores
-    from ood_toolkit.store.folder import default_store
+    from ood_toolkit.sources import gather, ready_scores
 
-    request = Request(
-        names,
-        groups,
-        model,
-        options.read_prompts(prompts),
-        val_split,
-        seed,
-        limit,
-        options.check_device(device),
-    )
-    sets = open_sets(registry, store or default_store(), model, [*names, *request.ood], device, options.show_progress)
+    request, sets = options.opened(names, groups, **where)
     ready = ready_scores(sets, [*names, *request.ood])
     if ready is not None:
         _refuse_what_does_not_apply()

@@ -8,13 +8,16 @@ import sys
 from collections.abc import Callable, Sequence
 from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ood_toolkit.store.folder import default_store
 
-__all__ = ["device", "limit", "listing", "model", "prompts", "seed", "show_progress", "stdout_width", "store"]
+if TYPE_CHECKING:
+    from ood_toolkit.sources import Request, Sets
+
+__all__ = ["device", "limit", "listing", "model", "opened", "prompts", "seed", "show_progress", "stdout_width", "store"]
 
 model = click.option("--model", help="Model name, or the label of imported arrays; by default the one that fits.")
 prompts = click.option(
@@ -106,6 +109,28 @@ def show_progress(what: str, done: int = 0, of: int = 0) -> None:
         count = f" {done}/{of}" if of else ""
         sys.stderr.write(f"\r\x1b[2K{what}{count}" if what else "\r\x1b[2K")
         sys.stderr.flush()
+
+
+def opened(
+    ids: tuple[str, ...],
+    groups: dict[str, tuple[str, ...]],
+    *,
+    model: str | None,
+    prompts: Sequence[str],
+    val_split: float | None,
+    seed: int,
+    limit: int | None,
+    device: str,
+    store: Path | None,
+) -> tuple[Request, Sets]:
+    """Turn what a command asks for into a request, and open the sets of the model that answers for them."""
+    from ood_toolkit.plugins import get_registry
+    from ood_toolkit.sources import Request, open_sets
+
+    templates = read_prompts(prompts)
+    request = Request(ids, groups, model, templates, val_split, seed, limit, check_device(device))
+    folder, names = store or default_store(), [*ids, *request.ood]
+    return request, open_sets(get_registry(), folder, model, names, device, show_progress)
 
 
 def stdout_width() -> int:

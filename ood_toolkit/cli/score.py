@@ -40,40 +40,16 @@ if TYPE_CHECKING:
 @options.device
 @options.store
 @click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Write there instead of to stdout.")
-def command(
-    spec: str,
-    name: str,
-    split: str,
-    model: str | None,
-    prompts: tuple[str, ...],
-    val_split: float | None,
-    seed: int,
-    limit: int | None,
-    device: str,
-    store: Path | None,
-    output: Path | None,
-) -> None:
+def command(spec: str, name: str, split: str, output: Path | None, **where: Any) -> None:
     """Score the images of one set with SPEC and print CSV.
 
     Columns: id, prediction, label, confidence, score, in_distribution.
     """
     from ood_toolkit.plugins import get_registry
-    from ood_toolkit.store.folder import default_store, replaced_file
+    from ood_toolkit.store.folder import replaced_file
 
     scorer = get_registry().scorer(spec)
-    from ood_toolkit.sources import Request, open_sets
-
-    request = Request(
-        (name,),
-        {},
-        model,
-        options.read_prompts(prompts),
-        val_split,
-        seed,
-        limit,
-        options.check_device(device),
-    )
-    sets = open_sets(get_registry(), store or default_store(), model, [name], device, options.show_progress)
+    request, sets = options.opened((name,), {}, **where)
     rows = _rows(scorer, sets, request, split)
     options.show_progress("")
     if output is None:
