@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from ood_toolkit.errors import OutputsError
 
-__all__ = ["ArrayLike", "as_labels", "as_tensor", "check_rows", "to_numpy"]
+__all__ = ["ArrayLike", "as_extra", "as_ids", "as_labels", "as_tensor", "check_rows", "to_numpy"]
 
 ArrayLike: TypeAlias = Any
 """A torch tensor, a numpy array or memory map, or nested lists of numbers."""
@@ -51,6 +52,30 @@ def as_labels(value: ArrayLike, what: str, rows: int, classes: int | None) -> Te
             f"got {low if low < -1 else high}; an OOD set's own labels belong in extras['source_labels']"
         )
     return tensor
+
+
+def as_ids(ids: Sequence[str] | np.ndarray, rows: int) -> np.ndarray:
+    """Wrap names as (rows,) strings."""
+    array = np.asarray(ids).astype(str) if not isinstance(ids, np.ndarray) or ids.dtype.kind != "U" else ids
+    if array.shape != (rows,):
+        raise OutputsError(f"ids: expected shape ({rows},), one a row, got {array.shape}")
+    return array
+
+
+def as_extra(value: ArrayLike, name: str, rows: int, device: torch.device) -> Tensor | np.ndarray:
+    """Wrap a named per-image array (rows, ...): strings, whole numbers or finite floats."""
+    array = value if isinstance(value, Tensor | np.ndarray) else np.asarray(value)
+    if array.ndim == 0 or array.shape[0] != rows:
+        raise OutputsError(f"extra:{name}: expected {rows} rows, got shape {tuple(array.shape)}")
+    if isinstance(array, np.ndarray) and array.dtype.kind in "USO":
+        return array.astype(str)
+    if isinstance(array, np.ndarray) and array.dtype.kind in "iub":
+        return torch.as_tensor(array.astype(np.int64), device=device)
+    if isinstance(array, Tensor) and not array.is_floating_point() and not array.is_complex():
+        return array.to(device)
+    tensor = as_tensor(array, f"extra:{name}", tuple(range(1, 6)))
+    check_rows(tensor, f"extra:{name}")
+    return tensor.to(device)
 
 
 def check_rows(tensor: Tensor, what: str, *, unit_rows: bool = False) -> None:

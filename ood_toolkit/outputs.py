@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ood_toolkit.arrays import ArrayLike, as_labels, as_tensor, check_rows, scoring_precision
+from ood_toolkit.arrays import ArrayLike, as_extra, as_ids, as_labels, as_tensor, check_rows, scoring_precision
 from ood_toolkit.errors import OutputsError, RowError
 from ood_toolkit.head import Bank, Head, ReadOnly, normalise
 from ood_toolkit.softmax import Softmax
@@ -100,8 +100,8 @@ class Outputs:
             features=made,
             _logits=ready,
             labels=None,
-            ids=None if ids is None else _ids(ids, rows),
-            extras=ReadOnly({k: _extra(v, k, rows, device) for k, v in (extras or {}).items()}),
+            ids=None if ids is None else as_ids(ids, rows),
+            extras=ReadOnly({k: as_extra(v, k, rows, device) for k, v in (extras or {}).items()}),
             head=head,
             class_names=names,
         )
@@ -253,7 +253,7 @@ class Outputs:
 
     def named(self, ids: Sequence[str]) -> Outputs:
         """Give the same images under these ids (n,)."""
-        return self._like(ids=_ids(ids, len(self)))
+        return self._like(ids=as_ids(ids, len(self)))
 
     def to(self, device: torch.device | str) -> Outputs:
         """Give the same outputs on another device."""
@@ -506,25 +506,3 @@ def _class_names(class_names: Sequence[str] | None, head: Head | None, logits: T
     if names is not None and logits is not None and len(names) != logits.shape[1]:
         raise OutputsError(f"class_names: expected {logits.shape[1]}, one a column of logits, got {len(names)}")
     return names
-
-
-def _ids(ids: Sequence[str] | np.ndarray, rows: int) -> np.ndarray:
-    array = np.asarray(ids).astype(str) if not isinstance(ids, np.ndarray) or ids.dtype.kind != "U" else ids
-    if array.shape != (rows,):
-        raise OutputsError(f"ids: expected shape ({rows},), one a row, got {array.shape}")
-    return array
-
-
-def _extra(value: ArrayLike, name: str, rows: int, device: torch.device) -> Tensor | np.ndarray:
-    array = value if isinstance(value, Tensor | np.ndarray) else np.asarray(value)
-    if array.ndim == 0 or array.shape[0] != rows:
-        raise OutputsError(f"extra:{name}: expected {rows} rows, got shape {tuple(array.shape)}")
-    if isinstance(array, np.ndarray) and array.dtype.kind in "USO":
-        return array.astype(str)
-    if isinstance(array, np.ndarray) and array.dtype.kind in "iub":
-        return torch.as_tensor(array.astype(np.int64), device=device)
-    if isinstance(array, Tensor) and not array.is_floating_point() and not array.is_complex():
-        return array.to(device)
-    tensor = as_tensor(array, f"extra:{name}", tuple(range(1, 6)))
-    check_rows(tensor, f"extra:{name}")
-    return tensor.to(device)
