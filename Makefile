@@ -28,8 +28,8 @@ $(VENV)/demo.stamp: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet -e .
 	touch $@
 
-$(VENV)/test.stamp: pyproject.toml plugins/oodkit-sklearn/pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet -e '.[dev]' -e 'plugins/oodkit-sklearn[test]'
+$(VENV)/test.stamp: Makefile pyproject.toml plugins/oodkit-sklearn/pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet -e '.[dev]' -e 'plugins/oodkit-sklearn[test,pyod]'
 	touch $(VENV)/demo.stamp $@
 
 clean:
