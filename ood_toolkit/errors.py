@@ -51,3 +51,9 @@ class DetectorError(OodkitError, ValueError):
 
 class PluginError(OodkitError, RuntimeError):
     """A plugin could not be loaded, or two plugins claim one name."""
+
+
+def one_line(error: BaseException) -> str:
+    """Say an error in one line, with its type unless it is one of ours."""
+    said = " ".join(str(error).split())
+    return said if isinstance(error, OodkitError) else f"{type(error).__name__}: {said or 'no message'}"

@@ -21,7 +21,7 @@ from ood_toolkit import builtin, hookspecs
 from ood_toolkit.combiner import Combiner
 from ood_toolkit.component import Component
 from ood_toolkit.data.dataset import DataSet
-from ood_toolkit.errors import OodkitError, PluginError, SpecError
+from ood_toolkit.errors import OodkitError, PluginError, SpecError, one_line
 from ood_toolkit.models.model import ModelEntry
 from ood_toolkit.scorer import Scorer
 from ood_toolkit.spec import Spec, format_value, nearest, parse_spec, split_specs, unquote
@@ -127,8 +127,10 @@ class Registry:
         about: dict[str, Any] = {"name": name}
         try:
             made = self.get(kind, name)()
-        except OodkitError as error:
+        except PluginError as error:
             return about | {"what": f"out of service: {error}"}
+        except Exception as error:  # it needs parameters to be made, or anybody's constructor raises
+            return about | {"plugin": self.provider(kind, name), "what": f"not without parameters: {one_line(error)}"}
         if kind == "scorers":
             about |= {"group": made.group or "", "needs": sorted(made.needs)}
         module = inspect.getdoc(inspect.getmodule(type(made))) or ""
@@ -195,16 +197,15 @@ class Registry:
         return list(made.values())
 
     def _group(self, name: str) -> list[str] | None:
-        if name == "all":
-            return [*self.names("scorers"), *self._disabled["scorers"]]
-        if name in GROUPS:
+        if name in ("all", *GROUPS):
             return [n for n in [*self.names("scorers"), *self._disabled["scorers"]] if self._may_be_of(n, name)]
         return None
 
     def _may_be_of(self, name: str, group: str) -> bool:
-        """Tell whether a scorer is of a group; one that cannot be had may be of any."""
+        """Tell whether a group, or `all`, has a scorer: one that cannot be had may be in it, one that lacks a value not."""
         try:
-            return bool(self.get("scorers", name).group == group)
+            cls = self.get("scorers", name)
+            return group in ("all", cls.group) and not any(map(_required, dataclasses.fields(cls)))
         except PluginError as error:
             if name in self._provided["scorers"]:
                 owner = next(p for p in self.plugins if p.name == self.provider("scorers", name))
@@ -315,7 +316,7 @@ def _check_hooks(plugin: Plugin) -> None:
         known = [name for name in vars(hookspecs) if name.startswith("register_")]
         marked = [n for n, f in inspect.getmembers(plugin.module) if getattr(f, f"{PROJECT}_impl", None)]
         wrong = [n for n in marked if n not in known]
-        plugin.error = f"no such hook {wrong[0]!r}; {nearest(wrong[0], known)}" if wrong else _one_line(error)
+        plugin.error = f"no such hook {wrong[0]!r}; {nearest(wrong[0], known)}" if wrong else one_line(error)
         plugin.module = None
 
 
@@ -331,7 +332,7 @@ def _guarded(plugin: Plugin, call: Callable[[], Any]) -> Any:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a plugin may even call sys.exit while it is imported
-        plugin.error = _one_line(error)
+        plugin.error = one_line(error)
         return None
 
 
@@ -355,11 +356,11 @@ def _resolve(provided: Provided, kind: str) -> Any:
         module, _, attribute = target.partition(":")
         try:
             target = getattr(import_module(module), attribute)
-        except (OodkitError, KeyboardInterrupt):
+        except KeyboardInterrupt:
             raise
         except BaseException as error:  # a plugin may even call sys.exit while it is imported
             raise PluginError(
-                f"plugin {provided.plugin!r}: cannot import {provided.name!r}: {_one_line(error)}"
+                f"plugin {provided.plugin!r}: cannot import {provided.name!r}: {one_line(error)}"
             ) from error
     wanted = KINDS[kind]
     fits = (
@@ -400,7 +401,3 @@ def _number_or_text(text: str) -> object:
         if (value := _tried(read, text)) is not None:
             return value
     return unquote(text)
-
-
-def _one_line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split()) or 'no message'}"

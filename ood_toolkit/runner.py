@@ -12,7 +12,7 @@ import numpy as np
 
 from ood_toolkit.combiner import Combiner
 from ood_toolkit.combining import combined, union
-from ood_toolkit.errors import OutputsError
+from ood_toolkit.errors import OutputsError, one_line
 from ood_toolkit.evaluation import About, header_of, mean_rows, misclassification, ood_rows
 from ood_toolkit.head import Head
 from ood_toolkit.members import TEST, VAL, Member, named
@@ -22,7 +22,7 @@ from ood_toolkit.plugins import get_registry
 from ood_toolkit.report import Report
 from ood_toolkit.results import Answers, Row
 from ood_toolkit.scorer import Prompts, Scorer
-from ood_toolkit.scoring import Scoring, what_was_raised
+from ood_toolkit.scoring import Scoring
 from ood_toolkit.spec import nearest
 
 __all__ = ["Member", "bench", "bench_scores"]
@@ -193,7 +193,7 @@ class _Rows:
                 about = About(spec, UNION, combiner.spec, notes, self.scoring.seconds[spec])
                 return self._evaluated(about, sets[TEST], sets)
             except Exception as error:  # a combiner may be anybody's: its row says what it raised
-                row = Row("ood", spec, UNION, status="failed", notes=(f"{combiner.name}: {what_was_raised(error)}",))
+                row = Row("ood", spec, UNION, status="failed", notes=(f"{combiner.name}: {one_line(error)}",))
         first = next(iter(self.members.values()))
         return [replace(row, id=UNION, decider=combiner.spec, ood=ood) for ood in first.ood]
 

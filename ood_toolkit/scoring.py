@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -13,7 +12,7 @@ import numpy as np
 
 from ood_toolkit.arrays import to_numpy
 from ood_toolkit.detector import checked, fit
-from ood_toolkit.errors import OodkitError
+from ood_toolkit.errors import one_line
 from ood_toolkit.head import Head
 from ood_toolkit.members import TEST, VAL, Member, class_names, head_print, labelled, member_sets
 from ood_toolkit.outputs import Outputs
@@ -22,7 +21,7 @@ from ood_toolkit.results import Answers, Row
 from ood_toolkit.scorer import SPLIT_NEEDS, Prompts, Scorer, missing_needs
 from ood_toolkit.thresholds import threshold
 
-__all__ = ["Scoring", "what_was_raised"]
+__all__ = ["Scoring"]
 
 TRAIN = "train"
 
@@ -93,9 +92,8 @@ class Scoring:
     def _fitted(self, name: str, scorers: list[Scorer], seen: Mapping[str, Outputs]) -> dict[str, Scorer]:
         fitted: dict[str, Scorer] = {}
         for scorer in scorers:
-            missing = missing_needs(scorer, seen[TEST], seen.get(VAL), seen.get(TRAIN)) or _missing_elsewhere(
-                scorer, seen
-            )
+            missing = missing_needs(scorer, seen[TEST], seen.get(VAL), seen.get(TRAIN))
+            missing = missing or _missing_elsewhere(scorer, seen)
             if missing:
                 self._leave_out(name, scorer, "skipped", f"needs {', '.join(missing)}")
                 continue
@@ -135,7 +133,7 @@ class Scoring:
         registry, raised = get_registry(), _raising(scorer, error)
         known = raised.name in registry.names("scorers")
         owner = registry.provider("scorers", raised.name) if known else type(raised).__module__
-        return f"{owner}: {what_was_raised(error)}"
+        return f"{owner}: {one_line(error)}"
 
     def _leave_out(self, name: str, scorer: Scorer, status: Any, why: str) -> None:
         self.left_out[name, scorer.spec] = Row("ood", scorer.spec, name, status=status, notes=(why,))
@@ -143,30 +141,24 @@ class Scoring:
 
 def _missing_elsewhere(scorer: Scorer, seen: Mapping[str, Outputs]) -> list[str]:
     """List what the ID test provides but another set that is to be scored, or fitted on, does not."""
-    found = []
-    for key, x in seen.items():
-        asked = scorer.needs & {"features"} if key == TRAIN and "train" in scorer.needs else scorer.needs
-        absent = set() if key == TRAIN and "train" not in scorer.needs else asked - SPLIT_NEEDS - x.provides
-        found += [f"{need} in {key.removeprefix('ood:')}" for need in sorted(absent)]
-    return found
+    asked = scorer.needs - SPLIT_NEEDS
+    # A training set is not scored, but what learns from one looks at its features.
+    of_train = asked & {"features"} if "train" in scorer.needs else frozenset()
+    return [
+        f"{need} in {key.removeprefix('ood:')}"
+        for key, x in seen.items()
+        for need in sorted((of_train if key == TRAIN else asked) - x.provides)
+    ]
 
 
 def _raising(scorer: Scorer, error: Exception) -> Scorer:
     """Find which of a scorer and the ones inside it raised: the innermost whose module the traceback passes."""
     files = {frame.filename for frame in traceback.extract_tb(error.__traceback__)}
-    found = scorer
-    while True:
-        inner = [part for part in found.parameters().values() if isinstance(part, Scorer)]
-        deeper = [part for part in inner if inspect.getfile(type(part)) in files]
-        if not deeper:
-            return found
-        found = deeper[0]
-
-
-def what_was_raised(error: Exception) -> str:
-    """Say an error in one line, with its type unless it is one of ours."""
-    said = " ".join(str(error).split())
-    return said if isinstance(error, OodkitError) else f"{type(error).__name__}: {said or 'no message'}"
+    for part in scorer.parameters().values():
+        code = getattr(type(part).score, "__code__", None) if isinstance(part, Scorer) else None
+        if code is not None and code.co_filename in files:
+            return _raising(part, error)
+    return scorer
 
 
 def _named_train(train: Outputs | None) -> dict[str, Outputs]:

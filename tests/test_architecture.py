@@ -1,6 +1,7 @@
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -123,7 +124,7 @@ def test_every_public_name_is_there():
 
 def test_files_and_modules_bear_no_machine_paths():
     for file in FILES:
-        assert not {"/work/", "/home/", "/root/"} & {p for p in ("/work/", "/home/", "/root/") if p in file.read_text()}
+        assert not re.search(r"/(home|root|Users)/", file.read_text()), file
 
 
 LIGHT = """

@@ -96,8 +96,8 @@ def test_a_plugin_provides_its_scorer(install, body):
         (code(arguments="registry"), "PluginValidationError: "),
         (code("raise KeyError('weights')"), "KeyError: 'weights'"),
         (code("raise SystemExit"), "SystemExit: no message"),
-        (code("return [3]"), "PluginError: register_scorers: expected Scorer with a name, got 3"),
-        (code("return None"), "PluginError: register_scorers: expected Scorer with a name, got None"),
+        (code("return [3]"), "register_scorers: expected Scorer with a name, got 3"),
+        (code("return None"), "register_scorers: expected Scorer with a name, got None"),
     ],
     ids=[
         "raises",
@@ -240,3 +240,11 @@ def test_names_and_classes_are_had_without_torch_sklearn_or_open_clip():
     lines = done.stdout.splitlines()
     assert lines[-1] == "[]"
     assert set(register_scorers()) < set(lines)
+
+
+def test_a_scorer_that_needs_a_value_is_listed_and_left_to_be_named(install):
+    install("needy", code().replace("factor: float = 1.0", "factor: float"))
+    row = next(row for row in get_registry().about_components("scorers") if row["name"] == "mine")
+    assert row["what"].startswith("not without parameters: TypeError: ")
+    assert "mine" not in [scorer.name for scorer in get_registry().scorers("all")]
+    assert get_registry().scorer("mine:factor=2").factor == 2.0
