@@ -202,7 +202,7 @@ class Registry:
         return None
 
     def _may_be_of(self, name: str, group: str) -> bool:
-        """Tell whether a group, or `all`, has a scorer: one that lacks a value is in none, one out of service may be."""
+        """Tell whether a group, or `all`, has a scorer: not one that lacks a value; one out of service may be."""
         try:
             cls = self.get("scorers", name)
             return group in ("all", cls.group) and not any(map(_required, dataclasses.fields(cls)))
