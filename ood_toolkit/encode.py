@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -26,7 +27,7 @@ def encode_set(
     """Encode a split of a data set once, in batches: features (n, d) float32 and the pictures they are of."""
     if split not in dataset.counts:
         raise DataError(f"{dataset.name}: no split {split!r}; it has {', '.join(dataset.counts)}")
-    pictures = dataset.open(split)
+    pictures = dataset.open(split, Path("data"))
     parts = []
     with torch.inference_mode():
         for start in range(0, len(pictures), IMAGES_PER_BATCH):

@@ -5,6 +5,7 @@ from PIL import Image
 
 from ood_toolkit import Prompts
 from ood_toolkit.data.dataset import DataSet, Pictures
+from ood_toolkit.data.picture import pixels
 from ood_toolkit.encode import class_texts, encode_set, zero_shot_head
 from ood_toolkit.errors import DataError
 from ood_toolkit.models.model import Model
@@ -36,12 +37,12 @@ class Toy(Model):
 
 def pictures(n, labels=None):
     images = [Image.new("L", (1, 1), i % 40) for i in range(n)]
-    return Pictures(images, tuple(f"p{i}" for i in range(n)), labels)
+    return Pictures(pixels(images), tuple(f"p{i}" for i in range(n)), labels)
 
 
 def test_pictures_are_encoded_once_in_batches_and_in_order():
     opened, told, model = [], [], Toy()
-    held = DataSet("toys", "", lambda split: (opened.append(split), pictures(600))[1], {"test": 600})
+    held = DataSet("toys", "", lambda split, root: (opened.append(split), pictures(600))[1], {"test": 600})
     features, found = encode_set(model, held, "test", progress=lambda done, of: told.append((done, of)))
     assert opened == ["test"]
     assert model.batches == [256, 256, 88]
@@ -54,7 +55,7 @@ def test_pictures_are_encoded_once_in_batches_and_in_order():
 
 
 def test_a_split_that_is_not_there_is_an_error():
-    held = DataSet("toys", "", lambda split: pictures(1), {"test": 1, "val": 1})
+    held = DataSet("toys", "", lambda split, root: pictures(1), {"test": 1, "val": 1})
     with pytest.raises(DataError, match="toys: no split 'train'; it has test, val"):
         encode_set(Toy(), held, "train")
 

@@ -5,6 +5,7 @@ from PIL import Image
 
 from ood_toolkit import Prompts, sources
 from ood_toolkit.data.dataset import DataSet, Pictures
+from ood_toolkit.data.picture import pixels
 from ood_toolkit.errors import DataError
 from ood_toolkit.models.model import Model, ModelEntry
 from ood_toolkit.sources import EncodedSets, ImportedSets, Request, gather, open_sets, ready_scores, stratified
@@ -28,11 +29,11 @@ class Toy(Model):
 
 
 def data_set(name, counts, classes, shift=0):
-    def open_split(split):
+    def open_split(split, root=None):
         n = counts[split]
         labels = np.arange(n) % len(classes) if classes else None
         images = [Image.new("L", (1, 1), (i + shift) % 256) for i in range(n)]
-        return Pictures(images, tuple(f"{name}/{split}/{i}" for i in range(n)), labels)
+        return Pictures(pixels(images), tuple(f"{name}/{split}/{i}" for i in range(n)), labels)
 
     return DataSet(name, name, open_split, counts, classes, ("a {}", "the {}"), embedded=True)
 

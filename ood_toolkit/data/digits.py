@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ood_toolkit.data.dataset import DataSet, Pictures
+from ood_toolkit.data.picture import pixels
 from ood_toolkit.errors import DataError
 
 if TYPE_CHECKING:
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DIGITS"]
 
+CLASSES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 COUNTS = {"train": 1077, "val": 360, "test": 360}
 
 
@@ -26,7 +29,7 @@ def split_rows(labels: ndarray, split: str) -> ndarray:
     return np.sort({"train": train, "val": val, "test": test}[split])
 
 
-def open_digits(split: str) -> Pictures:
+def open_digits(split: str, root: Path | None = None) -> Pictures:
     """Open a split as 8x8 grey images, white strokes on black, 0 to 255; raises `DataError` for another."""
     if split not in COUNTS:
         raise DataError(f"digits has no split {split!r}: use one of {', '.join(COUNTS)}")
@@ -38,9 +41,10 @@ def open_digits(split: str) -> Pictures:
     rows = split_rows(source.target, split)
     grey = np.rint(source.images[rows] * (255 / 16)).astype(np.uint8)  # the source counts 0 to 16
     return Pictures(
-        images=[Image.fromarray(picture) for picture in grey],
+        items=pixels([Image.fromarray(picture) for picture in grey]),
         ids=tuple(f"digits/{row:04d}" for row in rows),
         labels=source.target[rows].astype(np.int64),
+        classes=CLASSES,
     )
 
 
@@ -49,7 +53,7 @@ DIGITS = DataSet(
     description="Handwritten digits, 8x8 grey, bundled with scikit-learn.",
     open=open_digits,
     counts=COUNTS,
-    classes=("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"),
+    classes=CLASSES,
     templates=(
         "a photo of a {}",
         "a photo of the digit {}",

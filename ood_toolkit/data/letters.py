@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 import string
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ood_toolkit.data.dataset import DataSet, Pictures
+from ood_toolkit.data.picture import pixels
 from ood_toolkit.errors import DataError
 
 if TYPE_CHECKING:
@@ -52,7 +54,7 @@ def quantise(grey: int) -> int:
     return round(round(min(1.0, 1.2 * grey / 255) * LEVELS) * 255 / LEVELS)
 
 
-def open_letters(split: str) -> Pictures:
+def open_letters(split: str, root: Path | None = None) -> Pictures:
     """Draw all letters as 8x8 grey images, white strokes on black; raises `DataError` but for `test`."""
     if split != "test":
         raise DataError(f"letters has no split {split!r}: use test")
@@ -60,9 +62,10 @@ def open_letters(split: str) -> Pictures:
 
     which = [(label, k) for label in range(len(CLASSES)) for k in range(RENDERINGS)]
     return Pictures(
-        images=[draw(CLASSES[label], k) for label, k in which],
+        items=pixels([draw(CLASSES[label], k) for label, k in which]),
         ids=tuple(f"letters/{CLASSES[label]}/{k:02d}" for label, k in which),
         labels=np.array([label for label, _ in which], dtype=np.int64),
+        classes=CLASSES,
     )
 
 
