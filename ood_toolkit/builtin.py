@@ -20,6 +20,7 @@ def register_scorers() -> dict[str, str]:
         "knn": "ood_toolkit.scorers.knn:KNN",
         "mahalanobis": "ood_toolkit.scorers.mahalanobis:Mahalanobis",
         "mcm": "ood_toolkit.scorers.mcm:MCM",
+        "prompt-average": "ood_toolkit.scorers.prompt_average:PromptAverage",
         "clipn-ctw": "ood_toolkit.scorers.clipn:CLIPNCompete",
         "clipn-atd": "ood_toolkit.scorers.clipn:CLIPNAgree",
     }
@@ -37,15 +38,55 @@ def register_combiners() -> dict[str, str]:
 
 @hookimpl
 def register_datasets() -> dict[str, str]:
-    """Name the embedded data sets."""
+    """Name the data sets, the embedded ones first."""
     return {
         "digits": "ood_toolkit.data.digits:DIGITS",
         "letters": "ood_toolkit.data.letters:LETTERS",
         "patches": "ood_toolkit.data.patches:PATCHES",
+        "cifar10": "ood_toolkit.data.small_sets:CIFAR10",
+        "cifar100": "ood_toolkit.data.small_sets:CIFAR100",
+        "mnist": "ood_toolkit.data.small_sets:MNIST",
+        "fashion-mnist": "ood_toolkit.data.small_sets:FASHION_MNIST",
+        "svhn": "ood_toolkit.data.small_sets:SVHN",
+        "eurosat": "ood_toolkit.data.small_sets:EUROSAT",
+        "food101": "ood_toolkit.data.object_sets:FOOD101",
+        "caltech101": "ood_toolkit.data.object_sets:CALTECH101",
+        "caltech256": "ood_toolkit.data.object_sets:CALTECH256",
+        "dtd": "ood_toolkit.data.object_sets:DTD",
+        "textures": "ood_toolkit.data.object_sets:TEXTURES",
+        "textures-openood": "ood_toolkit.data.object_sets:TEXTURES_OPENOOD",
+        "flowers102": "ood_toolkit.data.object_sets:FLOWERS102",
+        "oxford-pets": "ood_toolkit.data.object_sets:OXFORD_PETS",
+        "stanford-cars": "ood_toolkit.data.object_sets:STANFORD_CARS",
+        "cub200": "ood_toolkit.data.object_sets:CUB200",
+        "sun397": "ood_toolkit.data.scene_sets:SUN397",
+        "places365": "ood_toolkit.data.scene_sets:PLACES365",
+        "inaturalist": "ood_toolkit.data.scene_sets:INATURALIST",
+        "sun": "ood_toolkit.data.scene_sets:SUN",
+        "places": "ood_toolkit.data.scene_sets:PLACES",
+        "imagenet-1k": "ood_toolkit.data.imagenet_sets:IMAGENET1K",
+        "imagenet-10": "ood_toolkit.data.imagenet_sets:IMAGENET10",
+        "imagenet-20": "ood_toolkit.data.imagenet_sets:IMAGENET20",
+        "imagenet-100": "ood_toolkit.data.imagenet_sets:IMAGENET100",
+        "imagenet-v2": "ood_toolkit.data.imagenet_sets:IMAGENET_V2",
+        "imagenet-a": "ood_toolkit.data.imagenet_sets:IMAGENET_A",
+        "imagenet-r": "ood_toolkit.data.imagenet_sets:IMAGENET_R",
+        "imagenet-o": "ood_toolkit.data.imagenet_sets:IMAGENET_O",
+        "tiny-imagenet": "ood_toolkit.data.imagenet_sets:TINY_IMAGENET",
+        "ssb-hard": "ood_toolkit.data.imagenet_sets:SSB_HARD",
+        "ninco": "ood_toolkit.data.imagenet_sets:NINCO",
+        "openimage-o": "ood_toolkit.data.imagenet_sets:OPENIMAGE_O",
     }
 
 
 @hookimpl
 def register_models() -> dict[str, str]:
-    """Name the embedded model."""
-    return {"digits-clip": "ood_toolkit.models.digits_clip:DIGITS_CLIP"}
+    """Name the embedded model and the families of models."""
+    return {
+        "digits-clip": "ood_toolkit.models.digits_clip:DIGITS_CLIP",
+        "open_clip": "ood_toolkit.models.clip:OPEN_CLIP",
+        "hf-hub": "ood_toolkit.models.clip:HF_HUB",
+        "local-dir": "ood_toolkit.models.clip:LOCAL_DIR",
+        "torchvision": "ood_toolkit.models.torchvision_models:TORCHVISION",
+        "timm": "ood_toolkit.models.timm_models:TIMM",
+    }

@@ -12,22 +12,22 @@ from torch import Tensor, nn
 from ood_toolkit.errors import OutputsError
 from ood_toolkit.head import Head
 
-__all__ = ["run_classifier"]
+__all__ = ["find_layer", "run_classifier", "tap", "tapped"]
 
 
 def run_classifier(module: nn.Module, loader: Any, layer: str | None) -> dict[str, Any]:
     """Give the keyword arguments of `Outputs`: logits, labels, and features with their head where there is one."""
-    name, watched = _layer(module, layer)
+    name, watched = find_layer(module, layer)
     device = next((p.device for p in module.parameters()), torch.device("cpu"))
     logits, features, labels = [], [], []
-    with _eval_mode(module), _tap(watched) as seen, torch.inference_mode():
+    with _eval_mode(module), tap(watched) as seen, torch.inference_mode():
         for batch in loader:
             images, target = (*batch, None)[:2] if isinstance(batch, tuple | list) else (batch, None)
             seen.clear()
             logits.append(_as_logits(module(_as_batch(images).to(device))))
             heads = isinstance(watched, nn.Linear) and (layer is None or watched.out_features == logits[-1].shape[1])
             if watched is not None:
-                entered, left = _tapped(seen, name)
+                entered, left = tapped(seen, name)
                 features.append((entered if heads else left).cpu().flatten(1))
             if target is not None:
                 labels.append(torch.as_tensor(target))
@@ -41,7 +41,8 @@ def run_classifier(module: nn.Module, loader: Any, layer: str | None) -> dict[st
     return {key: value.clone() if isinstance(value, Tensor) else value for key, value in found.items()}
 
 
-def _layer(module: nn.Module, layer: str | None) -> tuple[str, nn.Module | None]:
+def find_layer(module: nn.Module, layer: str | None = None) -> tuple[str, nn.Module | None]:
+    """Find a submodule by name, or the last linear layer where no name is given."""
     named = dict(module.named_modules())
     if layer is not None:
         if layer not in named:
@@ -77,14 +78,15 @@ def _as_batch(images: object) -> Tensor:
         raise OutputsError(f"loader: expected batches of images or (images, labels) pairs, got {got}") from None
 
 
-def _tapped(seen: list[tuple[Tensor, Tensor]], name: str) -> tuple[Tensor, Tensor]:
+def tapped(seen: list[tuple[Tensor, Tensor]], name: str) -> tuple[Tensor, Tensor]:
+    """Give what entered and what left a layer that ran once; `OutputsError` where it ran more or less often."""
     if len(seen) != 1:
         raise OutputsError(f"layer: expected {name!r} to run once a batch, it ran {len(seen)} times; name another")
     return seen[0]
 
 
 @contextmanager
-def _tap(watched: nn.Module | None) -> Iterator[list[tuple[Tensor, Tensor]]]:
+def tap(watched: nn.Module | None) -> Iterator[list[tuple[Tensor, Tensor]]]:
     """Collect what enters a layer and what leaves it."""
     seen: list[tuple[Tensor, Tensor]] = []
 

@@ -98,16 +98,16 @@ def write_run(
     folder: str | os.PathLike[str],
     header: Mapping[str, Any],
     rows: list[Row],
-    answers: Mapping[tuple[str, str], Answers],
+    answers: Mapping[tuple[str, ...], Answers],
 ) -> None:
-    """Write a run folder, whole or not at all: `result.json` and `scores/<id>/<set>.npz`."""
+    """Write a run folder, whole or not at all: `result.json` and `scores/[<model>/]<id>/<set>.npz`."""
     path = check_new_folder(folder)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
     try:
         (partial / "result.json").write_text(to_json(header, rows))
-        for (id_name, set_name), said in answers.items():
-            file = partial / "scores" / _file_name(id_name) / f"{_file_name(set_name)}.npz"
+        for (*folders, set_name), said in answers.items():
+            file = Path(partial, "scores", *map(_file_name, folders), f"{_file_name(set_name)}.npz")
             file.parent.mkdir(parents=True, exist_ok=True)
             np.savez_compressed(file, **_columns(said))
         partial.chmod(0o755)

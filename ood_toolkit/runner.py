@@ -86,9 +86,11 @@ def bench(
         "versions": _versions(),
         **(about or {}),
     }
-    kept = {(name, key): said for name, sets in answers.items() for key, said in sets.items()}
+    kept: dict[tuple[str, ...], Answers] = {
+        (name, key): said for name, sets in answers.items() for key, said in sets.items()
+    }
     model = str(header.get("model", ""))
-    return Report([replace(row, model=model) for row in listed], header, kept | rows.merged)
+    return Report([replace(row, model=model) for row in listed], header, kept)
 
 
 def _only_member(
@@ -148,7 +150,10 @@ def bench_scores(
         **(about or {}),
     }
     keys = {TEST: None, **{f"ood:{other}": other for other in ood}}
-    return Report(rows, header, {(name, key): said[other or name] for name in ids for key, other in keys.items()})
+    kept: dict[tuple[str, ...], Answers] = {
+        (name, key): said[other or name] for name in ids for key, other in keys.items()
+    }
+    return Report(rows, header, kept)
 
 
 @dataclass(eq=False)
@@ -160,7 +165,7 @@ class _Rows:
     scoring: Scoring
     groups: Mapping[str, Sequence[str]]
     protocol: str
-    merged: dict[tuple[str, str], Answers] = field(default_factory=dict)
+    merged: dict[tuple[str, ...], Answers] = field(default_factory=dict)
     """What each combination says, by `COMBINER+SCORER` and set."""
 
     def of_member(self, name: str) -> list[Row]:

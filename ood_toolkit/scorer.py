@@ -31,6 +31,8 @@ class Prompts:
     """Prompt templates with one `{}` for the class name."""
     recipe: Literal["normalise-sum-normalise", "mean-then-normalise"] = "normalise-sum-normalise"
     """How the embeddings of several templates become one row a class."""
+    views: bool = False
+    """Whether the head also carries the embeddings of each template, as the bank `prompts` (p, k, d)."""
 
 
 class Scorer(Component, ABC):

@@ -31,8 +31,9 @@ FORMATS = ("table", "json", "csv", "markdown", "latex")
     metavar="A,B",
     help="OOD sets, or GROUP=A,B for a mean. Default: letters,patches.",
 )
-@options.model
+@options.models
 @options.prompts
+@options.recipe
 @click.option("--combiners", default="", help="Specs of combiners, or all; they merge the models of several ID sets.")
 @click.option(
     "--val-split",
@@ -47,9 +48,10 @@ FORMATS = ("table", "json", "csv", "markdown", "latex")
     metavar="NAME",
     help="Whose rules the metrics follow: native, openood-v1.5, pytorch-ood, mcm, clipn, knn-ood or vim.",
 )
+@options.keep
 @options.seed
 @options.limit
-@options.device
+@options.encoding
 @options.store
 @click.option(
     "--format",
@@ -65,12 +67,13 @@ def command(style: str, output: Path | None, **asked: Any) -> int:
 
     Without options: the embedded digits against letters and patches, encoded by digits-clip.
     """
+    from ood_toolkit.cli.progress import clear
     from ood_toolkit.results import check_new_folder
 
     if output is not None:
         check_new_folder(output)
     report = _report(**asked)
-    options.show_progress("")
+    clear()
     if style == "table":
         click.echo(report.table(options.stdout_width(), options.use_color()))
     else:
@@ -85,16 +88,19 @@ def command(style: str, output: Path | None, **asked: Any) -> int:
 
 
 def _report(
-    scorers: str, ids: tuple[str, ...], ood: tuple[str, ...], combiners: str, protocol: str, **where: Any
-) -> Report:
+    scorers: str, ids: tuple[str, ...], ood: tuple[str, ...], combiners: str, protocol: str, models: tuple[str, ...],
+    **where: Any,
+) -> Report:  # fmt: skip
+    """Run every model on the same sets and scorers, and join what they gave."""
     from ood_toolkit.errors import DataError
     from ood_toolkit.metrics import find_protocol
     from ood_toolkit.plugins import get_registry
 
     find_protocol(protocol)
-    registry = get_registry()
-    instances = registry.scorers(scorers, {})  # what is out of service becomes rows of the report
-    merging = registry.combiners(combiners) if combiners else []
+    if where["recipe"] == "average-scores":
+        scorers = averaged(scorers)
+    get_registry().scorers(scorers, {})  # what is out of service becomes rows of the report
+    merging = get_registry().combiners(combiners) if combiners else []
     groups = _groups(ood or (() if ids else (DEFAULT_OOD,)))
     names = tuple(dict.fromkeys(name.strip() for name in ids)) or ("digits",)
     if not any(groups.values()):
@@ -104,16 +110,46 @@ def _report(
         raise DataError(f"{both[0]}: named after --id and --ood; an OOD set cannot be an ID set too")
     if merging and len(names) < 2:
         raise click.UsageError("--combiners: merges the models of several ID sets; repeat --id")
+    chosen = tuple(dict.fromkeys(models)) or (None,)
+    reports = [_of_model(model, scorers, names, groups, merging, protocol, where) for model in chosen]
+    from ood_toolkit.report.report import joined
+
+    return joined(reports)
+
+
+def averaged(scorers: str) -> str:
+    """Make each scorer average over prompts."""
+    from ood_toolkit.plugins import get_registry
+    from ood_toolkit.scorers.prompt_average import averaged
+
+    return ",".join(averaged(scorer).spec for scorer in get_registry().scorers(scorers))
+
+
+def _of_model(
+    model: str | None, scorers: str, names: tuple[str, ...], groups: dict[str, tuple[str, ...]], merging: list[Any],
+    protocol: str, where: dict[str, Any],
+) -> Report:  # fmt: skip
+    """Encode what the store lacks of one model, and score."""
+    import time
+
+    from ood_toolkit.cli.progress import clear, encoded, progress
+    from ood_toolkit.plugins import get_registry
+
+    needs = {need for scorer in get_registry().scorers(scorers, {}) for need in scorer.needs}
+    kinds = [kind for kind in ("pre_projection", "local") if f"extra:{kind}" in needs]
+    given = {**where, "keep": [*where["keep"], *kinds], "views": "text:prompts" in needs}
+    request, sets = options.opened(names, groups, model=model, **given)
     from ood_toolkit.runner import bench, bench_scores
     from ood_toolkit.sources import gather, ready_scores
 
-    request, sets = options.opened(names, groups, **where)
     ready = ready_scores(sets, [*names, *request.ood])
     if ready is not None:
         _refuse_what_does_not_apply()
         return bench_scores(ready, names, groups, {"model": sets.label, "command": sys.argv[1:]}, protocol)
-    with_train = any(scorer.needs & {"train", "train_labels"} for scorer in instances)
-    gathered = gather(request, sets, with_train=with_train)
+    start = time.monotonic()
+    gathered = gather(request, sets, with_train=bool(needs & {"train", "train_labels"}))
+    clear()
+    encoded(gathered.about, time.monotonic() - start)
     return bench(
         scorers,
         members=gathered.members,
@@ -121,7 +157,7 @@ def _report(
         groups=gathered.groups,
         protocol=protocol,
         about={**gathered.about, "command": sys.argv[1:]},
-        progress=options.show_progress,
+        progress=progress,
     )
 
 

@@ -15,21 +15,81 @@ import click
 from ood_toolkit.store.folder import default_store
 
 if TYPE_CHECKING:
-    from ood_toolkit.sources import Request, Sets
+    from ood_toolkit.sets import Sets
+    from ood_toolkit.sources import Request
 
-__all__ = ["device", "limit", "listing", "model", "opened", "prompts", "seed", "show_progress", "stdout_width", "store"]
+__all__ = [
+    "encoding",
+    "limit",
+    "listing",
+    "model",
+    "models",
+    "opened",
+    "prompts",
+    "seed",
+    "stdout_width",
+    "store",
+    "use_color",
+]
 
-model = click.option("--model", help="Model name, or the label of imported arrays; by default the one that fits.")
+Command = Callable[..., Any]
+MODEL_HELP = (
+    "Model to encode with, such as ViT-B-32/laion2b_s34b_b79k, ARCH/FILE, local-dir:PATH, timm:NAME; or the "
+    "label of imported arrays. By default the one that fits."
+)
+model = click.option("--model", help=MODEL_HELP)
+models = click.option("--model", "models", multiple=True, help=f"{MODEL_HELP} Repeat it to compare models.")
+PROMPT_SETS = ("own", "simple", "openai")
 prompts = click.option(
     "--prompts",
     multiple=True,
-    metavar="TEMPLATE|FILE",
-    help='Prompt template with {}, such as "a photo of a {}", or a file with one a line; repeat it for an ensemble. '
-    "By default the set's own, and each scorer's own where its paper has one.",
+    metavar="TEMPLATE|FILE|SET",
+    help='Prompt template with {}, such as "a photo of a {}", a file with one a line, or a set of templates: own (all '
+    "of the data set's), simple, openai (80). Repeat it for an ensemble. By default the data set's first template, and "
+    "each scorer's own where its paper has one.",
+)
+RECIPES = ("normalise-sum-normalise", "mean-then-normalise", "average-scores")
+recipe = click.option(
+    "--recipe",
+    type=click.Choice(RECIPES),
+    default=RECIPES[0],
+    show_default=True,
+    help="How several prompts become one: of their embeddings, or of the scores under each.",
 )
 seed = click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of every random choice.")
 limit = click.option("--limit", type=click.IntRange(1), help="Use at most so many images of each set.")
-device = click.option("--device", default="cpu", show_default=True, help="Torch device to compute on, such as cuda.")
+keep = click.option(
+    "--keep",
+    multiple=True,
+    type=click.Choice(["pre_projection", "local"]),
+    help="Encode this beside the embedding, for scorers that need extra:pre_projection or extra:local.",
+)
+ENCODING = (
+    click.option("--data-root", type=click.Path(path_type=Path, file_okay=False), help="Folder of the data sets' "
+                 "pictures; by default OODKIT_DATA, else the folder data."),
+    click.option("--download", is_flag=True, help="Download data sets and weights that are not here."),
+    click.option("--strict", is_flag=True, help="Stop at an unreadable image instead of skipping it."),
+    click.option("--rehash", is_flag=True, help="Read every picture again, also those that seem unchanged."),
+    click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), help="What the model encodes in.  "
+                 "[default: fp32]"),
+    click.option("--batch-size", type=click.IntRange(1), help="Images in a forward pass, a divisor of 1024; by default "
+                 "32 on a CPU, else 256."),
+    click.option("--workers", type=click.IntRange(1), help="Threads that read and decode; by default one for each "
+                 "core."),
+    click.option("--compile", is_flag=True, help="Compile the image tower first."),
+    click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True, help="What "
+                 "encodes: this process, or a Ray cluster."),
+    click.option("--device", default="cpu", show_default=True, help="Torch device to compute on, such as cuda."),
+)  # fmt: skip
+
+
+def encoding(command: Command) -> Command:
+    """Add the options that say where pictures lie and how they are encoded."""
+    for option in reversed(ENCODING):
+        command = option(command)
+    return command
+
+
 store = click.option(
     "--store",
     type=click.Path(path_type=Path, file_okay=False),
@@ -61,22 +121,28 @@ def listing(kind: str) -> Callable[[Callable[..., Sequence[dict[str, Any]]]], cl
 
 
 def read_prompts(given: Sequence[str]) -> tuple[str, ...]:
-    """Give the templates of `--prompts`, reading files."""
+    """Give the templates of `--prompts`, reading files and named sets; `own` stays, for each data set has its own."""
     from ood_toolkit.errors import DataError
+    from ood_toolkit.prompts import named_templates
 
     templates: list[str] = []
     for text in given:
-        if "{}" in text:
+        if "{}" in text or text == "own":
             templates.append(text)
+        elif text in PROMPT_SETS:
+            templates += named_templates(text)
         elif Path(text).is_file():
             lines = _lines(Path(text))
             if not lines:
                 raise DataError(f"--prompts: expected a template on each line of {text}, got an empty file")
             templates += lines
         else:
-            raise DataError(f"--prompts: expected a template with {{}} or a file with one a line, got {text!r}")
+            raise DataError(
+                f"--prompts: expected a template with {{}}, a file with one a line, or {', '.join(PROMPT_SETS)}; "
+                f"got {text!r}"
+            )
     for template in templates:
-        if template.count("{}") != 1:
+        if template != "own" and template.count("{}") != 1:
             raise DataError(f"--prompts: expected {{}} once in each template, got {template!r}")
     return tuple(templates)
 
@@ -103,34 +169,52 @@ def check_device(name: str) -> str:
     return name
 
 
-def show_progress(what: str, done: int = 0, of: int = 0) -> None:
-    """Rewrite one line on a terminal's stderr; nothing elsewhere."""
-    if sys.stderr.isatty():
-        count = f" {done}/{of}" if of else ""
-        sys.stderr.write(f"\r\x1b[2K{what}{count}" if what else "\r\x1b[2K")
-        sys.stderr.flush()
-
-
 def opened(
     ids: tuple[str, ...],
     groups: dict[str, tuple[str, ...]],
     *,
     model: str | None,
-    prompts: Sequence[str],
-    val_split: float | None,
+    store: Path | None,
+    data_root: Path | None,
+    download: bool,
+    precision: str | None,
+    device: str,
+    engine: str,
     seed: int,
     limit: int | None,
-    device: str,
-    store: Path | None,
+    prompts: Sequence[str] = (),
+    recipe: str = RECIPES[0],
+    val_split: float | None = None,
+    keep: Sequence[str] = (),
+    views: bool = False,
+    **effort: Any,
 ) -> tuple[Request, Sets]:
-    """Turn what a command asks for into a request, and open the sets of the model that answers for them."""
+    """Turn what a command asks for into a request, and open the sets of the model that answers for them.
+
+    What must be refused is refused before torch is imported.
+    """
+    from ood_toolkit.choosing import choose
+    from ood_toolkit.cli.progress import progress
     from ood_toolkit.plugins import get_registry
+
+    folder, registry = store or default_store(), get_registry()
+    templates = read_prompts(prompts)
+    named = [*ids, *dict.fromkeys(name for names in groups.values() for name in names)]
+    choice = choose(registry, folder, model, named, download=download, precision=precision)
+    from ood_toolkit.encode.effort import Effort
+    from ood_toolkit.sets import Place
     from ood_toolkit.sources import Request, open_sets
 
-    templates = read_prompts(prompts)
-    request = Request(ids, groups, model, templates, val_split, seed, limit, check_device(device))
-    folder, names = store or default_store(), [*ids, *request.ood]
-    return request, open_sets(get_registry(), folder, model, names, device, show_progress)
+    given = Effort(check_device(device), effort.pop("batch_size", None), engine=engine, **effort)
+    place = Place(folder, data_root or default_data_root(), given, download, limit, seed)
+    merged: Any = RECIPES[0] if recipe == "average-scores" else recipe
+    request = Request(ids, groups, templates, merged, views, val_split, seed, limit)
+    return request, open_sets(choice, registry, place, tuple(dict.fromkeys(keep)), progress)
+
+
+def default_data_root() -> Path:
+    """Give `OODKIT_DATA`, else the folder `data` here."""
+    return Path(os.environ.get("OODKIT_DATA") or "data")
 
 
 def stdout_width() -> int:

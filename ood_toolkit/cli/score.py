@@ -15,7 +15,8 @@ from ood_toolkit.cli import options
 
 if TYPE_CHECKING:
     from ood_toolkit.scorer import Scorer
-    from ood_toolkit.sources import Request, Sets
+    from ood_toolkit.sets import Sets
+    from ood_toolkit.sources import Request
 
 
 @click.command("score")
@@ -35,9 +36,10 @@ if TYPE_CHECKING:
     type=click.FloatRange(0, 1, max_open=True),
     help="Share of the test images to calibrate on; they are not scored. Default: the set's own validation, else 0.2.",
 )
+@options.recipe
 @options.seed
 @options.limit
-@options.device
+@options.encoding
 @options.store
 @click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Write there instead of to stdout.")
 def command(spec: str, name: str, split: str, output: Path | None, **where: Any) -> None:
@@ -45,13 +47,18 @@ def command(spec: str, name: str, split: str, output: Path | None, **where: Any)
 
     Columns: id, prediction, label, confidence, score, in_distribution.
     """
+    from ood_toolkit.cli.bench import averaged
+    from ood_toolkit.cli.progress import clear
     from ood_toolkit.plugins import get_registry
     from ood_toolkit.store.folder import replaced_file
 
+    if where["recipe"] == "average-scores":
+        spec = averaged(spec)
     scorer = get_registry().scorer(spec)
-    request, sets = options.opened((name,), {}, **where)
+    kinds = [kind for kind in ("pre_projection", "local") if f"extra:{kind}" in scorer.needs]
+    request, sets = options.opened((name,), {}, keep=kinds, views="text:prompts" in scorer.needs, **where)
     rows = _rows(scorer, sets, request, split)
-    options.show_progress("")
+    clear()
     if output is None:
         csv.writer(sys.stdout, lineterminator="\n").writerows(rows)
         return

@@ -67,8 +67,19 @@ def right_grid(header: Mapping[str, Any], rows: Sequence[Row]) -> Grid | None:
 
 def summary(header: Mapping[str, Any]) -> list[str]:
     """Say in a few lines what was measured."""
+    if "models" in header:
+        lines = [line for part in header["models"] for line in _of_model({**header, **part})]
+        return list(dict.fromkeys([*lines, *_of_all(header)]))
+    return [*_of_ids(header), *_of_sets(header), *_of_encoder(header), *_of_all(header)]
+
+
+def _of_model(header: Mapping[str, Any]) -> list[str]:
+    """Lay out one model of several: its name, then what differs from model to model."""
+    return [*_of_encoder(header), *(f"  {line}" for line in [*_of_ids(header), *_of_sets(header)])]
+
+
+def _of_ids(header: Mapping[str, Any]) -> list[str]:
     lines = []
-    model = header.get("model")
     for part in header.get("id", []):
         facts = [f"{part['images']} test images"]
         if "accuracy" in part:
@@ -78,22 +89,36 @@ def summary(header: Mapping[str, Any]) -> list[str]:
         if where or "validation_images" in part:
             count = part.get("validation_images", 0)
             lines.append(f"  validation: {where or 'given'}" + (f", {count} images" if count else ""))
-    sizes = [f"{name} ({count})" for name, count in header.get("ood", {}).items()]
-    if sizes:
-        lines.append("OOD " + ", ".join(sizes))
-    if model:
-        lines.append(f"model {model}" + (f", prompts {header['prompts']}" if header.get("prompts") else ""))
-    if header.get("protocol", "native") != "native":
-        lines.append(f"protocol {header['protocol']}")
     return lines
+
+
+def _of_sets(header: Mapping[str, Any]) -> list[str]:
+    sizes = [f"{name} ({count})" for name, count in header.get("ood", {}).items()]
+    lines = [f"OOD {', '.join(sizes)}"] if sizes else []
+    for name, counts in header.get("encoding", {}).items():
+        lines += [f"  {name}: {note}" for note in counts["notes"]]
+        if counts["unreadable"]:
+            lines.append(f"  {name}: {len(counts['unreadable'])} unreadable images are left out")
+    return lines
+
+
+def _of_encoder(header: Mapping[str, Any]) -> list[str]:
+    if not header.get("model"):
+        return []
+    return [f"model {header['model']}" + (f", prompts {header['prompts']}" if header.get("prompts") else "")]
+
+
+def _of_all(header: Mapping[str, Any]) -> list[str]:
+    return [f"protocol {header['protocol']}"] if header.get("protocol", "native") != "native" else []
 
 
 def footnotes(rows: Sequence[Row]) -> list[str]:
     """Collect what rows have to say, each once, with the scorers it is about."""
     said: dict[str, list[str]] = {}
+    models = len({row.model for row in rows}) > 1
     for row in rows:
         for note in row.notes:
-            about = f"{row.scorer}{f' ({row.decider})' if row.decider else ''}"
+            about = f"{row.scorer}{f' ({row.decider})' if row.decider else ''}{f' of {row.model}' if models else ''}"
             if row.status == "skipped":
                 note = f"skipped: {note}"
             elif row.status == "failed":
@@ -108,18 +133,33 @@ def _grid(title: str, part: list[Row], where: str | None, name: Any, measures: l
     if not shown:
         return None
     several = any(row.decider for row in shown)
-    columns = ["scorer", *(["decides", "ID"] if several else []), *([where] if where else [])]
+    models = len({row.model for row in shown}) > 1
+    columns = [
+        *(["model"] if models else []),
+        "scorer",
+        *(["decides", "ID"] if several else []),
+        *([where] if where else []),
+    ]
     cells, ends = [], []
     for place, row in enumerate(shown):
         label = f"mean {row.ood}".replace("mean all", "mean") if row.kind == "mean" else name(row)
-        left = [row.scorer, *([row.decider, row.id] if several else []), *([label] if where else [])]
+        left = [
+            *([row.model] if models else []),
+            row.scorer,
+            *([row.decider, row.id] if several else []),
+            *([label] if where else []),
+        ]
         cells.append(left + [_percent(row.metrics.get(m)) for m in measures])
         later = shown[place + 1] if place + 1 < len(shown) else row
-        key = (row.scorer, row.decider, row.id)
-        ends.append(where is not None and key != (later.scorer, later.decider, later.id))
-    blocks = len({(row.scorer, row.decider, row.id) for row in shown})
+        ends.append(where is not None and _block(row) != _block(later))
+    blocks = len({_block(row) for row in shown})
     ends = [end and blocks < len(shown) for end in ends]
     return Grid(f"{title} (%)", columns + [NAMES[m] for m in measures], cells, ends, len(columns))
+
+
+def _block(row: Row) -> tuple[str, ...]:
+    """Tell rows of one block from those of the next."""
+    return row.model, row.scorer, row.decider, row.id
 
 
 def _percent(value: float | None) -> str:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ood_toolkit.report import formats, table
 from ood_toolkit.results import Answers, Row, to_json, write_run
 
-__all__ = ["Report"]
+__all__ = ["Report", "joined"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,8 +20,8 @@ class Report:
     rows: list[Row]
     header: Mapping[str, Any]
     """Sets, sizes, ID accuracy, calibration error, where validation came from, protocol, versions."""
-    answers: Mapping[tuple[str, str], Answers] = field(default_factory=dict, repr=False)
-    """Scores, predictions and truth of every image, by ID set and set."""
+    answers: Mapping[tuple[str, ...], Answers] = field(default_factory=dict, repr=False)
+    """Scores, predictions and truth of every image, by ID set and set; by model, too, where there are several."""
 
     @property
     def failed(self) -> list[Row]:
@@ -64,3 +64,17 @@ class Report:
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write the run folder: `result.json` and what every scorer said of every image."""
         write_run(folder, self.header, self.rows, self.answers)
+
+
+def joined(reports: Sequence[Report]) -> Report:
+    """Join the reports of several models on the same sets to one; a single one is given back as it is."""
+    if len(reports) == 1:
+        return reports[0]
+    shared = {
+        key: value
+        for key, value in reports[0].header.items()
+        if key != "model" and all(report.header.get(key) == value for report in reports)
+    }
+    models = [{k: v for k, v in report.header.items() if k not in shared} for report in reports]
+    answers = {(str(report.header["model"]), *key): said for report in reports for key, said in report.answers.items()}
+    return Report([row for report in reports for row in report.rows], {**shared, "models": models}, answers)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from ood_toolkit.errors import StoreError
 
 __all__ = ["default_store", "replaced_file", "replaced_folder"]
 
@@ -23,35 +26,64 @@ def default_store() -> Path:
 @contextmanager
 def replaced_folder(final: Path) -> Iterator[Path]:
     """Give a temporary folder that becomes `final` when the block ends well; one that is already there is kept."""
-    final.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(dir=final.parent, prefix=f".{final.name[:16]}."))
-    try:
-        yield partial
-        for file in partial.iterdir():
-            _sync(file)
+    with _room_for(final):
+        partial = Path(tempfile.mkdtemp(dir=final.parent, prefix=f".{final.name[:16]}."))
         try:
-            partial.rename(final)
-        except OSError:
-            if not final.is_dir():
-                raise
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+            yield partial
+            for file in partial.iterdir():
+                _sync(file)
+            partial.chmod(0o777 & ~_umask())
+            try:
+                partial.rename(final)
+            except OSError:
+                if not final.is_dir():
+                    raise
+            _sync(final.parent)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
 
 
 @contextmanager
 def replaced_file(final: Path) -> Iterator[Path]:
     """Give a temporary file that takes the place of `final` when the block ends well."""
-    final.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=final.parent, prefix=f".{final.name[:16]}.")
-    os.close(handle)
+    with _room_for(final):
+        handle, name = tempfile.mkstemp(dir=final.parent, prefix=f".{final.name[:16]}.")
+        os.close(handle)
+        try:
+            yield Path(name)
+            _sync(Path(name))
+            os.chmod(name, 0o666 & ~_umask())
+            os.replace(name, final)
+            _sync(final.parent)
+        finally:
+            Path(name).unlink(missing_ok=True)
+
+
+@contextmanager
+def _room_for(final: Path) -> Iterator[None]:
+    """Make the parent folder; say a full disk, or a folder that cannot be written, in one line."""
     try:
-        yield Path(name)
-        _sync(Path(name))
-        os.replace(name, final)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            why = "no space is left; free some and run again: all that was finished is kept"
+        elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            why = "it may not be written; choose another folder with --store or OODKIT_STORE"
+        else:
+            raise
+        raise StoreError(f"cannot write to {final.parent}: {why}") from error
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
     finally:
-        Path(name).unlink(missing_ok=True)
-
-
-def _sync(file: Path) -> None:
-    with file.open("rb") as opened:
-        os.fsync(opened.fileno())
+        os.close(handle)

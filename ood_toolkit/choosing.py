@@ -1,0 +1,110 @@
+"""Which model answers for named sets: told before torch is imported, so that a refusal comes at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ood_toolkit.data.dataset import DataSet
+from ood_toolkit.data.free import free_dataset
+from ood_toolkit.errors import DataError, ModelError
+from ood_toolkit.models.names import Choice, resolve
+from ood_toolkit.plugins import Registry
+from ood_toolkit.spec import nearest
+from ood_toolkit.store.encodings import models_holding
+from ood_toolkit.store.imports import Imports
+
+__all__ = ["Imported", "choose", "find_dataset"]
+
+EMBEDDED_MODEL = "digits-clip"
+
+
+@dataclass(frozen=True)
+class Imported:
+    """The label of imported arrays, in the place of a model."""
+
+    label: str
+
+
+def find_dataset(registry: Registry, name: str) -> DataSet | None:
+    """Give the data set of a name, or of a place such as `folder:PATH`; None if there is none."""
+    if name in registry.names("datasets") or name in registry.disabled("datasets"):
+        dataset: DataSet = registry.get("datasets", name)
+        return dataset
+    return free_dataset(name)
+
+
+def choose(
+    registry: Registry, store: Path, model: str | None, names: Sequence[str], **defaults: Any
+) -> Choice | Imported:
+    """Choose what answers for these sets, and check that it can be loaded.
+
+    Without a model: the one under which the store holds all of them, else `digits-clip` if all are embedded.
+    """
+    imports = Imports(store)
+    if model is None:
+        model = _only_choice(registry, imports, names)
+    if model in imports.models_of(names):
+        return Imported(model)
+    labels = {entry.model for entry in imports.entries()}
+    try:
+        choice = resolve(model, registry, **defaults)
+    except ModelError:
+        if model in labels:
+            raise DataError(_absent(registry, imports, names, model)) from None
+        if (close := nearest(model, labels)).startswith("did you mean"):
+            raise ModelError(f"unknown model {model!r}; {close}") from None
+        raise
+    if any(find_dataset(registry, name) is None for name in names):
+        raise DataError(_absent(registry, imports, names, model))
+    choice.check()
+    return choice
+
+
+def _only_choice(registry: Registry, imports: Imports, names: Sequence[str]) -> str:
+    """Give the one model that can answer for all sets, or say which could be named."""
+    held = sorted({*imports.models_of(names), *models_holding(imports.folder, names)})
+    if len(held) == 1:
+        return held[0]
+    sets = {name: find_dataset(registry, name) for name in names}
+    if all(found is not None and found.embedded for found in sets.values()):
+        return EMBEDDED_MODEL
+    if held:
+        raise DataError(
+            f"the store holds {', '.join(names)} of several models; name one with --model: {', '.join(held)}"
+        )
+    if all(found is not None for found in sets.values()):
+        raise DataError(
+            f"no model was named, and the store holds {', '.join(names)} of none: pass --model, such as "
+            f"{EMBEDDED_MODEL}, ViT-B-32/laion2b_s34b_b79k, ViT-B-32/FILE or local-dir:PATH (oodkit models lists them)"
+        )
+    here = {e.name for e in imports.entries() if e.split == "test"} | {n for n, found in sets.items() if found}
+    if all(name in here for name in names):
+        homes = [f"{name} is held of {_home(name, imports)}" for name in names]
+        raise DataError(f"no one model has all of these sets: {'; '.join(homes)}; import them under one --model")
+    raise DataError(_absent(registry, imports, names, None))
+
+
+def _home(name: str, imports: Imports) -> str:
+    """Name the models that a set is held of; a set with pictures is any model's."""
+    return ", ".join(sorted({e.model for e in imports.entries() if e.name == name})) or "any model that encodes"
+
+
+def _absent(registry: Registry, imports: Imports, names: Iterable[str], label: str | None) -> str:
+    """Say in one message what is missing, where it belongs, and the command that brings it."""
+    of_label = {e.name for e in imports.entries() if label in (None, e.model) and e.split == "test"}
+    labels = {e.model for e in imports.entries()}
+    absent = [name for name in names if name not in of_label and (label in labels or not find_dataset(registry, name))]
+    under = f" --model {label}" if label is not None and label not in ("imported", EMBEDDED_MODEL) else ""
+    held = sorted({f"{e.name} ({e.model})" for e in imports.entries()})
+    embedded = [name for name in registry.names("datasets") if registry.get("datasets", name).embedded]
+    known = {e.name for e in imports.entries()} | set(registry.names("datasets"))
+    close = [hint for name in absent if (hint := nearest(name, known - set(names))).startswith("did you mean")]
+    said = ". ".join([f"not here: {', '.join(absent)}", *(hint[0].upper() + hint[1:] for hint in close)])
+    lines = [f"{said}{'' if close else '.'} Bring their arrays into the store {imports.folder} with"]
+    lines += [f"oodkit import {name} FILE.npz [--text TEXT.npz]{under}" for name in absent]
+    lines.append("(keys: embeddings | features | logits, labels, classes), or name pictures: folder:PATH.")
+    lines.append(f"Here: {', '.join([*held, *embedded]) or 'nothing'}; oodkit datasets lists all that can be had")
+    return "\n  ".join(lines)

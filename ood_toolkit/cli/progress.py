@@ -1,0 +1,60 @@
+"""What long work shows on stderr: one line that is rewritten on a terminal, and what was encoded at the end."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["clear", "encoded", "progress"]
+
+_started: dict[str, tuple[float, int]] = {}
+"""When each piece of work began, and how much of it was done by then."""
+
+
+def progress(what: str, done: int = 0, of: int = 0) -> None:
+    """Rewrite one line on a terminal: what is done, how fast, and the time that is left; nothing elsewhere."""
+    if not sys.stderr.isatty():
+        return
+    sys.stderr.write(f"\r\x1b[2K{_line(what, done, of, time.monotonic())}")
+    sys.stderr.flush()
+
+
+def clear() -> None:
+    """Take the line away."""
+    _started.clear()
+    progress("")
+
+
+def _line(what: str, done: int, of: int, now: float) -> str:
+    if not of:
+        return what
+    began, before = _started.setdefault(what, (now, done))
+    rate = (done - before) / (now - began) if now > began else 0.0
+    text = f"{what} {done:,}/{of:,}"
+    if rate > 0:
+        left = int((of - done) / rate + 0.5)
+        text += f", {rate:.1f} images/s, {left // 60}:{left % 60:02d} left"
+    return text
+
+
+def encoded(about: Mapping[str, Any], seconds: float) -> None:
+    """Say on stderr what was encoded, what the store had, and which images could not be read."""
+    counts = about.get("encoding", {})
+    if not counts:
+        return
+    fresh = sum(one["encoded"] for one in counts.values())
+    total = sum(one["images"] for one in counts.values())
+    lost = {name: one["unreadable"] for name, one in counts.items() if one["unreadable"]}
+    held = total - fresh - sum(map(len, lost.values()))
+    print(f"encoded {fresh:,} images in {seconds:.1f} s; {held:,} were in the store", file=sys.stderr)
+    for name, one in counts.items():
+        for shard in one["repaired"]:
+            print(f"{name}: shard {shard} was damaged; its images were encoded again", file=sys.stderr)
+    for name, images in lost.items():
+        for place, (image, why) in enumerate(images.items()):
+            if place == 10:
+                print(f"{name}: and {len(images) - 10:,} more", file=sys.stderr)
+                break
+            print(f"{name}: skipped {image}: {why}", file=sys.stderr)

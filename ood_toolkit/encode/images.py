@@ -1,0 +1,274 @@
+"""A split of a data set through a model: what the store has is taken from it, the rest is encoded into it, once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ood_toolkit.data.dataset import Pictures
+from ood_toolkit.data.picture import DECODER, DRAFT
+from ood_toolkit.encode.effort import SHARD, Effort
+from ood_toolkit.encode.loading import Loaded, load_batches
+from ood_toolkit.errors import DataError, ModelError
+from ood_toolkit.head import Head
+from ood_toolkit.models.model import Model
+from ood_toolkit.store.encodings import Encoding
+from ood_toolkit.store.listings import Listing
+from ood_toolkit.store.memory import Memory, Stamp
+from ood_toolkit.store.shard import KEY_BYTES
+
+__all__ = ["Encoded", "Range", "encode_pictures", "encode_ranges", "identity", "is_stored", "stored"]
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """What a model gave of the readable pictures of a split."""
+
+    outputs: Mapping[str, np.ndarray]
+    """(m, ...) float32 by kind: `features` and what else was asked for."""
+    rows: np.ndarray
+    """(m,) int64: which pictures of the split these are."""
+    keys: np.ndarray
+    """(m, 32) uint8: row keys."""
+    fresh: int = 0
+    """How many images went through the network; the others were in the store."""
+    unreadable: tuple[tuple[str, str], ...] = ()
+    """Ids of the images that could not be read, each with the reason."""
+    damaged: tuple[str, ...] = ()
+    """Shards that were found damaged and encoded again."""
+
+
+@dataclass(eq=False)
+class Range:
+    """What came of a range of rows that makes one shard."""
+
+    keys: dict[int, bytes] = field(default_factory=dict)
+    """Row keys by row of the split, of all that could be read."""
+    encoded: list[int] = field(default_factory=list)
+    """Rows that went through the network."""
+    outputs: dict[str, list[np.ndarray]] = field(default_factory=dict)
+    stamps: dict[int, Stamp] = field(default_factory=dict)
+    unreadable: dict[int, str] = field(default_factory=dict)
+
+
+def identity(model: Model, kind: str, head: Head | None = None) -> dict[str, Any]:
+    """Say all that decides the rows of one kind of output: the encoder key is the hash of it."""
+    said = {
+        "kind": kind,
+        "weights": model.fingerprint,
+        "architecture": model.architecture,
+        "preprocessing": dict(model.preprocessing),
+        "decoder": f"{DECODER}; JPEG draft at {DRAFT} times {model.image_size}" if model.image_size else DECODER,
+        "precision": model.precision,
+    }
+    return said | ({"texts": head.fingerprint} if kind == "local" and head is not None else {})
+
+
+def encode_pictures(
+    model: Model,
+    pictures: Pictures,
+    store: Path,
+    kinds: Sequence[str] = ("features",),
+    head: Head | None = None,
+    effort: Effort | None = None,
+    progress: Progress | None = None,
+) -> Encoded:
+    """Give what the model makes of each picture, encoding only what the store lacks.
+
+    Shards are ranges of 1,024 rows and batches fixed ranges within them; what is there already, a second copy of an
+    image and what cannot be read leave a gap of zeros. So what an image is encoded with never depends on history.
+    """
+    effort = effort or Effort()
+    memory = Memory(store)
+    try:
+        held = {kind: Encoding(store, identity(model, kind, head), memory) for kind in kinds}
+        known = memory.recall(() if effort.rehash else pictures.items) or [None] * len(pictures)
+        job = _Job(model, pictures, held, known, effort, progress or (lambda done, of: None))
+        return job.run(memory, head)
+    finally:
+        memory.close()
+
+
+@dataclass(eq=False)
+class _Job:
+    model: Model
+    pictures: Pictures
+    held: dict[str, Encoding]
+    known: list[bytes | None]
+    effort: Effort
+    progress: Progress
+    done: int = 0
+    """Rows of the ranges that need nothing any more."""
+
+    def run(self, memory: Memory, head: Head | None) -> Encoded:
+        self.lacking = {kind: self._lacking(encoding) for kind, encoding in self.held.items()}
+        items, missing, fresh = self.pictures.items, dict[int, str](), 0
+        pending = [start for start in range(0, len(items), SHARD) if self._needs_work(start)]
+        self.done = len(items) - sum(min(SHARD, len(items) - start) for start in pending)
+        for start, made in encode_ranges(
+            self.model, items, pending, self.known.__getitem__, self.wanted, list(self.held), head,
+            self.effort, lambda more: self.progress(self.done + more, len(items)),
+        ):  # fmt: skip
+            self._refuse(made)
+            self._keep(made)
+            memory.remember((items[place], stamp, made.keys[place]) for place, stamp in made.stamps.items())
+            for place, key in made.keys.items():
+                self.known[place] = key
+            missing.update(made.unreadable)
+            fresh += len(made.encoded)
+            self.done += min(SHARD, len(items) - start)
+        return self._gathered(missing, fresh)
+
+    def _refuse(self, made: Range) -> None:
+        if self.effort.strict and made.unreadable:
+            place = min(made.unreadable)
+            raise DataError(
+                f"{self.pictures.ids[place]}: {made.unreadable[place]}; leave out --strict to skip such images"
+            )
+
+    def _lacking(self, encoding: Encoding) -> Callable[[bytes], bool]:
+        index = encoding.index
+        return lambda key: index.find(np.frombuffer(key, np.uint8)[None])[0] < 0
+
+    def wanted(self, key: bytes) -> bool:
+        """Tell whether the store lacks some kind of output of an image."""
+        return any(lacks(key) for lacks in self.lacking.values())
+
+    def _needs_work(self, start: int) -> bool:
+        part = self.known[start : start + SHARD]
+        keys = [key for key in part if key is not None]
+        if len(keys) < len(part):
+            return True
+        array = np.frombuffer(b"".join(keys), np.uint8).reshape(-1, KEY_BYTES)
+        return not all(encoding.has(array).all() for encoding in self.held.values())
+
+    def _keep(self, made: Range) -> None:
+        """Write a shard of each kind of output, of the rows that it lacks."""
+        for kind, encoding in self.held.items():
+            new = [row for row, place in enumerate(made.encoded) if self.lacking[kind](made.keys[place])]
+            if new:
+                keys = np.frombuffer(b"".join(made.keys[made.encoded[row]] for row in new), np.uint8)
+                rows = np.stack([made.outputs[kind][row] for row in new])
+                encoding.add(keys.reshape(-1, KEY_BYTES), rows, _about(self.model, self.effort))
+
+    def _gathered(self, missing: Mapping[int, str], fresh: int) -> Encoded:
+        rows = np.array([place for place in range(len(self.known)) if place not in missing], dtype=np.int64)
+        joined = b"".join(self.known[place] or b"" for place in rows)
+        keys = np.frombuffer(joined, np.uint8).reshape(-1, KEY_BYTES)
+        for encoding in self.held.values():
+            if fresh:
+                encoding.refresh()
+        return Encoded(
+            {kind: encoding.read(keys) for kind, encoding in self.held.items()},
+            rows,
+            keys,
+            fresh,
+            tuple((self.pictures.ids[place], why) for place, why in sorted(missing.items())),
+            tuple(name for encoding in self.held.values() for name in encoding.damaged),
+        )
+
+
+def stored(model: Model, listing: Listing, store: Path, kinds: Sequence[str], head: Head | None = None) -> Encoded:
+    """Give what the store has of the images of a listing; `StoreError` where it lacks one."""
+    memory = Memory(store)
+    try:
+        outputs = {kind: Encoding(store, identity(model, kind, head), memory).read(listing.keys) for kind in kinds}
+        return Encoded(outputs, np.arange(len(listing.ids)), listing.keys)
+    finally:
+        memory.close()
+
+
+def is_stored(model: Model, listing: Listing, store: Path) -> bool:
+    """Tell whether the store has the features of all images of a listing."""
+    memory = Memory(store)
+    try:
+        return bool(Encoding(store, identity(model, "features"), memory).has(listing.keys).all())
+    finally:
+        memory.close()
+
+
+def encode_ranges(
+    model: Model,
+    items: Sequence[Any],
+    starts: Sequence[int],
+    known: Callable[[int], bytes | None],
+    wanted: Callable[[bytes], bool],
+    kinds: Sequence[str],
+    head: Head | None,
+    effort: Effort,
+    progress: Callable[[int], None] = lambda more: None,
+) -> Iterator[tuple[int, Range]]:
+    """Encode the ranges of rows that begin at `starts`, one after the other, while later pictures are loaded.
+
+    `known` gives the key of a row where it is known, `wanted` tells whether an image of that key is to be encoded.
+    """
+    size = effort.batch_size
+    if SHARD % size:
+        raise ModelError(f"--batch-size: expected a divisor of {SHARD}, so that no batch crosses a shard, got {size}")
+    plan = [(start, first) for start in starts for first in range(start, min(start + SHARD, len(items)), size)]
+    batches = (list(range(first, min(first + size, start + SHARD, len(items)))) for start, first in plan)
+    made = Range()
+    taken: set[bytes] = set()
+    loaded = load_batches(
+        model, items, batches, known, lambda key: key not in taken and wanted(key), effort.threads
+    )  # fmt: skip
+    for place, ((start, first), batch) in enumerate(zip(plan, loaded, strict=True)):
+        _encode_batch(model, batch, first, size, kinds, head, effort.device, made, taken)
+        progress(first + len(batch) - start)
+        if place + 1 == len(plan) or plan[place + 1][0] != start:
+            yield start, made
+            made = Range()
+
+
+def _encode_batch(
+    model: Model, batch: Sequence[Loaded], first: int, size: int, kinds: Sequence[str], head: Head | None, device: str,
+    made: Range, taken: set[bytes],
+) -> None:  # fmt: skip
+    """Put the pictures of one batch through the network, each at its own place in a batch of fixed size."""
+    fresh: list[Loaded] = []
+    for one in batch:
+        if one.unreadable is not None:
+            made.unreadable[one.place] = one.unreadable
+            continue
+        made.keys[one.place] = one.key
+        if one.stamp is not None:
+            made.stamps[one.place] = one.stamp
+        if one.tensor is not None and one.key not in taken:
+            taken.add(one.key)
+            fresh.append(one)
+    if not fresh:
+        return
+    tensors = torch.zeros((size, *fresh[0].tensor.shape), dtype=fresh[0].tensor.dtype)  # type: ignore[union-attr]
+    for one in fresh:
+        tensors[one.place - first] = one.tensor  # type: ignore[assignment]
+    with torch.inference_mode():
+        given = model.encode(tensors.to(device), kinds, head)
+    rows = [one.place - first for one in fresh]
+    for kind in kinds:
+        part = given[kind].float().cpu().numpy()[rows]
+        if not np.isfinite(part).all():
+            bad = fresh[int(np.argmin(np.isfinite(part.reshape(len(part), -1)).all(axis=1)))]
+            raise ModelError(
+                f"{model.name}: gave NaN or infinite {kind} for row {bad.place}; with fp16 try precision bf16 or fp32"
+            )
+        made.outputs.setdefault(kind, []).extend(part)
+    made.encoded += [one.place for one in fresh]
+
+
+def _about(model: Model, effort: Effort) -> dict[str, Any]:
+    """Record what the bytes may depend on beside the key."""
+    names = ("torch", "torchvision", "pillow", "numpy", "open_clip_torch")
+    return {
+        "model": model.name,
+        "batch": effort.batch_size,
+        "device": effort.device.partition(":")[0],
+        "versions": {name: version(name) for name in names},
+    }

@@ -1,0 +1,310 @@
+"""`Sets`: what one model put out for named sets, encoded from their pictures or imported as arrays."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ood_toolkit.data.dataset import DataSet, Pictures
+from ood_toolkit.encode.effort import Effort
+from ood_toolkit.encode.images import Encoded, encode_pictures, is_stored, stored
+from ood_toolkit.encode.texts import zero_shot_head
+from ood_toolkit.errors import DataError
+from ood_toolkit.head import Head
+from ood_toolkit.models.model import Model
+from ood_toolkit.outputs import Outputs
+from ood_toolkit.scorer import Prompts
+from ood_toolkit.store.imports import SPLITS, Imports
+from ood_toolkit.store.listings import Listing, Listings
+from ood_toolkit.store.npz import head_of, outputs_of
+
+__all__ = ["EncodedSets", "ImportedSets", "Place", "Sets"]
+
+Encoder = Callable[..., Encoded]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where pictures and their encodings lie, and how encoding is gone about."""
+
+    store: Path
+    data_root: Path
+    effort: Effort = field(default_factory=Effort)
+    download: bool = False
+    """Whether what is missing may be downloaded."""
+    limit: int | None = None
+    """At most so many images of each split, drawn with the seed."""
+    seed: int = 0
+
+
+class Sets(ABC):
+    """What one model put out for named sets."""
+
+    label: str
+    fingerprint: str | None = None
+
+    @abstractmethod
+    def splits(self, name: str) -> tuple[str, ...]:
+        """Name the splits of a set; none if the set is not here."""
+
+    @abstractmethod
+    def head(self, name: str, prompts: Prompts | None) -> Head | None:
+        """Give the head of an ID set under its own prompts, or under these."""
+
+    @abstractmethod
+    def outputs(self, name: str, split: str, head: Head | None) -> Outputs:
+        """Give a split of a set under a head; labels of classes that the head knows by name."""
+
+    def ood(self, name: str, head: Head | None) -> Outputs:
+        """Give the test split of an OOD set, whose labels are no classes of the head."""
+        return self.outputs(name, "test", head).without_labels()
+
+    @abstractmethod
+    def templates(self, name: str) -> tuple[str, ...]:
+        """Give all of the set's own prompt templates, the default first."""
+
+    def has_text_tower(self) -> bool:
+        """Tell whether heads can be made of other prompts."""
+        return False
+
+    def about(self) -> dict[str, Any]:
+        """Say how the outputs came about, for the header of a result."""
+        return {}
+
+
+class EncodedSets(Sets):
+    """Data sets with pictures, each encoded once; `kinds` are the outputs kept beside the features."""
+
+    def __init__(
+        self,
+        model: Model,
+        find: Callable[[str], DataSet | None],
+        place: Place,
+        kinds: Sequence[str] = (),
+        progress: Callable[[str, int, int], None] = lambda what, done, of: None,
+        encoder: Encoder = encode_pictures,
+    ) -> None:
+        self.model, self.find, self.place, self.progress = model.to(place.effort.device), find, place, progress
+        self.kinds, self.encoder = tuple(kinds), encoder
+        self.label, self.fingerprint = model.name, model.fingerprint
+        self._pictures: dict[tuple[str, str], Pictures | Listing] = {}
+        self._encoded: dict[tuple[str, str], dict[str, Encoded]] = {}
+        self._heads: dict[tuple[tuple[str, ...], Prompts], Head] = {}
+
+    def splits(self, name: str) -> tuple[str, ...]:
+        """Name the splits of a data set that are here; the test split is always named, so that its absence shows."""
+        dataset = self.find(name)
+        if dataset is None:
+            return ()
+        return tuple(split for split in dataset.counts if split == "test" or self._is_here(name, split))
+
+    def _is_here(self, name: str, split: str) -> bool:
+        try:
+            self.pictures(name, split)
+        except DataError:
+            return False
+        return True
+
+    def head(self, name: str, prompts: Prompts | None) -> Head:
+        """Give the model's linear head, or encode the classes of a data set under its own prompts, or under these."""
+        if self.model.head is not None:
+            return self.model.head
+        dataset = self._dataset(name)
+        classes = dataset.classes or self.pictures(name, "test").classes
+        if not classes:
+            raise DataError(f"{name}: has no classes, so it can only be an OOD set; name another after --id")
+        key = (classes, prompts or Prompts(dataset.templates[:1]))
+        if key not in self._heads:
+            self._heads[key] = zero_shot_head(self.model, *key, self.place.store)
+        return self._heads[key]
+
+    def outputs(self, name: str, split: str, head: Head | None) -> Outputs:
+        """Take a split from the store, encoding what it lacks."""
+        pictures = self.pictures(name, split)
+        extras: dict[str, Any] = {}
+        for kind in self.kinds:
+            made = self.encoded(name, split, kind, head)
+            extras[kind] = made.outputs[kind]
+        made = self.encoded(name, split, "features", head)
+        labels = None if pictures.labels is None else pictures.labels[made.rows]
+        if labels is not None:
+            extras["source_labels"] = labels
+            labels = self._under(head, name, labels, pictures.classes)
+        ids = np.array(pictures.ids)[made.rows] if len(made.rows) < len(pictures.ids) else pictures.ids
+        return Outputs(made.outputs["features"], labels=labels, ids=ids, extras=extras, head=head)
+
+    def encoded(self, name: str, split: str, kind: str, head: Head | None) -> Encoded:
+        """Encode a split, with every kind of output in one pass; or take it from the memory of this run."""
+        held = self._encoded.setdefault((name, split), {})
+        key = f"{kind} {head.fingerprint}" if kind == "local" and head is not None else kind
+        if key not in held:
+            pictures = self.pictures(name, split)
+            wanted = (kind,) if "features" in held else ("features", *self.kinds)
+            told = lambda done, of: self.progress(f"encoding {name} {split}", done, of)  # noqa: E731
+            made = self._encode(pictures, wanted, head, told)
+            for part in wanted:
+                held[f"{part} {head.fingerprint}" if part == "local" and head is not None else part] = made
+            if isinstance(pictures, Pictures) and self.place.limit is None:
+                self._list(name, split, pictures, made)
+        return held[key]
+
+    def _encode(self, pictures: Pictures | Listing, kinds: Sequence[str], head: Head | None, told: Any) -> Encoded:
+        place = self.place
+        if isinstance(pictures, Pictures):
+            return self.encoder(self.model, pictures, place.store, kinds, head, place.effort, told)
+        return stored(self.model, pictures, place.store, kinds, head)
+
+    def _list(self, name: str, split: str, pictures: Pictures, made: Encoded) -> None:
+        rows, labels = made.rows, pictures.labels
+        ids = tuple(pictures.ids[row] for row in rows)
+        labels = None if labels is None else labels[rows]
+        Listings(self.place.store).write(Listing(name, split, made.keys, ids, labels, pictures.classes, pictures.notes))
+
+    def pictures(self, name: str, split: str) -> Pictures | Listing:
+        """Find the pictures of a split; where they are gone, what the store knows of them."""
+        if (name, split) not in self._pictures:
+            self._pictures[name, split] = self._found(name, split)
+        return self._pictures[name, split]
+
+    def _found(self, name: str, split: str) -> Pictures | Listing:
+        dataset, place = self._dataset(name), self.place
+        try:
+            pictures = dataset.open(split, place.data_root)
+        except DataError as error:
+            listing = Listings(place.store).read(name, split)
+            if listing is not None and is_stored(self.model, listing, place.store):
+                return replace(listing, notes=(*listing.notes, "its pictures are gone; as it was when it was encoded"))
+            if not place.download or dataset.download is None:
+                raise
+            self.progress(f"downloading {name}", 0, 0)
+            try:
+                dataset.download(place.data_root)
+            except (OSError, RuntimeError) as failed:
+                raise DataError(f"{name}: the download failed ({' '.join(str(failed).split())}); {error}") from None
+            pictures = dataset.open(split, place.data_root)
+        return pictures if place.limit is None else _drawn(pictures, place.limit, place.seed)
+
+    def templates(self, name: str) -> tuple[str, ...]:
+        """Give a data set's templates; none for a model with a linear head."""
+        return self._dataset(name).templates if self.model.head is None else ()
+
+    def has_text_tower(self) -> bool:
+        """Tell whether the model reads prompts."""
+        return self.model.head is None
+
+    def about(self) -> dict[str, Any]:
+        """Count, for each split, its images, those encoded now and those that could not be read; with notes."""
+        counts: dict[str, Any] = {}
+        for (name, split), made in self._encoded.items():
+            first, pictures = next(iter(made.values())), self._pictures[name, split]
+            counts[f"{name}/{split}"] = {
+                "images": len(pictures.ids),
+                "encoded": sum(one.fresh for one in {id(one): one for one in made.values()}.values()),
+                "unreadable": dict(first.unreadable),
+                "repaired": list(first.damaged),
+                "notes": list(pictures.notes),
+            }
+        model = self.model
+        return {
+            "encoder": {
+                "precision": model.precision,
+                "preprocessing": dict(model.preprocessing),
+                "device": self.place.effort.device,
+                "batch": self.place.effort.batch_size,
+            },
+            "encoding": counts,
+        }
+
+    def _dataset(self, name: str) -> DataSet:
+        dataset = self.find(name)
+        if dataset is None:
+            raise DataError(f"unknown data set {name!r}; oodkit datasets lists them")
+        return dataset
+
+    def _under(self, head: Head | None, name: str, labels: np.ndarray, classes: Sequence[str]) -> np.ndarray | None:
+        """Renumber labels to the classes of a head: by name, or as they are where both follow one numbering."""
+        dataset = self._dataset(name)
+        if head is self.model.head and head is not None and dataset.label_space == self.model.label_space != "":
+            return labels
+        return labels_under(head, labels, classes)
+
+
+class ImportedSets(Sets):
+    """Arrays that somebody imported under one model label."""
+
+    def __init__(self, imports: Imports, label: str, device: str = "cpu") -> None:
+        self.imports, self.label, self.device = imports, label, device
+
+    def splits(self, name: str) -> tuple[str, ...]:
+        """Name the splits that are in the store."""
+        return tuple(split for split in SPLITS if self.imports.find(name, self.label, split) is not None)
+
+    def head(self, name: str, prompts: Prompts | None) -> Head | None:
+        """Give the head that came with any split of the set."""
+        for split in ("test", "val", "train"):
+            if split in self.splits(name) and (head := head_of(self.arrays(name, split))) is not None:
+                return head
+        return None
+
+    def ood(self, name: str, head: Head | None) -> Outputs:
+        """Wrap the memory maps of an OOD set; its labels may index classes that nobody named."""
+        return self._outputs(name, "test", head, labelled=False)
+
+    def outputs(self, name: str, split: str, head: Head | None) -> Outputs:
+        """Wrap the memory maps of a split."""
+        return self._outputs(name, split, head, labelled=True)
+
+    def _outputs(self, name: str, split: str, head: Head | None, *, labelled: bool) -> Outputs:
+        arrays = self.arrays(name, split)
+        if not labelled:
+            arrays.pop("labels", None)
+        if "scores" in arrays:
+            raise DataError(
+                f"{name}: only ready scores were imported under model {self.label!r}; import embeddings too"
+            )
+        if head is None and "logits" not in arrays:
+            raise DataError(
+                f"{name}: embeddings without texts or weights give no logits; import the ID set with --text or --head"
+            )
+        names = arrays.get("classes")
+        labels = arrays.get("labels")
+        if labels is not None and head is not None and names is not None:
+            labels = labels_under(head, labels, tuple(names.tolist()))
+        return outputs_of(arrays, head, labels).to(self.device)
+
+    def templates(self, name: str) -> tuple[str, ...]:
+        """Give none: imported texts were made elsewhere."""
+        return ()
+
+    def arrays(self, name: str, split: str) -> dict[str, np.ndarray]:
+        """Open the arrays of a split."""
+        entry = self.imports.find(name, self.label, split)
+        if entry is None:
+            raise DataError(f"{name}: model {self.label!r} has no {split} arrays; oodkit import brings them")
+        return self.imports.read(entry)
+
+
+def labels_under(head: Head | None, labels: np.ndarray, classes: Sequence[str]) -> np.ndarray | None:
+    """Renumber labels (n,) by class name to the classes of a head; -1 for a class that it does not know."""
+    if head is None or tuple(classes) == head.class_names:
+        return labels
+    places = {name: place for place, name in reversed(list(enumerate(head.class_names)))}
+    return np.append([places.get(name, -1) for name in classes], -1)[labels]
+
+
+def _drawn(pictures: Pictures, limit: int, seed: int) -> Pictures:
+    """Draw at most `limit` pictures with a seed, in their order."""
+    if limit >= len(pictures):
+        return pictures
+    rows = np.sort(np.random.default_rng(seed).choice(len(pictures), limit, replace=False))
+    return replace(
+        pictures,
+        items=[pictures.items[row] for row in rows],
+        ids=tuple(pictures.ids[row] for row in rows),
+        labels=None if pictures.labels is None else pictures.labels[rows],
+    )

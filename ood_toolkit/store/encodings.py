@@ -1,0 +1,186 @@
+"""`Encoding`: all rows that one encoder has given, each found by the hash of the picture it is of."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ood_toolkit.errors import StoreError
+from ood_toolkit.store.folder import replaced_file
+from ood_toolkit.store.listings import Listings
+from ood_toolkit.store.memory import Memory, Whole, stamp_of
+from ood_toolkit.store.shard import KEY_BYTES, Shard, open_shard, write_shard
+
+__all__ = ["Encoding", "Index", "about_encoder", "encodings", "models_holding"]
+
+FORMAT = 1
+IN_MEMORY = 256 << 20
+"""Bytes of rows up to which they are gathered in memory; more go to an unnamed file that is mapped."""
+
+
+@dataclass(frozen=True, eq=False)
+class Index:
+    """Where each row lies: sorted by the first eight bytes of its key."""
+
+    heads: np.ndarray
+    """(m,) uint64 in rising order."""
+    keys: np.ndarray
+    """(m, 32) uint8."""
+    places: np.ndarray
+    """(m, 2) int64: shard and row."""
+
+    @classmethod
+    def of(cls, shards: Iterable[Shard]) -> Index:
+        """Index the rows of shards; of a key that several have, the first."""
+        shards = list(shards)
+        keys = np.concatenate([np.empty((0, KEY_BYTES), np.uint8), *[shard.keys for shard in shards]])
+        counts = [len(shard.keys) for shard in shards]
+        places = np.stack([np.repeat(np.arange(len(counts)), counts), _within(counts)], axis=1)
+        order = np.argsort(_heads(keys), kind="stable")
+        return cls(_heads(keys)[order], keys[order], places[order])
+
+    def find(self, keys: np.ndarray) -> np.ndarray:
+        """Give the place (n,) of each key (n, 32) in this index, -1 for one that is not here."""
+        wanted = _heads(keys)
+        found = np.searchsorted(self.heads, wanted)
+        inside = np.minimum(found, max(len(self.heads) - 1, 0))
+        if not len(self.heads):
+            return np.full(len(keys), -1)
+        right = (self.keys[inside] == keys).all(axis=1)
+        for row in np.flatnonzero(~right & (self.heads[inside] == wanted)):  # the same eight bytes, another key
+            later = inside[row]
+            while later < len(self.heads) and self.heads[later] == wanted[row]:
+                if (self.keys[later] == keys[row]).all():
+                    inside[row], right[row] = later, True
+                    break
+                later += 1
+        return np.where(right, inside, -1)
+
+
+class Encoding:
+    """The rows that one encoder gave, in a folder of shards.
+
+    `identity` is all that decides the rows: weights, architecture, preprocessing, decoder, precision, kind of output.
+    """
+
+    def __init__(self, store: Path, identity: Mapping[str, Any], memory: Memory) -> None:
+        text = json.dumps({"format": FORMAT, **identity}, sort_keys=True)
+        self.identity: dict[str, Any] = json.loads(text)
+        self.key = hashlib.sha256(text.encode()).hexdigest()
+        self.folder = store / "encodings" / self.key
+        self.memory = memory
+        self.damaged: list[str] = []
+        """Names of shards that were found damaged and are encoded again."""
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Look at the folder again: other processes write to it too."""
+        self.shards = [shard for path in self._paths() if (shard := self._sound(path)) is not None]
+        self.index = Index.of(self.shards)
+
+    def _paths(self) -> list[Path]:
+        return sorted((self.folder / "shards").glob("*.safetensors"))
+
+    def _sound(self, path: Path) -> Shard | None:
+        """Open a shard whose bytes are those it is named after; take a damaged one out of the way."""
+        try:
+            if self.memory.sha256(path).hex() == path.stem:
+                return open_shard(path)
+        except FileNotFoundError:  # another process has just found it damaged
+            return None
+        except StoreError:
+            pass
+        self.damaged.append(path.name)
+        path.unlink(missing_ok=True)
+        return None
+
+    def has(self, keys: np.ndarray) -> np.ndarray:
+        """Tell which keys (n, 32) have a row."""
+        return self.index.find(keys) >= 0
+
+    def add(self, keys: np.ndarray, rows: np.ndarray, about: Mapping[str, Any]) -> None:
+        """Write rows (m, ...) with their keys as one shard; `about` records versions when the folder is new."""
+        facts = self.folder / "encoder.json"
+        if not facts.exists():
+            with replaced_file(facts) as partial:
+                partial.write_text(json.dumps({"identity": self.identity, **about}, indent=1) + "\n")
+        path = write_shard(self.folder / "shards", keys, rows)
+        if (stamp := stamp_of(path)) is not None:
+            self.memory.remember([(Whole(path), stamp, bytes.fromhex(path.stem))])
+
+    def read(self, keys: np.ndarray) -> np.ndarray:
+        """Gather the rows (n, ...) of keys (n, 32); large ones in an unnamed mapped file instead of memory."""
+        found = self.index.find(keys)
+        if len(found) and found.min() < 0:
+            raise StoreError(f"{int((found < 0).sum())} of {len(found)} rows are not in the store; encode them first")
+        if not len(found):
+            return np.empty((0, *(self.shards[0].rows.shape[1:] if self.shards else (0,))), np.float32)
+        places = self.index.places[found]
+        out = _room((len(found), *self.shards[places[0, 0]].rows.shape[1:]), self.folder)
+        order = np.argsort(places[:, 0], kind="stable")
+        ends = np.flatnonzero(np.diff(places[order, 0])) + 1
+        for part in np.split(order, ends):
+            out[part] = self.shards[places[part[0], 0]].rows[places[part, 1]]
+        return out
+
+
+def encodings(store: Path) -> list[Path]:
+    """List the folders of all encoders that a store has rows of."""
+    return sorted(path.parent for path in (store / "encodings").glob("*/encoder.json"))
+
+
+def _room(shape: tuple[int, ...], folder: Path) -> np.ndarray:
+    size = 4 * int(np.prod(shape, dtype=object))
+    if size <= IN_MEMORY:
+        return np.empty(shape, np.float32)
+    with tempfile.TemporaryFile(dir=folder) as file:  # it is gone when nobody maps it any more
+        file.truncate(size)
+        return np.memmap(file, np.float32, mode="r+", shape=shape)
+
+
+def _within(counts: list[int]) -> np.ndarray:
+    return np.concatenate([np.arange(0), *[np.arange(count) for count in counts]])
+
+
+def _heads(keys: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(keys[:, :8]).view(">u8").reshape(-1).astype(np.uint64)
+
+
+def models_holding(store: Path, names: Iterable[str]) -> list[str]:
+    """List the models by name whose features of every image of these sets' test splits are in the store."""
+    listings = [Listings(store).read(name, "test") for name in names]
+    if not listings or any(listing is None for listing in listings):
+        return []
+    found, memory = set(), Memory(store)
+    try:
+        for folder in encodings(store):
+            about = about_encoder(folder)
+            if about["identity"]["kind"] != "features":
+                continue
+            identity = {key: value for key, value in about["identity"].items() if key != "format"}
+            encoding = Encoding(store, identity, memory)
+            if all(encoding.has(listing.keys).all() for listing in listings if listing is not None):
+                found.add(str(about["model"]))
+    finally:
+        memory.close()
+    return sorted(found)
+
+
+def about_encoder(folder: Path) -> dict[str, Any]:
+    """Read what an encoder's folder is of: `identity`, `model`, `batch`, `device`, `versions`."""
+    path = folder / "encoder.json"
+    try:
+        about = json.loads(path.read_text())
+        if about["identity"]["kind"] and about["model"]:
+            return dict(about)
+        raise ValueError("no model")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        why = " ".join(str(error).split())
+        raise StoreError(f"{path}: damaged ({why}); delete {folder} and encode again") from None

@@ -1,0 +1,86 @@
+"""`Listing`: which images a split of a data set held when it was last encoded, by row key, with ids and labels."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+import numpy as np
+
+from ood_toolkit.errors import StoreError
+from ood_toolkit.store.folder import replaced_file
+from ood_toolkit.store.shard import KEY_BYTES
+
+__all__ = ["Listing", "Listings"]
+
+SUFFIX = ".listing"
+
+
+@dataclass(frozen=True, eq=False)
+class Listing:
+    """The readable images of one split."""
+
+    name: str
+    split: str
+    keys: np.ndarray
+    """(n, 32) uint8 row keys."""
+    ids: tuple[str, ...]
+    labels: np.ndarray | None = None
+    """(n,) int64 indices into `classes`."""
+    classes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class Listings:
+    """The listings of a store, one a set and split: the last that was encoded."""
+
+    def __init__(self, store: Path) -> None:
+        self.folder = store / "sets"
+
+    def names(self) -> list[tuple[str, str]]:
+        """List the sets and splits."""
+        stems = [path.name.removesuffix(SUFFIX) for path in sorted(self.folder.glob(f"*{SUFFIX}"))]
+        return [(unquote(stem.rpartition(".")[0]), stem.rpartition(".")[2]) for stem in stems]
+
+    def write(self, listing: Listing) -> None:
+        """Keep a listing in place of an earlier one."""
+        from safetensors.numpy import save
+
+        arrays = {
+            "keys": np.ascontiguousarray(listing.keys),
+            "ids": np.frombuffer("\n".join(map(quote, listing.ids)).encode(), np.uint8),
+        }
+        if listing.labels is not None:
+            arrays["labels"] = np.ascontiguousarray(listing.labels, dtype=np.int64)
+        about = json.dumps({"classes": listing.classes, "notes": listing.notes})
+        content = save(arrays, {"about": about})
+        path = self._path(listing.name, listing.split)
+        if path.is_file() and path.read_bytes() == content:
+            return
+        with replaced_file(path) as partial:
+            partial.write_bytes(content)
+
+    def read(self, name: str, split: str) -> Listing | None:
+        """Give the listing of a split, None if there is none; `StoreError` for a damaged one."""
+        from safetensors import SafetensorError, safe_open
+
+        path = self._path(name, split)
+        if not path.is_file():
+            return None
+        try:
+            with safe_open(path, framework="numpy") as file:
+                about = json.loads(file.metadata()["about"])
+                arrays = {part: file.get_tensor(part) for part in file.keys()}  # noqa: SIM118
+            text = arrays["ids"].tobytes().decode()
+            ids = tuple(map(unquote, text.split("\n"))) if text else ()
+            keys, labels = arrays["keys"], arrays.get("labels")
+            if keys.shape != (len(ids), KEY_BYTES) or (labels is not None and labels.shape != (len(ids),)):
+                raise ValueError(f"{len(ids)} ids for keys {keys.shape}")
+            return Listing(name, split, keys, ids, labels, tuple(about["classes"]), tuple(about["notes"]))
+        except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+            raise StoreError(f"{path}: damaged ({' '.join(str(error).split())}); delete it and encode again") from None
+
+    def _path(self, name: str, split: str) -> Path:
+        return self.folder / f"{quote(name, safe='')}.{split}{SUFFIX}"
