@@ -3,22 +3,28 @@ import pytest
 import torch
 from PIL import Image
 
-from ood_toolkit import Prompts, sources
+from ood_toolkit import Prompts
+from ood_toolkit.choosing import choose, find_dataset
 from ood_toolkit.data.dataset import DataSet, Pictures
 from ood_toolkit.data.picture import pixels
-from ood_toolkit.errors import DataError
+from ood_toolkit.errors import DataError, ModelError
 from ood_toolkit.models.model import Model, ModelEntry
-from ood_toolkit.sources import EncodedSets, ImportedSets, Request, gather, open_sets, ready_scores, stratified
+from ood_toolkit.sets import EncodedSets, ImportedSets, Place
+from ood_toolkit.sources import Request, gather, open_sets, ready_scores, stratified
 from ood_toolkit.store.imports import Imports
 
 
 class Toy(Model):
-    name, scale, fingerprint = "toy", 20.0, "weights"
+    name, scale, fingerprint, preprocessing = "toy", 20.0, "weights", {}
+
+    def __init__(self):
+        self.seen = 0
 
     def preprocess(self, image):
-        return torch.tensor([float(image.getpixel((0, 0)))])
+        return torch.tensor([float(image.getpixel((0, 0))) + 1])
 
     def encode_images(self, batch):
+        self.seen += int((batch != 0).sum())  # zeros are gaps
         return torch.stack([(batch[:, 0] + i).cos() for i in range(4)], dim=1)
 
     def encode_texts(self, texts):
@@ -33,9 +39,9 @@ def data_set(name, counts, classes, shift=0):
         n = counts[split]
         labels = np.arange(n) % len(classes) if classes else None
         images = [Image.new("L", (1, 1), (i + shift) % 256) for i in range(n)]
-        return Pictures(pixels(images), tuple(f"{name}/{split}/{i}" for i in range(n)), labels)
+        return Pictures(pixels(images), tuple(f"{name}/{split}/{i}" for i in range(n)), labels, classes)
 
-    return DataSet(name, name, open_split, counts, classes, ("a {}", "the {}"), embedded=True)
+    return DataSet(name, name, open_split, counts, classes, templates=("a {}", "the {}"), embedded=True)
 
 
 class Known:
@@ -55,13 +61,22 @@ class Known:
     def names(self, kind):
         return list(self.held[kind])
 
+    def disabled(self, kind):
+        return {}
+
     def get(self, kind, name):
         return self.held[kind][name]
 
 
+def sets_for(store, model, names):
+    """Open the sets as a command does."""
+    chosen = choose(Known(), store, model, names)
+    return open_sets(chosen, Known(), Place(store, store / "data"))
+
+
 @pytest.fixture
-def encoded():
-    return EncodedSets(Toy(), Known(), "cpu", lambda what, done, of: None)
+def encoded(tmp_path):
+    return EncodedSets(Toy(), lambda name: find_dataset(Known(), name), Place(tmp_path / "store", tmp_path))
 
 
 def request(ids=("whole",), ood=("nameless",), **more):
@@ -128,14 +143,19 @@ def test_a_limit_holds_for_every_set_and_too_few_images_are_an_error(encoded):
 # -- heads and labels ---------------------------------------------------------------------------------------------
 
 
-def test_every_set_is_encoded_once(encoded, monkeypatch):
-    calls = []
-    encode = sources.encode_set
-    monkeypatch.setattr(
-        sources, "encode_set", lambda m, d, split, *rest: (calls.append((d.name, split)), encode(m, d, split, *rest))[1]
-    )
-    gather(request(["whole", "bare"]), encoded, with_train=True)
-    assert sorted(calls) == [("bare", "test"), ("nameless", "test"), *[("whole", s) for s in ("test", "train", "val")]]
+def test_every_image_is_encoded_once(encoded):
+    """The grey levels of the sets overlap: 115 of 165 images differ."""
+    found = gather(request(["whole", "bare"]), encoded, with_train=True)
+    distinct = {*range(40), *range(7, 57), *range(90, 115)}
+    assert encoded.model.seen == len(distinct)
+    counts = found.about["encoding"]
+    assert {name: one["images"] for name, one in counts.items()} == {
+        "bare/test": 50, "nameless/test": 25, "whole/test": 40, "whole/train": 30, "whole/val": 20,
+    }  # fmt: skip
+    assert sum(one["encoded"] for one in counts.values()) == len(distinct)
+    again = EncodedSets(Toy(), encoded.find, encoded.place)
+    gather(request(["bare"], ["whole"]), again, with_train=False)
+    assert again.model.seen == 0
 
 
 def test_labels_follow_the_class_names_to_another_head(encoded):
@@ -189,16 +209,16 @@ def store(tmp_path):
 
 
 def test_the_one_model_that_has_all_sets_is_chosen(store):
-    assert isinstance(open_sets(Known(), store, None, ["i", "o"]), ImportedSets)
-    assert open_sets(Known(), store, None, ["i", "o"]).label == "m"
-    assert open_sets(Known(), store, None, ["i", "p"]).label == "n"
+    assert isinstance(sets_for(store, None, ["i", "o"]), ImportedSets)
+    assert sets_for(store, None, ["i", "o"]).label == "m"
+    assert sets_for(store, None, ["i", "p"]).label == "n"
     with pytest.raises(DataError, match="the store holds i of several models; name one with --model: m, n"):
-        open_sets(Known(), store, None, ["i"])
-    assert open_sets(Known(), store, "n", ["i"]).label == "n"
-    assert isinstance(open_sets(Known(), store, None, ["whole", "bare"]), EncodedSets)
-    assert isinstance(open_sets(Known(), store, "toy", ["whole", "bare"]), EncodedSets)
-    with pytest.raises(DataError, match="unknown model 'toi'; did you mean 'toy'"):
-        open_sets(Known(), store, "toi", ["i"])
+        sets_for(store, None, ["i"])
+    assert sets_for(store, "n", ["i"]).label == "n"
+    assert isinstance(sets_for(store, None, ["whole", "bare"]), EncodedSets)
+    assert isinstance(sets_for(store, "toy", ["whole", "bare"]), EncodedSets)
+    with pytest.raises(ModelError, match="unknown model 'toi'; did you mean 'toy'"):
+        sets_for(store, "toi", ["i"])
 
 
 @pytest.mark.parametrize(
@@ -212,7 +232,7 @@ def test_the_one_model_that_has_all_sets_is_chosen(store):
 )
 def test_sets_that_are_not_here_are_told_in_one_message(store, model, names, absent, hint):
     with pytest.raises(DataError) as caught:
-        open_sets(Known(), store, model, names)
+        sets_for(store, model, names)
     said = str(caught.value)
     assert said.startswith(f"not here: {', '.join(absent)}.")
     assert f"into the store {store} with" in said
@@ -221,16 +241,16 @@ def test_sets_that_are_not_here_are_told_in_one_message(store, model, names, abs
     for name in absent:
         assert f"\n  oodkit import {name} FILE.npz [--text TEXT.npz]{under}\n" in said
     assert said.count("oodkit import") == len(absent)
-    assert "Here: i (m), i (n), o (m), p (n), q (s), r (s), whole, bare, nameless" in said
+    assert "Here: i (m), i (n), o (m), p (n), q (s), r (s), whole, bare, nameless;" in said
 
 
 def test_sets_that_no_one_model_has_are_told_with_their_models(store):
     with pytest.raises(DataError, match=r"no one model has all of these sets: i is held of m, n; bare is held of"):
-        open_sets(Known(), store, None, ["i", "bare"])
+        sets_for(store, None, ["i", "bare"])
 
 
 def test_imported_sets_are_memory_maps_under_the_id_head(store):
-    sets = open_sets(Known(), store, None, ["i", "o"])
+    sets = sets_for(store, None, ["i", "o"])
     found = gather(request(["i"], ["o"]), sets, with_train=False)
     member = found.members["i"]
     assert (len(member.tests["i"]), len(member.val["i"]), len(member.ood["o"])) == (24, 6, 20)
@@ -246,14 +266,14 @@ def test_imported_sets_are_memory_maps_under_the_id_head(store):
 
 
 def test_ready_scores_go_with_ready_scores_only(store):
-    sets = open_sets(Known(), store, None, ["r", "q"])
+    sets = sets_for(store, None, ["r", "q"])
     assert set(ready_scores(sets, ["r", "q"])) == {"r", "q"}
-    assert ready_scores(open_sets(Known(), store, "m", ["i", "o"]), ["i", "o"]) is None
+    assert ready_scores(sets_for(store, "m", ["i", "o"]), ["i", "o"]) is None
     with pytest.raises(DataError, match="r: only ready scores were imported under model 's'"):
         gather(request(["r"], ["q"]), sets, with_train=False)
     Imports(store).add("i", "s", "test", {"features": TEXT}, "x")
     with pytest.raises(DataError, match="r holds ready scores but i does not"):
-        ready_scores(open_sets(Known(), store, "s", ["i", "r"]), ["i", "r"])
+        ready_scores(sets_for(store, "s", ["i", "r"]), ["i", "r"])
 
 
 def test_every_ood_set_is_named_once():

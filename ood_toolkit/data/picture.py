@@ -32,8 +32,13 @@ class Picture(ABC):
 
     @property
     def file(self) -> Path | None:
-        """The file that holds these bytes and nothing else, so that its hash can be remembered; None if there is none."""
+        """The file that holds these bytes, so that their hash can be remembered; None if there is none."""
         return None
+
+    @property
+    def part(self) -> str:
+        """Which part of the file they are; "" for all of it."""
+        return ""
 
     def decode(self, content: bytes, least: int | None = None) -> Image:
         """Make an image of what `read` gave; `DataError` where it is none. See `decode`."""
@@ -72,6 +77,16 @@ class PartPicture(Picture):
         if len(content) != self.size:
             raise OSError(f"{self.path}: expected {self.size} bytes at {self.offset}, got {len(content)}")
         return content
+
+    @property
+    def file(self) -> Path:
+        """The file that the range is of."""
+        return Path(self.path)
+
+    @property
+    def part(self) -> str:
+        """The range."""
+        return f"@{self.offset}+{self.size}"
 
 
 @dataclass(frozen=True, eq=False)

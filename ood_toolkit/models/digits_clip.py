@@ -65,10 +65,23 @@ class DigitsClip(Model):
     """An `open_clip.CLIP` of grey pictures, in eval mode and float32 whatever its weights are stored in."""
 
     name = "digits-clip"
+    architecture = json.dumps({"open_clip": CONFIG}, sort_keys=True, separators=(",", ":"))
+    preprocessing: Mapping[str, Any] = {
+        "resize": [IMAGE_SIZE, IMAGE_SIZE],
+        "resize_mode": "squash",
+        "crop": [IMAGE_SIZE, IMAGE_SIZE],
+        "interpolation": "bilinear",
+        "mode": "L",
+        "mean": [GREY_MEAN],
+        "std": [GREY_DEVIATION],
+    }
+    tokenizer = "open_clip SimpleTokenizer without merges, context 77"
+    image_size = IMAGE_SIZE
+    licence = "MIT"
 
     def __init__(self, clip: Any, fingerprint: str, no_templates: Sequence[str] = NO_TEMPLATES) -> None:
         self.clip = clip.float().eval().requires_grad_(False)
-        self.tokenizer = build_tokenizer()
+        self.tokenize = build_tokenizer()
         self.scale = float(clip.logit_scale.exp())
         self.fingerprint = fingerprint
         self.no_templates = tuple(no_templates)
@@ -85,7 +98,7 @@ class DigitsClip(Model):
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """Embed m prompts as (m, 64) float32 rows, not normalised, on the model's device."""
-        tokens = self.tokenizer(list(texts)).to(self.clip.logit_scale.device)
+        tokens = self.tokenize(list(texts)).to(self.clip.logit_scale.device)
         return self.clip.encode_text(tokens)
 
     def to(self, device: str) -> DigitsClip:

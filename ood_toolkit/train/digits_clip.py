@@ -89,7 +89,7 @@ def augment(images: Tensor, rng: torch.Generator) -> Tensor:
 
 def digit_images(split: str, classes: Sequence[str]) -> tuple[Tensor, Tensor]:
     """Give the (n, 1, 16, 16) inputs of some digits in a split and their (n,) places in `classes`."""
-    pictures = DIGITS.open(split)
+    pictures = DIGITS.open(split, Path())
     assert pictures.labels is not None
     names = [DIGITS.classes[int(label)] for label in pictures.labels]
     rows = [row for row, name in enumerate(names) if name in classes]

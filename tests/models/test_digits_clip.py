@@ -129,9 +129,9 @@ def test_scale_is_that_of_a_clip(model):
 
 
 def test_the_tokenizer_reads_letter_by_letter(model):
-    assert model.tokenizer.vocab_size == model.clip.vocab_size == 515
-    tokens = model.tokenizer(["a three"])[0]
-    assert model.tokenizer.decode(tokens[1:7].tolist()) == "a three "
+    assert model.tokenize.vocab_size == model.clip.vocab_size == 515
+    tokens = model.tokenize(["a three"])[0]
+    assert model.tokenize.decode(tokens[1:7].tolist()) == "a three "
     assert [int(tokens[0]), int(tokens[7])] == [513, 514]
     assert not tokens[8:].any()
 

@@ -1,0 +1,97 @@
+"""CIFAR-10 and CIFAR-100 as they are published: pickles, of which nothing is ever executed."""
+
+from __future__ import annotations
+
+import _codecs
+import hashlib
+import pickle
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ood_toolkit.data.dataset import Pictures
+from ood_toolkit.data.npz_images import ArrayPictures
+from ood_toolkit.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ood_toolkit.data.published import Reader
+
+__all__ = ["cifar", "download_cifar", "read_batch"]
+
+
+class ArraysOnly(pickle.Unpickler):
+    """An unpickler that knows numpy arrays and nothing else, whatever a file asks for."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Give one of the four functions that build an array; `UnpicklingError` for any other."""
+        import numpy as np
+
+        allowed = {
+            "multiarray._reconstruct": np.array(0).__reduce__()[0],
+            "numpy.ndarray": np.ndarray,
+            "numpy.dtype": np.dtype,
+            "_codecs.encode": _codecs.encode,
+        }
+        known = f"{module}.{name}"
+        for package in ("numpy.core.", "numpy._core."):
+            known = known.removeprefix(package)
+        if known not in allowed:
+            raise pickle.UnpicklingError(f"{module}.{name} is no part of an array")
+        return allowed[known]
+
+
+def read_batch(file: Path, md5: str, label_key: str) -> tuple[Any, list[int]]:
+    """Read one batch, (n, 3072) uint8 and n labels; `DataError` for a file that is not the published one."""
+    content = file.read_bytes()
+    got = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    if got != md5:
+        raise DataError(f"{file}: expected the published file with md5 {md5}, got {got}; it was not opened")
+    try:
+        held = ArraysOnly(BytesIO(content), encoding="latin1").load()
+        return held["data"].reshape(-1, 3072), [int(label) for label in held[label_key]]
+    except Exception as error:  # a damaged pickle may raise anything
+        raise DataError(f"{file}: not a batch of CIFAR images: {error}") from error
+
+
+def cifar(kind: str, names: tuple[str, ...]) -> Reader:
+    """Make a reader of the batches that torchvision's `CIFAR10` or `CIFAR100` lists, each checked by its md5."""
+    folder = {"CIFAR10": "cifar-10-batches-py", "CIFAR100": "cifar-100-python"}[kind]
+    label_key = {"CIFAR10": "labels", "CIFAR100": "fine_labels"}[kind]
+
+    def read(split: str, root: Path) -> Pictures | None:
+        if not (root / folder).is_dir():
+            return None
+        import numpy as np
+        import torchvision
+
+        published = getattr(torchvision.datasets, kind)
+        files = published.train_list if split == "train" else published.test_list
+        absent = [name for name, _ in files if not (root / folder / name).is_file()]
+        if absent:
+            raise DataError(f"{root / folder}: expected {', '.join(name for name, _ in files)}; {absent[0]} is missing")
+        batches = [read_batch(root / folder / name, md5, label_key) for name, md5 in files]
+        pixels = np.concatenate([data for data, _ in batches]).reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+        return Pictures(
+            ArrayPictures(np.ascontiguousarray(pixels)),
+            tuple(f"{split}/{row:05d}" for row in range(len(pixels))),
+            np.array([label for _, labels in batches for label in labels], dtype=np.int64),
+            names,
+        )
+
+    return read
+
+
+def download_cifar(kind: str) -> Callable[[Path], None]:
+    """Make a download of the archive, checked by torchvision's md5; its own class would unpickle it."""
+
+    def bring(root: Path) -> None:
+        import torchvision
+        from torchvision.datasets.utils import download_and_extract_archive
+
+        published = getattr(torchvision.datasets, kind)
+        root.mkdir(parents=True, exist_ok=True)
+        download_and_extract_archive(published.url, str(root), filename=published.filename, md5=published.tgz_md5)
+
+    return bring

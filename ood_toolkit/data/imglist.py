@@ -1,0 +1,94 @@
+"""Image lists as OpenOOD writes them: one `path label` a line, label -1 for an image of no class."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable
+from pathlib import Path
+
+from ood_toolkit.data.dataset import DataSet, Pictures
+from ood_toolkit.data.folders import labelled, present
+from ood_toolkit.errors import DataError
+
+__all__ = ["imglist_set", "openood_list", "read_imglist", "read_lines"]
+
+NAMES = "classnames.txt"
+
+
+def read_lines(file: Path) -> list[str]:
+    """Read the lines of a text file that are not blank, also of a gzipped one; `DataError` where that fails."""
+    try:
+        content = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
+        return [line.strip() for line in content.decode().splitlines() if line.strip()]
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise DataError(f"{file}: not a readable text file: {error}") from error
+
+
+def read_imglist(file: Path) -> list[tuple[str, int]]:
+    """Read paths and labels; a path may hold spaces. `DataError` names the line that is none."""
+    rows = []
+    for number, line in enumerate(read_lines(file), 1):
+        path, _, label = line.rpartition(" ")
+        if not path or not label.lstrip("-").isdecimal() or int(label) < -1:
+            raise DataError(f"{file}: line {number}: expected `path label` with a label from -1, got {line!r}")
+        rows.append((path.strip(), int(label)))
+    if len({path for path, _ in rows}) < len(rows):
+        raise DataError(f"{file}: expected each image once, got one twice")
+    return rows
+
+
+def listed(file: Path, folder: Path, classes: tuple[str, ...] = ()) -> Pictures:
+    """Take the images of a list that are below a folder; without class names there are no labels."""
+    rows = read_imglist(file)
+    here = [row for row, there in zip(rows, present(folder, (path for path, _ in rows)), strict=True) if there]
+    if not here:
+        raise DataError(f"{file}: expected its images below {folder}, such as {rows[0][0] if rows else 'any'}")
+    notes = () if len(here) == len(rows) else (f"{len(here):,} of the {len(rows):,} images of {file.name} are here",)
+    highest = max(label for _, label in rows)
+    if classes and highest >= len(classes):
+        raise DataError(f"{file}: label {highest}, but {len(classes)} class names")
+    if not classes and highest >= 0:
+        notes = (*notes, f"labels left out: they have no names; put one a line into {NAMES} beside the list")
+    return labelled(folder, here, classes, notes)
+
+
+def openood_list(name: str, *folders: str) -> Callable[[str, Path], Pictures | None]:
+    """Make a reader of one list of OpenOOD, `benchmark_imglist/<name>`, with its images below one of some folders."""
+
+    def read(split: str, root: Path) -> Pictures | None:
+        file = root / "benchmark_imglist" / name
+        if split != "test" or not file.is_file():
+            return None
+        rows = read_imglist(file)
+        for folder in folders:
+            if rows and any(present(root / folder, (path for path, _ in rows))):
+                found = listed(file, root / folder)
+                return Pictures(found.items, found.ids, notes=(f"the images of OpenOOD's {file.name}",))
+        return None
+
+    return read
+
+
+def imglist_set(text: str, name: str) -> DataSet:
+    """Make a set of `LISTFILE` or `LISTFILE@IMAGEROOT`; class names come from a `classnames.txt` beside the list."""
+    listfile, _, folder = text.partition("@")
+    file = Path(listfile)
+    if not file.is_file():
+        raise DataError(f"{name}: no such list: {file}")
+    names = file.parent / NAMES
+    classes = tuple(read_lines(names)) if names.is_file() else ()
+
+    def open_list(split: str, root: Path) -> Pictures:
+        if split != "test":
+            raise DataError(f"{name} has no split {split!r}: use test")
+        return listed(file, Path(folder) if folder else file.parent, classes)
+
+    return DataSet(
+        name=name,
+        description=f"The images of {file.name}.",
+        open=open_list,
+        counts={"test": len(read_imglist(file))},
+        classes=classes,
+        class_count=len(classes),
+        layout=(f"{file}: lines `path label`, paths below {folder or file.parent}",),
+    )

@@ -1,0 +1,108 @@
+"""Pictures in arrays: `ArrayPictures`, and sets in an `.npz` file with `images`, `labels` and `classes`."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, overload
+
+from ood_toolkit.data.dataset import DataSet, Pictures
+from ood_toolkit.data.picture import Picture, PixelPicture
+from ood_toolkit.errors import DataError
+
+if TYPE_CHECKING:
+    from numpy import ndarray
+
+__all__ = ["ArrayPictures", "npz_set"]
+
+CHANNELS = (1, 3, 4)
+
+
+class ArrayPictures(Sequence[Picture]):
+    """The pictures of an (n, h, w) or (n, h, w, c) uint8 array, each made an image when it is asked for."""
+
+    def __init__(self, array: ndarray) -> None:
+        self.array = array
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    @overload
+    def __getitem__(self, place: int) -> Picture: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Picture]: ...
+    def __getitem__(self, place: int | slice) -> Picture | Sequence[Picture]:
+        if isinstance(place, slice):
+            return ArrayPictures(self.array[place])
+        from PIL import Image
+
+        pixels = self.array[place]
+        return PixelPicture(Image.fromarray(pixels[..., 0] if pixels.shape[2:] == (1,) else pixels))
+
+
+def npz_set(text: str, name: str) -> DataSet:
+    """Make a set of one `.npz` file; nothing pickled is read."""
+    file = Path(text)
+    classes = tuple(str(item) for item in _arrays(file, name, ("classes",)).get("classes", ()))
+
+    def open_npz(split: str, root: Path) -> Pictures:
+        if split != "test":
+            raise DataError(f"{name} has no split {split!r}: use test")
+        arrays = _arrays(file, name, ("images", "labels"))
+        images, labels = arrays.get("images"), arrays.get("labels")
+        _check(name, images, labels, classes)
+        assert images is not None
+        kept = labels is not None and classes
+        return Pictures(
+            items=ArrayPictures(images),
+            ids=tuple(f"{file.stem}/{row:06d}" for row in range(len(images))),
+            labels=labels.astype("int64") if labels is not None and kept else None,
+            classes=classes if kept else (),
+            notes=("labels left out: they have no names; add an array `classes`",)
+            if labels is not None and not kept
+            else (),
+        )
+
+    return DataSet(
+        name=name,
+        description=f"The images of {file.name}.",
+        open=open_npz,
+        counts={"test": None},
+        classes=classes,
+        class_count=len(classes),
+        layout=(f"{file}: images (n, h, w[, c]) uint8; optional labels (n,), classes (k,)",),
+    )
+
+
+def _arrays(file: Path, name: str, wanted: tuple[str, ...]) -> dict[str, ndarray]:
+    import numpy as np
+
+    try:
+        with np.load(file, allow_pickle=False) as held:
+            if not hasattr(held, "files"):
+                raise DataError(f"{name}: expected an .npz file, got a single array: {file}")
+            return {key: held[key] for key in wanted if key in held.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{name}: not a readable .npz file: {' '.join(str(error).split())}") from error
+
+
+def _check(name: str, images: ndarray | None, labels: ndarray | None, classes: tuple[str, ...]) -> None:
+    if images is None:
+        raise DataError(f"{name}: expected an array `images`, found none")
+    if (
+        str(images.dtype) != "uint8"
+        or images.ndim not in (3, 4)
+        or images.shape[3:] not in ((), *((c,) for c in CHANNELS))
+    ):
+        raise DataError(f"{name}: expected images (n, h, w[, 1|3|4]) uint8, got {images.shape} {images.dtype}")
+    if not images.size:
+        raise DataError(f"{name}: expected images, found none")
+    if labels is None:
+        return
+    if labels.shape != (len(images),) or labels.dtype.kind not in "iu":
+        raise DataError(f"{name}: expected {len(images)} whole-number labels, got {labels.shape} {labels.dtype}")
+    if classes and not -1 <= int(labels.min()) <= int(labels.max()) < len(classes):
+        raise DataError(f"{name}: expected labels from -1 to {len(classes) - 1}, one for each of the classes")

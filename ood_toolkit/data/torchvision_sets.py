@@ -1,0 +1,184 @@
+"""Readers of what torchvision leaves below its root, mostly through torchvision's own classes; and its downloads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ood_toolkit.data.dataset import Pictures
+from ood_toolkit.data.folders import ClassFolders, class_folders, labelled, present, readable
+from ood_toolkit.data.imglist import read_imglist, read_lines
+from ood_toolkit.data.npz_images import ArrayPictures
+from ood_toolkit.errors import DataError, one_line
+
+if TYPE_CHECKING:
+    from ood_toolkit.data.published import Reader
+
+__all__ = ["arrays", "caltech256", "cub200", "downloader", "folder_tree", "listed_files", "oxford_pets", "places365"]
+
+Options = Mapping[str, Mapping[str, Any]]
+"""What a torchvision class takes for each split."""
+
+
+def listed_files(
+    kind: str,
+    base: str,
+    needs: Mapping[str, tuple[str, ...]],
+    options: Options,
+    known: ClassFolders | tuple[str, ...] | None = None,
+) -> Reader:
+    """Make a reader through a torchvision class that takes a loader: given `str`, it gives paths and decodes nothing.
+
+    `base` is its folder below the root, and `needs` names what must lie in it for a split to be there. Its class names
+    are looked up in `known` class folders, so that labels stay where classes are missing; its labels number `known`
+    names; without `known` its own names are taken.
+    """
+
+    def read(split: str, root: Path) -> Pictures | None:
+        folder = root / base
+        if not all((folder / need).exists() for need in needs[split]):
+            return None
+        rows = _opened(kind, root, loader=str, **options[split])
+        found = [rows[row] for row in range(len(rows))]
+        pairs = [(Path(path).relative_to(folder).as_posix(), int(label)) for path, label in found]
+        if isinstance(known, ClassFolders):
+            ours = [known.label(name, folder) for name in rows.classes]
+            return _those_here(folder, [(path, ours[label]) for path, label in pairs], known.names)
+        return _those_here(folder, pairs, known or tuple(map(readable, rows.classes)))
+
+    return read
+
+
+def arrays(kind: str, base: str, needs: Mapping[str, str], options: Options, names: tuple[str, ...]) -> Reader:
+    """Make a reader through a torchvision class that holds all pixels: `data`, and `targets` or `labels`."""
+
+    def read(split: str, root: Path) -> Pictures | None:
+        if not (root / needs[split]).is_file():
+            return None
+        import numpy as np
+
+        rows = _opened(kind, root / base, **options[split])
+        pixels = np.asarray(rows.data)
+        if pixels.ndim == 4:  # SVHN has the channels first
+            pixels = pixels.transpose(0, 2, 3, 1)
+        labels = np.asarray(rows.targets if hasattr(rows, "targets") else rows.labels).astype(np.int64)
+        return Pictures(
+            ArrayPictures(np.ascontiguousarray(pixels)),
+            tuple(f"{split}/{row:05d}" for row in range(len(pixels))),
+            labels,
+            names,
+        )
+
+    return read
+
+
+def folder_tree(place: str, known: ClassFolders | None = None, count: int = 0) -> Reader:
+    """Make a reader of class folders that torchvision would count through, so that parts of a set can be read."""
+
+    def read(split: str, root: Path) -> Pictures | None:
+        return class_folders(root / place, known, count) if (root / place).is_dir() else None
+
+    return read
+
+
+def caltech256(split: str, root: Path) -> Pictures | None:
+    """Read folders such as `015.bonsai-101`, which is named bonsai; `257.clutter` is passed over."""
+    for place in ("caltech256/256_ObjectCategories", "caltech256/test", "caltech256"):
+        folder = root / place
+        folders = sorted(item.name for item in folder.glob("[0-9][0-9][0-9].*")) if folder.is_dir() else []
+        if folders:
+            break
+    else:
+        return None
+    kept = tuple(name for name in folders if name != "257.clutter")
+    names = tuple(readable(name).removesuffix("-101").replace("-", " ") for name in kept)
+    found = class_folders(folder, ClassFolders(kept, names, ignored=("257.clutter",)))
+    if len(kept) == 256:
+        return found
+    return replace(found, notes=(f"{len(kept)} of the 256 classes are here, and labels count these alone",))
+
+
+def oxford_pets(known: ClassFolders) -> Reader:
+    """Make a reader of `oxford-iiit-pet`: lines `<breed>_<number> ...` in annotations, pictures in images."""
+
+    def read(split: str, root: Path) -> Pictures | None:
+        base = root / "oxford-iiit-pet"
+        index = base / "annotations" / {"train": "trainval.txt", "test": "test.txt"}[split]
+        if not index.is_file() or not (base / "images").is_dir():
+            return None
+        names = [line.split()[0] for line in read_lines(index)]
+        rows = [(f"images/{name}.jpg", known.label(name.rpartition("_")[0], index)) for name in names]
+        return _those_here(base, rows, known.names)
+
+    return read
+
+
+def places365(split: str, root: Path) -> Pictures | None:
+    """Read `places365`: its categories and lists of images; test is the official validation set."""
+    base = root / "places365"
+    categories = base / "categories_places365.txt"
+    listing, folders = {
+        "train": ("places365_train_standard.txt", ("data_256_standard", "data_large_standard")),
+        "test": ("places365_val.txt", ("val_256", "val_large")),
+    }[split]
+    folder = next((folder for folder in folders if (base / folder).is_dir()), None)
+    if folder is None or not categories.is_file() or not (base / listing).is_file():
+        return None
+    numbers = {number: name for name, number in read_imglist(categories)}
+    names = tuple(readable(numbers[number].split("/", 2)[-1]) for number in sorted(numbers))
+    if sorted(numbers) != list(range(len(names))):
+        raise DataError(f"{categories}: expected the numbers 0 to {len(names) - 1}, each once")
+    rows = [(f"{folder}/{path.lstrip('/')}", label) for path, label in read_imglist(base / listing)]
+    if any(not 0 <= label < len(names) for _, label in rows):
+        raise DataError(f"{base / listing}: expected a label from 0 to {len(names) - 1} in each line")
+    return _those_here(base, rows, names)
+
+
+def cub200(split: str, root: Path) -> Pictures | None:
+    """Read `CUB_200_2011`: its numbered images, their split and the names of its classes."""
+    base = root / "CUB_200_2011"
+    indices = [base / f"{name}.txt" for name in ("images", "train_test_split", "classes")]
+    if not all(index.is_file() for index in indices):
+        return None
+    images, splits, folders = ([line.split(" ", 1) for line in read_lines(index)] for index in indices)
+    wanted = {number for number, is_train in splits if (is_train.strip() == "1") == (split == "train")}
+    known = ClassFolders(tuple(folder for _, folder in folders), tuple(readable(folder) for _, folder in folders))
+    rows = [(f"images/{path}", known.label(path.split("/")[0], base)) for number, path in images if number in wanted]
+    return _those_here(base, rows, known.names)
+
+
+def downloader(kind: str, *options: Mapping[str, Any], below: str = "") -> Callable[[Path], None]:
+    """Make a download by a torchvision class, which checks the archive against its own checksum."""
+
+    def bring(root: Path) -> None:
+        import torchvision
+
+        folder = root / below
+        folder.mkdir(parents=True, exist_ok=True)
+        for chosen in options or ({},):
+            getattr(torchvision.datasets, kind)(str(folder), download=True, **chosen)
+
+    return bring
+
+
+def _opened(kind: str, root: Path, **options: Any) -> Any:
+    import torchvision
+
+    try:
+        return getattr(torchvision.datasets, kind)(str(root), **options)
+    except (RuntimeError, OSError, ValueError, KeyError) as error:
+        raise DataError(f"{root}: torchvision's {kind} cannot read it: {one_line(error)}") from error
+    except TypeError as error:
+        raise DataError(f"torchvision {torchvision.__version__} is too old for {kind}: {one_line(error)}") from error
+
+
+def _those_here(folder: Path, rows: list[tuple[str, int]], names: tuple[str, ...]) -> Pictures:
+    """Take the listed images that are there; `published` says how many are not."""
+    here = [row for row, there in zip(rows, present(folder, (path for path, _ in rows)), strict=True) if there]
+    if not here:
+        raise DataError(
+            f"{folder}: none of its {len(rows):,} listed images is there, such as {rows[0][0] if rows else ''}"
+        )
+    return labelled(folder, here, names)

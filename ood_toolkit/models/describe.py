@@ -1,0 +1,38 @@
+"""What `oodkit models show NAME` tells of a loaded model."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ood_toolkit.models.model import Model
+
+__all__ = ["describe"]
+
+
+def describe(model: Model) -> dict[str, Any]:
+    """Tell all that the outputs of a model depend on, and what it can give, as plain values."""
+    about: dict[str, Any] = {
+        "name": model.name,
+        "weights sha256": model.fingerprint,
+        "architecture": _read(model.architecture),
+        "preprocessing": dict(model.preprocessing),
+        "precision": model.precision,
+        "licence": model.licence,
+        "gives": list(model.kinds),
+    }
+    if model.head is None:
+        about |= {"tokenizer": model.tokenizer, "logit scale": model.scale, "logit bias": model.bias}
+        if model.no_templates:
+            about["no prompts"] = list(model.no_templates)
+    else:
+        about |= {"classes": model.head.classes, "label space": model.label_space or "its own"}
+    return about
+
+
+def _read(architecture: str) -> Any:
+    """Open up an architecture that was written as JSON; another text stays."""
+    try:
+        return json.loads(architecture)
+    except ValueError:
+        return architecture

@@ -1,0 +1,198 @@
+"""`torchvision:ARCH/WEIGHTS`: torchvision's classifiers with registered weights, or with a weights file."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from ood_toolkit.errors import ModelError
+from ood_toolkit.models.classifiers import IMAGENET, Classifier, imagenet_names, loaded, read_names
+from ood_toolkit.models.model import ModelEntry
+from ood_toolkit.models.preprocessing import Preprocessing
+from ood_toolkit.models.pretrained import package_folder, refuse, torch_cache
+from ood_toolkit.models.weights import check_file, read_weights, sha256_of
+from ood_toolkit.spec import nearest
+
+__all__ = ["TORCHVISION", "check_torchvision", "load_torchvision", "registered_weights"]
+
+OLD_DENSENET = re.compile(r"(.*denselayer\d+\.(?:norm|conv))\.([12]\.\w+)")
+"""How the published DenseNet files name layers; the network has norm1 for norm.1."""
+
+
+@lru_cache(maxsize=1)
+def registered_weights() -> Mapping[str, Mapping[str, str]]:
+    """Give the address of each registered weights file by architecture and name, read without importing torchvision."""
+    found: dict[str, dict[str, str]] = {}
+    for file in sorted((package_folder("torchvision") / "models").glob("*.py")):
+        for node in ast.parse(file.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and node.name.endswith("_Weights"):
+                found[node.name.removesuffix("_Weights").lower()] = _members(node)
+    return found
+
+
+def _members(node: ast.ClassDef) -> dict[str, str]:
+    members: dict[str, str] = {}
+    for line in node.body:
+        if isinstance(line, ast.Assign) and isinstance(line.targets[0], ast.Name):
+            name = line.targets[0].id
+            if isinstance(line.value, ast.Name):  # DEFAULT = IMAGENET1K_V2
+                members[name] = members[line.value.id]
+            elif isinstance(line.value, ast.Call):
+                members[name] = next(ast.literal_eval(k.value) for k in line.value.keywords if k.arg == "url")
+    return members
+
+
+def load_torchvision(
+    argument: str,
+    *,
+    weights: str | None = None,
+    classes: str | None = None,
+    resize: str | int | None = None,
+    interpolation: str | None = None,
+    precision: str = "fp32",
+    download: bool = False,
+) -> Classifier:
+    """Load `ARCH/WEIGHTS` from torch.hub's cache, or `ARCH` with a weights file."""
+    architecture, tag, file = _settled(argument, weights, classes, download)
+    if file is None:
+        file = _downloaded(registered_weights()[architecture][tag])
+    from torchvision.models import get_model_weights  # type: ignore[import-untyped]
+
+    fingerprint, known = sha256_of(file), get_model_weights(architecture)
+    tag = tag or _tag_of(architecture, fingerprint)
+    _check_hash(argument, tag and registered_weights()[architecture][tag], file, fingerprint)
+    registered = known[tag or "DEFAULT"]
+    net = loaded(
+        _builder(architecture, registered),
+        len(registered.meta["categories"]),
+        _renamed(architecture, read_weights(file)),
+        f"torchvision:{argument}",
+    )
+    names = read_names(classes) if classes else registered.meta["categories"] if tag else None
+    preprocessing = _preprocessing(registered).changed(resize, interpolation)
+    model = Classifier(f"torchvision:{argument}", net, names, preprocessing, precision)
+    model.fingerprint = fingerprint
+    model.architecture = json.dumps({"torchvision": architecture, "classes": model.head.classes})
+    model.label_space = IMAGENET if model.head.class_names == imagenet_names() else ""
+    return model
+
+
+def check_torchvision(
+    argument: str,
+    *,
+    weights: str | None = None,
+    classes: str | None = None,
+    resize: str | int | None = None,
+    interpolation: str | None = None,
+    precision: str = "fp32",
+    download: bool = False,
+) -> None:
+    """Refuse before anything heavy is imported what `load_torchvision` cannot load."""
+    _settled(argument, weights, classes, download)
+
+
+def _settled(argument: str, weights: str | None, classes: str | None, download: bool) -> tuple[str, str, Path | None]:
+    """Give architecture, name of registered weights ("" for a file), and the file where it is here."""
+    architecture, _, tag = argument.partition("/")
+    known = registered_weights()
+    if architecture not in known:
+        raise ModelError(f"torchvision: unknown classifier {architecture!r}; {nearest(architecture, known)}")
+    if classes is not None:
+        read_names(classes)
+    if weights is not None:
+        if tag:
+            raise ModelError(f"torchvision:{argument}: weights={weights} names other weights; leave one out")
+        check_file(Path(weights).expanduser())
+        return architecture, "", Path(weights).expanduser()
+    if tag not in known[architecture]:
+        had = ", ".join(known[architecture])
+        raise ModelError(f"torchvision:{architecture}: expected {architecture}/WEIGHTS, one of {had}, or :weights=FILE")
+    if classes is not None:
+        raise ModelError(f"torchvision:{argument}: registered weights name their classes; classes= is for files")
+    url = known[architecture][tag]
+    file = torch_cache() / Path(url).name
+    if not file.is_file():
+        local = f"put {Path(url).name} into {torch_cache()}, or pass torchvision:{architecture}:weights=FILE"
+        refuse(f"the weights of torchvision:{argument}", url, local, download=download)
+        return architecture, tag, None
+    return architecture, tag, file
+
+
+def _downloaded(url: str) -> Path:
+    import torch
+
+    file = torch_cache() / Path(url).name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        torch.hub.download_url_to_file(url, str(file), hash_prefix=_prefix(url), progress=False)
+    except (OSError, RuntimeError) as error:
+        raise ModelError(f"cannot download {url}: {' '.join(str(error).split())}") from None
+    return file
+
+
+def _prefix(url: str) -> str:
+    return Path(url).stem.rpartition("-")[2]
+
+
+def _tag_of(architecture: str, sha256: str) -> str:
+    """Name the registered weights that a file is; "" if it is none of them."""
+    tags = registered_weights()[architecture].items()
+    return next((tag for tag, url in tags if sha256.startswith(_prefix(url))), "")
+
+
+def _check_hash(argument: str, url: str, file: Path, sha256: str) -> None:
+    if url and not sha256.startswith(_prefix(url)):
+        raise ModelError(
+            f"torchvision:{argument}: {file} is damaged: expected a SHA-256 that starts with {_prefix(url)}, "
+            f"got {sha256[:8]}; remove it"
+        )
+
+
+def _builder(architecture: str, registered: Any) -> Callable[[int], Any]:
+    """Make a builder with the settings that torchvision's own builders take from registered weights."""
+    from torchvision.models import get_model
+
+    settings: dict[str, Any] = {}
+    if architecture in ("googlenet", "inception_v3"):
+        settings = {"transform_input": True, "aux_logits": True, "init_weights": False}
+    elif architecture.startswith("vit_"):
+        settings = {"image_size": registered.meta["min_size"][0]}
+    elif architecture.startswith("maxvit"):
+        settings = {"input_size": registered.meta["min_size"]}
+    return lambda classes: get_model(architecture, weights=None, num_classes=classes, **settings)
+
+
+def _renamed(architecture: str, weights: dict[str, Any]) -> dict[str, Any]:
+    if not architecture.startswith("densenet"):
+        return weights
+    matched = {name: OLD_DENSENET.fullmatch(name) for name in weights}
+    return {found[1] + found[2] if (found := matched[name]) else name: value for name, value in weights.items()}
+
+
+def _preprocessing(registered: Any) -> Preprocessing:
+    preset = registered.transforms()
+    (size,), (crop,) = preset.resize_size, preset.crop_size
+    return Preprocessing((crop, crop), size, preset.interpolation.value, tuple(preset.mean), tuple(preset.std))
+
+
+TORCHVISION = ModelEntry(
+    name="torchvision",
+    description="A classifier of torchvision with its own linear head.",
+    load=load_torchvision,
+    argument="ARCH/WEIGHTS",
+    check=check_torchvision,
+    options={
+        "weights": "a weights file in place of registered weights, after ARCH alone",
+        "classes": "a text file with the class names of a weights file, one a line",
+        "precision": "fp32, bf16 or fp16: what the network computes in",
+        "resize": "pixels that the shorter side is resized to before the crop, such as 256",
+        "interpolation": "bicubic or bilinear",
+        "download": "get what is not on this machine",
+    },
+    notes=("Weights are looked up in torch.hub's cache.",),
+)
