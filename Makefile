@@ -28,8 +28,9 @@ $(VENV)/demo.stamp: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet -e .
 	touch $@
 
-$(VENV)/test.stamp: Makefile pyproject.toml plugins/oodkit-sklearn/pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet -e '.[dev]' -e 'plugins/oodkit-sklearn[test,pyod]'
+$(VENV)/test.stamp: Makefile pyproject.toml plugins/oodkit-sklearn/pyproject.toml plugins/oodkit-transformers/pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet -e '.[dev]' -e 'plugins/oodkit-sklearn[test,pyod]' \
+		-e 'plugins/oodkit-transformers[test]'
 	touch $(VENV)/demo.stamp $@
 
 clean:

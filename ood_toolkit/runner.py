@@ -90,7 +90,7 @@ def bench(
         (name, key): said for name, sets in answers.items() for key, said in sets.items()
     }
     model = str(header.get("model", ""))
-    return Report([replace(row, model=model) for row in listed], header, kept)
+    return Report([replace(row, model=model) for row in listed], header, kept | rows.merged)
 
 
 def _only_member(

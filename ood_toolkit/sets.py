@@ -72,6 +72,9 @@ class Sets(ABC):
         """Tell whether heads can be made of other prompts."""
         return False
 
+    def look_for(self, names: Sequence[str]) -> None:
+        """Raise `DataError` where the test split of a set is not here, before work on the others begins."""
+
     def about(self) -> dict[str, Any]:
         """Say how the outputs came about, for the header of a result."""
         return {}
@@ -188,6 +191,17 @@ class EncodedSets(Sets):
                 raise DataError(f"{name}: the download failed ({' '.join(str(failed).split())}); {error}") from None
             pictures = dataset.open(split, place.data_root)
         return pictures if place.limit is None else _drawn(pictures, place.limit, place.seed)
+
+    def look_for(self, names: Sequence[str]) -> None:
+        """Find the pictures of all sets, and say in one message which are not here."""
+        missing = []
+        for name in names:
+            try:
+                self.pictures(name, "test")
+            except DataError as error:
+                missing.append(str(error))
+        if missing:
+            raise DataError("\n  ".join(missing))
 
     def templates(self, name: str) -> tuple[str, ...]:
         """Give a data set's templates; none for a model with a linear head."""

@@ -9,6 +9,8 @@ from typing import Any, Literal
 import numpy as np
 
 from ood_toolkit.choosing import Imported, find_dataset
+from ood_toolkit.encode.cluster import encode_on_ray
+from ood_toolkit.encode.images import encode_pictures
 from ood_toolkit.errors import DataError
 from ood_toolkit.head import Head
 from ood_toolkit.members import Member
@@ -19,7 +21,7 @@ from ood_toolkit.scorer import Prompts
 from ood_toolkit.sets import EncodedSets, ImportedSets, Place, Sets
 from ood_toolkit.store.imports import Imports
 
-__all__ = ["OWN", "Gathered", "Request", "gather", "open_sets", "ready_scores"]
+__all__ = ["OWN", "Gathered", "Request", "gather", "head_for", "open_sets", "ready_scores"]
 
 OWN = "own"
 """Stands for all templates of the data set."""
@@ -72,18 +74,17 @@ def open_sets(
     if isinstance(choice, Imported):
         return ImportedSets(Imports(place.store), choice.label, place.effort.device)
     progress(f"loading {choice.name}", 0, 0)
-    return EncodedSets(choice.load(), lambda name: find_dataset(registry, name), place, kinds, progress)
+    encoder = encode_on_ray if place.effort.engine == "ray" else encode_pictures
+    return EncodedSets(choice.load(), lambda name: find_dataset(registry, name), place, kinds, progress, encoder)
 
 
 def gather(request: Request, sets: Sets, *, with_train: bool) -> Gathered:
     """Open every set of a request under the head of each ID set."""
+    sets.look_for((*request.ids, *request.ood))
     plans = {name: _plan(sets, name, request) for name in request.ids}
     members = {}
     for name in request.ids:
-        prompts = _prompts(request, sets, name)
-        if request.prompts and not sets.has_text_tower():
-            raise DataError(f"--prompts: model {sets.label!r} has no text tower here; its texts were imported")
-        head = sets.head(name, prompts)
+        head = head_for(request, sets, name)
 
         def chosen(part: str, other: str, head: Head | None = head) -> Outputs:
             split, index = plans[other].parts[part]
@@ -113,6 +114,13 @@ def gather(request: Request, sets: Sets, *, with_train: bool) -> Gathered:
         **sets.about(),
     }
     return Gathered(members, {k: v for k, v in request.groups.items() if k}, about)
+
+
+def head_for(request: Request, sets: Sets, name: str) -> Head | None:
+    """Make the head of an ID set under the prompts of a request."""
+    if request.prompts and not sets.has_text_tower():
+        raise DataError(f"--prompts: model {sets.label!r} has no text tower here; its texts were imported")
+    return sets.head(name, _prompts(request, sets, name))
 
 
 def _templates(request: Request, sets: Sets, name: str) -> tuple[str, ...]:

@@ -52,7 +52,7 @@ def make_outputs():
             bias,
             no=torch.randn(k, d, generator=texts),
             negatives=torch.randn(7, d, generator=texts),
-            texts={"views": torch.randn(3, k, d, generator=texts)},
+            texts={"prompts": torch.randn(3, k, d, generator=texts)},
         )
         labels = torch.randint(0, k, (n,), generator=draw)
         features = head.weight[labels] * 2 + torch.randn(n, d, generator=draw) * 0.6

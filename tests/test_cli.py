@@ -214,7 +214,8 @@ def test_ready_scores_give_the_authors_digits(data, oodkit):
 
 def test_the_default_runs_on_real_pictures(oodkit, tmp_path):
     done = oodkit("bench", "--output", tmp_path / "run")
-    assert (done.code, done.err) == (0, "")
+    assert done.code == 0
+    assert re.fullmatch(r"encoded 2,240 images in [0-9.]+ s; 0 were in the store\n", done.err)
     assert "ID digits: 360 test images" in done.out
     assert "OOD letters (720), patches (800)" in done.out
     assert "model digits-clip" in done.out
@@ -399,7 +400,7 @@ def test_wrong_usage_exits_2(oodkit, line):
         ("bench --id digits --ood digits", "digits: named after --id and --ood"),
         ("bench --id patches --ood letters", "patches: has no classes"),
         ("bench --model digits-clp", "unknown model 'digits-clp'; did you mean 'digits-clip'?"),
-        ("bench --prompts photo", "--prompts: expected a template with {} or a file"),
+        ("bench --prompts photo", "--prompts: expected a template with {}, a file with one a line, or own, simple"),
         ("bench --prompts {}{}", "--prompts: expected {} once in each template"),
         ("bench --device nowhere", "--device: 'nowhere' cannot be used here"),
         ("bench --protocol nativ", "did you mean 'native'?"),
@@ -413,13 +414,15 @@ def test_what_cannot_be_done_is_one_line(oodkit, line, said):
 
 
 def test_sets_that_are_not_here_are_one_message(oodkit, tmp_path):
-    done = oodkit("bench --id cifar10 --ood food101")
+    done = oodkit("bench --id cats --ood dogs")
     assert (done.code, done.out) == (1, "")
-    assert done.err.startswith("oodkit: not here: cifar10, food101.")
+    assert done.err.startswith("oodkit: not here: cats, dogs.")
     assert str(tmp_path / "store") in done.err
-    assert "\n  oodkit import cifar10 FILE.npz" in done.err
-    assert "\n  oodkit import food101 FILE.npz" in done.err
+    assert "\n  oodkit import cats FILE.npz" in done.err
+    assert "\n  oodkit import dogs FILE.npz" in done.err
     assert "Here: digits, letters, patches" in done.err
+    one_line(oodkit("bench --id cifar10 --ood food101"), "no model was named, and the store holds cifar10, food101 of")
+    one_line(oodkit("bench --id cifar10 --ood food101 --model digits-clip"), "cifar10: no test images below data;")
     assert "Did you mean 'digits'?" in oodkit("bench", "--id", "digit", "--ood", "letters").err
     assert not (tmp_path / "store").exists()
 

@@ -337,8 +337,8 @@ def test_blocks_joined_are_the_cosines_with_a_bank(make_outputs):
 
 def test_cosines_with_prompt_sets_keep_their_shape(make_outputs):
     x = make_outputs()
-    views = x.head.bank("views").embeddings
-    cosine = x.cosine_to("views")
+    views = x.head.bank("prompts").embeddings
+    cosine = x.cosine_to("prompts")
     assert cosine.shape == (60, 3, 5)
     assert cosine[7, 2, 4].item() == pytest.approx(float(x.embeddings[7] @ views[2, 4]), abs=1e-6)
 
@@ -363,7 +363,7 @@ def test_what_is_missing_is_named():
 
 
 def test_provides_speaks_the_words_of_needs(make_outputs):
-    assert make_outputs().provides == {"logits", "features", "zero_shot", "text:no", "text:negatives", "text:views"}
+    assert make_outputs().provides == {"logits", "features", "zero_shot", "text:no", "text:negatives", "text:prompts"}
     assert Outputs(FEATURES, head=HEAD, extras={"t": [1, 2]}).provides == {
         "logits",
         "features",

@@ -13,7 +13,9 @@ from ood_toolkit.version import __version__
 
 __all__ = ["cli", "main"]
 
-COMMANDS = ("bench", "score", "scorers", "combiners", "datasets", "models", "plugins", "import")
+COMMANDS = (
+    "bench", "score", "encode", "scorers", "combiners", "datasets", "models", "plugins", "import", "store"
+)  # fmt: skip
 
 
 class _Commands(click.Group):

@@ -5,22 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import click
+
+from ood_toolkit.cli import options
 from ood_toolkit.cli.options import listing
 from ood_toolkit.plugins import get_registry
 
 
-@listing("datasets")
+@listing("datasets", click.group, invoke_without_command=True)
 def command(store: Path) -> list[dict[str, Any]]:
-    """List the data sets: embedded ones and what was imported into the store."""
+    """List the data sets: those with pictures, embedded or below the data root, and imported arrays."""
     from ood_toolkit.store.imports import Imports
 
     known, broken = get_registry().listed("datasets")
     rows = [
         {
             "name": d.name,
-            "images": dict(d.counts),
-            "classes": len(d.classes),
-            "held as": "embedded" if d.embedded else "pictures",
+            "images": {split: count for split, count in d.counts.items() if count is not None},
+            "classes": len(d.classes) or d.class_count,
+            "held as": "embedded" if d.embedded else "pictures below the data root",
             "licence": d.licence,
             "what": d.description,
         }
@@ -34,3 +37,23 @@ def command(store: Path) -> list[dict[str, Any]]:
         )
         held["images"][entry.split] = entry.rows
     return [*rows, *broken, *imported.values()]
+
+
+@command.command("show")  # type: ignore[untyped-decorator]
+@click.argument("name")
+@options.data_root
+@options.as_json
+def show(name: str, data_root: Path | None, as_json: bool) -> None:
+    """Tell splits, counts, licence and sources of a data set, what of it is here, and how to get the rest.
+
+    NAME may be a place, too: folder:PATH, imglist:FILE, npz:FILE, webdataset:PATH or hf:NAME.
+    """
+    from ood_toolkit.choosing import find_dataset
+    from ood_toolkit.data.describe import describe
+    from ood_toolkit.errors import DataError
+    from ood_toolkit.spec import nearest
+
+    dataset = find_dataset(get_registry(), name)
+    if dataset is None:
+        raise DataError(f"unknown data set {name!r}; {nearest(name, get_registry().names('datasets'))}")
+    options.print_facts(describe(dataset, data_root or options.default_data_root()), as_json)

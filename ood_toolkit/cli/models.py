@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import click
+
+from ood_toolkit.cli import options
 from ood_toolkit.cli.options import listing
 from ood_toolkit.plugins import get_registry
 
 
-@listing("models")
+@listing("models", click.group, invoke_without_command=True)
 def command(store: Path) -> list[dict[str, Any]]:
     """List the models: those that encode pictures, and the labels of imported arrays."""
     from ood_toolkit.store.imports import Imports
@@ -17,8 +20,9 @@ def command(store: Path) -> list[dict[str, Any]]:
     known, broken = get_registry().listed("models")
     rows = [
         {
-            "name": m.name,
+            "name": f"{m.name}:{m.argument}" if m.argument else m.name,
             "held as": "embedded" if m.embedded else "weights",
+            "options": ", ".join(name for name in m.options if name != "download"),
             "licence": m.licence,
             "what": m.description,
         }
@@ -35,3 +39,18 @@ def command(store: Path) -> list[dict[str, Any]]:
             for label, held in sets.items()
         ],
     ]
+
+
+@command.command("show")  # type: ignore[untyped-decorator]
+@click.argument("name")
+@click.option("--download", is_flag=True, help="Download weights that are not here.")
+@options.as_json
+def show(name: str, download: bool, as_json: bool) -> None:
+    """Load a model and tell its weights' hash, architecture, preprocessing, tokenizer, precision and licence."""
+    from ood_toolkit.models.names import resolve
+
+    choice = resolve(name, get_registry(), download=download)
+    choice.check()
+    from ood_toolkit.models.describe import describe
+
+    options.print_facts(describe(choice.load()), as_json)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,9 +64,13 @@ keep = click.option(
     type=click.Choice(["pre_projection", "local"]),
     help="Encode this beside the embedding, for scorers that need extra:pre_projection or extra:local.",
 )
+data_root = click.option(
+    "--data-root",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of the data sets' pictures; by default OODKIT_DATA, else the folder data.",
+)
 ENCODING = (
-    click.option("--data-root", type=click.Path(path_type=Path, file_okay=False), help="Folder of the data sets' "
-                 "pictures; by default OODKIT_DATA, else the folder data."),
+    data_root,
     click.option("--download", is_flag=True, help="Download data sets and weights that are not here."),
     click.option("--strict", is_flag=True, help="Stop at an unreadable image instead of skipping it."),
     click.option("--rehash", is_flag=True, help="Read every picture again, also those that seem unchanged."),
@@ -79,6 +83,8 @@ ENCODING = (
     click.option("--compile", is_flag=True, help="Compile the image tower first."),
     click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True, help="What "
                  "encodes: this process, or a Ray cluster."),
+    click.option("--share", metavar="URL", help="Where the workers of a cluster put what they encode if they do not "
+                 "see the store, such as s3://bucket/folder."),
     click.option("--device", default="cpu", show_default=True, help="Torch device to compute on, such as cuda."),
 )  # fmt: skip
 
@@ -97,23 +103,27 @@ store = click.option(
 )
 
 
-def listing(kind: str) -> Callable[[Callable[..., Sequence[dict[str, Any]]]], click.Command]:
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def listing(
+    kind: str, make: Callable[..., Callable[[Command], Any]] = click.command, **given: Any
+) -> Callable[[Callable[..., Sequence[dict[str, Any]]]], Any]:
     """Make a command of a function that gives the rows of a listing: `name`, `what` it is, and more by key.
 
-    A function that looks into the store takes its folder.
+    A function that looks into the store takes its folder. With `make=click.group` others can stand below it.
     """
 
-    def wrap(function: Callable[..., Sequence[dict[str, Any]]]) -> click.Command:
+    def wrap(function: Callable[..., Sequence[dict[str, Any]]]) -> Any:
         looks = bool(signature(function).parameters)
 
-        @click.command(kind, help=function.__doc__)
-        @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+        @make(kind, help=function.__doc__, **given)
+        @as_json
         def command(as_json: bool, store: Path | None = None) -> None:
-            rows = function(store or default_store()) if looks else function()
-            if as_json:
-                click.echo(json.dumps(list(rows), indent=1))
-            else:
-                _print_rows(rows)
+            context = click.get_current_context()
+            if context.invoked_subcommand is not None:
+                return
+            print_rows(function(store or default_store()) if looks else function(), as_json)
 
         return store(command) if looks else command
 
@@ -201,6 +211,8 @@ def opened(
     templates = read_prompts(prompts)
     named = [*ids, *dict.fromkeys(name for names in groups.values() for name in names)]
     choice = choose(registry, folder, model, named, download=download, precision=precision)
+    if not download:
+        os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no library behind us downloads what nobody asked for
     from ood_toolkit.encode.effort import Effort
     from ood_toolkit.sets import Place
     from ood_toolkit.sources import Request, open_sets
@@ -217,6 +229,27 @@ def default_data_root() -> Path:
     return Path(os.environ.get("OODKIT_DATA") or "data")
 
 
+def print_facts(facts: Mapping[str, Any], as_json: bool) -> None:
+    """Print what is known of one thing, a fact a line; nested facts are indented."""
+    if as_json:
+        click.echo(json.dumps(facts, indent=1))
+        return
+    for line in _fact_lines(facts, ""):
+        click.echo(line)
+
+
+def _fact_lines(facts: Mapping[str, Any], indent: str) -> list[str]:
+    lines = []
+    for key, value in facts.items():
+        if isinstance(value, Mapping):
+            lines += [f"{indent}{key}:", *_fact_lines(value, indent + "  ")] if value else []
+        elif isinstance(value, list | tuple) and len(value) and (len(value) > 3 or len(str(value)) > 80):
+            lines += [f"{indent}{key}:", *(f"{indent}  {part}" for part in value)]
+        elif value not in (None, "", [], ()):
+            lines.append(f"{indent}{key}: {_cell(value)}")
+    return lines
+
+
 def stdout_width() -> int:
     """Give the width of the terminal, or of COLUMNS, else 100."""
     from shutil import get_terminal_size
@@ -229,8 +262,11 @@ def use_color() -> bool:
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 
 
-def _print_rows(rows: Sequence[dict[str, Any]]) -> None:
+def print_rows(rows: Sequence[dict[str, Any]], as_json: bool) -> None:
     """Print each row as its name, what it is, and a dim line of all else that is known of it."""
+    if as_json:
+        click.echo(json.dumps(list(rows), indent=1))
+        return
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text

@@ -23,7 +23,10 @@ from ood_toolkit.store.listings import Listing
 from ood_toolkit.store.memory import Memory, Stamp
 from ood_toolkit.store.shard import KEY_BYTES
 
-__all__ = ["Encoded", "Range", "encode_pictures", "encode_ranges", "identity", "is_stored", "stored"]
+__all__ = [
+    "Encoded", "Job", "Range", "chosen", "encode_pictures", "encode_ranges", "identity", "is_stored", "recorded",
+    "run_job", "stored",
+]  # fmt: skip
 
 Progress = Callable[[int, int], None]
 
@@ -86,19 +89,33 @@ def encode_pictures(
     Shards are ranges of 1,024 rows and batches fixed ranges within them; what is there already, a second copy of an
     image and what cannot be read leave a gap of zeros. So what an image is encoded with never depends on history.
     """
-    effort = effort or Effort()
+    return run_job(Job, model, pictures, store, kinds, head, effort or Effort(), progress or (lambda done, of: None))
+
+
+def run_job(
+    make: type[Job],
+    model: Model,
+    pictures: Pictures,
+    store: Path,
+    kinds: Sequence[str],
+    head: Head | None,
+    effort: Effort,
+    progress: Progress,
+) -> Encoded:
+    """Look up what the store knows of these pictures, and let a job encode the rest."""
     memory = Memory(store)
     try:
         held = {kind: Encoding(store, identity(model, kind, head), memory) for kind in kinds}
         known = memory.recall(() if effort.rehash else pictures.items) or [None] * len(pictures)
-        job = _Job(model, pictures, held, known, effort, progress or (lambda done, of: None))
-        return job.run(memory, head)
+        return make(model, pictures, held, known, effort, progress).run(memory, head)
     finally:
         memory.close()
 
 
 @dataclass(eq=False)
-class _Job:
+class Job:
+    """A split on its way into the store, encoded in this process."""
+
     model: Model
     pictures: Pictures
     held: dict[str, Encoding]
@@ -109,6 +126,7 @@ class _Job:
     """Rows of the ranges that need nothing any more."""
 
     def run(self, memory: Memory, head: Head | None) -> Encoded:
+        """Encode what the store lacks and give all of the split."""
         self.lacking = {kind: self._lacking(encoding) for kind, encoding in self.held.items()}
         items, missing, fresh = self.pictures.items, dict[int, str](), 0
         pending = [start for start in range(0, len(items), SHARD) if self._needs_work(start)]
@@ -117,7 +135,7 @@ class _Job:
             self.model, items, pending, self.known.__getitem__, self.wanted, list(self.held), head,
             self.effort, lambda more: self.progress(self.done + more, len(items)),
         ):  # fmt: skip
-            self._refuse(made)
+            self.refuse(made)
             self._keep(made)
             memory.remember((items[place], stamp, made.keys[place]) for place, stamp in made.stamps.items())
             for place, key in made.keys.items():
@@ -125,9 +143,10 @@ class _Job:
             missing.update(made.unreadable)
             fresh += len(made.encoded)
             self.done += min(SHARD, len(items) - start)
-        return self._gathered(missing, fresh)
+        return self.gathered(missing, fresh)
 
-    def _refuse(self, made: Range) -> None:
+    def refuse(self, made: Range) -> None:
+        """Raise `DataError` where an image could not be read and none may be skipped."""
         if self.effort.strict and made.unreadable:
             place = min(made.unreadable)
             raise DataError(
@@ -153,13 +172,12 @@ class _Job:
     def _keep(self, made: Range) -> None:
         """Write a shard of each kind of output, of the rows that it lacks."""
         for kind, encoding in self.held.items():
-            new = [row for row, place in enumerate(made.encoded) if self.lacking[kind](made.keys[place])]
-            if new:
-                keys = np.frombuffer(b"".join(made.keys[made.encoded[row]] for row in new), np.uint8)
-                rows = np.stack([made.outputs[kind][row] for row in new])
-                encoding.add(keys.reshape(-1, KEY_BYTES), rows, _about(self.model, self.effort))
+            part = chosen(made, kind, self.lacking[kind])
+            if part is not None:
+                encoding.add(*part, recorded(self.model, self.effort))
 
-    def _gathered(self, missing: Mapping[int, str], fresh: int) -> Encoded:
+    def gathered(self, missing: Mapping[int, str], fresh: int) -> Encoded:
+        """Take the rows of all readable images from the store."""
         rows = np.array([place for place in range(len(self.known)) if place not in missing], dtype=np.int64)
         joined = b"".join(self.known[place] or b"" for place in rows)
         keys = np.frombuffer(joined, np.uint8).reshape(-1, KEY_BYTES)
@@ -174,6 +192,15 @@ class _Job:
             tuple((self.pictures.ids[place], why) for place, why in sorted(missing.items())),
             tuple(name for encoding in self.held.values() for name in encoding.damaged),
         )
+
+
+def chosen(made: Range, kind: str, lacks: Callable[[bytes], bool]) -> tuple[np.ndarray, np.ndarray] | None:
+    """Give the keys (m, 32) and rows (m, ...) of a range that make the shard of one kind; None where nothing lacks."""
+    new = [row for row, place in enumerate(made.encoded) if lacks(made.keys[place])]
+    if not new:
+        return None
+    keys = np.frombuffer(b"".join(made.keys[made.encoded[row]] for row in new), np.uint8)
+    return keys.reshape(-1, KEY_BYTES), np.stack([made.outputs[kind][row] for row in new])
 
 
 def stored(model: Model, listing: Listing, store: Path, kinds: Sequence[str], head: Head | None = None) -> Encoded:
@@ -263,7 +290,7 @@ def _encode_batch(
     made.encoded += [one.place for one in fresh]
 
 
-def _about(model: Model, effort: Effort) -> dict[str, Any]:
+def recorded(model: Model, effort: Effort) -> dict[str, Any]:
     """Record what the bytes may depend on beside the key."""
     names = ("torch", "torchvision", "pillow", "numpy", "open_clip_torch")
     return {

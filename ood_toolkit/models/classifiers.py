@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ood_toolkit.errors import ModelError, OutputsError
-from ood_toolkit.models.clip import autocast
 from ood_toolkit.models.model import Model
 from ood_toolkit.models.preprocessing import Preprocessing
 from ood_toolkit.models.weights import load_strictly
@@ -31,9 +30,10 @@ class Classifier(Model):
     ) -> None:
         from ood_toolkit.classifier import find_layer
         from ood_toolkit.head import Head
+        from ood_toolkit.models.computing import lay_out
 
         self.name = name
-        self.net = net.float().eval().requires_grad_(False)
+        self.net = lay_out(net)
         self.layer, linear = find_layer(net)
         if linear is None:
             raise ModelError(f"{name}: has no linear layer, so it has no features and head that scores could use")
@@ -62,6 +62,7 @@ class Classifier(Model):
 
     def _run(self, batch: Tensor) -> tuple[Tensor, Tensor]:
         from ood_toolkit.classifier import tap, tapped
+        from ood_toolkit.models.computing import autocast
 
         weight = self.linear.weight
         with autocast(weight.device, self.precision), tap(self.linear) as seen:
@@ -102,7 +103,7 @@ def loaded(build: Callable[[int], Any], classes: int, weights: Mapping[str, Tens
 
 def imagenet_names() -> tuple[str, ...]:
     """Give the names of the 1000 ImageNet classes in the usual order, as torchvision has them."""
-    from torchvision.models import ResNet18_Weights  # type: ignore[import-untyped]
+    from torchvision.models import ResNet18_Weights
 
     return tuple(ResNet18_Weights.DEFAULT.meta["categories"])
 

@@ -32,9 +32,10 @@ class OpenClip(Model):
     """
 
     def __init__(self, clip: Any, recipe: Recipe, fingerprint: str, tokenize: Callable[..., Tensor]) -> None:
+        from ood_toolkit.models.computing import lay_out
         from ood_toolkit.models.image_tower import kinds_of
 
-        self.clip = clip.float().eval().requires_grad_(False)
+        self.clip: Any = lay_out(clip)
         self.name = recipe.what
         self.scale = float(clip.logit_scale.exp())
         bias = getattr(clip, "logit_bias", None)
@@ -55,7 +56,7 @@ class OpenClip(Model):
 
     def encode_images(self, batch: Tensor) -> Tensor:
         """Embed (b, 3, h, w) inputs as (b, d) float32 rows, not normalised, on the model's device."""
-        with autocast(self.clip.logit_scale.device, self.precision):
+        with self._autocast():
             return self.clip.encode_image(batch.to(self.clip.logit_scale), normalize=False).float()
 
     def encode(self, batch: Tensor, kinds: Sequence[str], head: Head | None = None) -> dict[str, Tensor]:
@@ -69,7 +70,7 @@ class OpenClip(Model):
             return {"features": self.encode_images(batch)}
         if "local" in kinds and head is None:
             raise ModelError(f"{self.name}: local scores are of patches with class texts; give a head")
-        with autocast(self.clip.logit_scale.device, self.precision):
+        with self._autocast():
             found = run_tower(self.clip.visual, batch.to(self.clip.logit_scale), kinds)
         if "local" in kinds and head is not None:
             found["local"] = largest_local_softmax(found["local"], head)
@@ -78,7 +79,7 @@ class OpenClip(Model):
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """Embed m prompts as (m, d) float32 rows, not normalised, on the model's device."""
         tokens = self.tokenize(list(texts)).to(self.clip.logit_scale.device)
-        with autocast(self.clip.logit_scale.device, self.precision):
+        with self._autocast():
             return self.clip.encode_text(tokens, normalize=False).float()
 
     def to(self, device: str) -> OpenClip:
@@ -86,18 +87,10 @@ class OpenClip(Model):
         self.clip.to(device)
         return self
 
+    def _autocast(self) -> Any:
+        from ood_toolkit.models.computing import autocast
 
-def autocast(device: Any, precision: str) -> Any:
-    """Make the context in which a network computes in bf16 or fp16 where that is safe; for fp32, one that does nothing.
-
-    Half-precision weights would need another treatment for each library and each kind of layer.
-    """
-    import torch
-
-    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
-    if dtype is torch.float32:
-        return torch.autocast(device.type, enabled=False)
-    return torch.autocast(device.type, dtype=dtype)
+        return autocast(self.clip.logit_scale.device, self.precision)
 
 
 def architecture_of(config: Mapping[str, Any]) -> str:

@@ -61,7 +61,7 @@ def load_torchvision(
     architecture, tag, file = _settled(argument, weights, classes, download)
     if file is None:
         file = _downloaded(registered_weights()[architecture][tag])
-    from torchvision.models import get_model_weights  # type: ignore[import-untyped]
+    from torchvision.models import get_model_weights
 
     fingerprint, known = sha256_of(file), get_model_weights(architecture)
     tag = tag or _tag_of(architecture, fingerprint)

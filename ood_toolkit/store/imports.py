@@ -15,7 +15,7 @@ import numpy as np
 from ood_toolkit.errors import StoreError
 from ood_toolkit.store.folder import replaced_file, replaced_folder
 
-__all__ = ["Entry", "Imports"]
+__all__ = ["Entry", "Imports", "is_whole"]
 
 SPLITS = ("train", "val", "test")
 FORMAT = 1
@@ -65,7 +65,7 @@ class Imports:
                 "pass --replace to point the name at the new arrays, or another --model"
             )
         folder = self._content(key)
-        if folder.is_dir() and not _is_whole(folder, key):
+        if folder.is_dir() and not is_whole(folder, key):
             shutil.rmtree(folder)
         if not folder.is_dir():
             with replaced_folder(folder) as partial:
@@ -126,7 +126,8 @@ def _open(file: Path) -> np.ndarray:
     return array if array.dtype.kind in "fiub" and array.ndim else np.array(array)
 
 
-def _is_whole(folder: Path, key: str) -> bool:
+def is_whole(folder: Path, key: str) -> bool:
+    """Tell whether the arrays in a folder are those of its key."""
     try:
         return _content_key({file.stem: _open(file) for file in folder.iterdir()}) == key
     except (OSError, ValueError):

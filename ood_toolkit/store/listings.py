@@ -56,7 +56,7 @@ class Listings:
             arrays["labels"] = np.ascontiguousarray(listing.labels, dtype=np.int64)
         about = json.dumps({"classes": listing.classes, "notes": listing.notes})
         content = save(arrays, {"about": about})
-        path = self._path(listing.name, listing.split)
+        path = self.path(listing.name, listing.split)
         if path.is_file() and path.read_bytes() == content:
             return
         with replaced_file(path) as partial:
@@ -66,7 +66,7 @@ class Listings:
         """Give the listing of a split, None if there is none; `StoreError` for a damaged one."""
         from safetensors import SafetensorError, safe_open
 
-        path = self._path(name, split)
+        path = self.path(name, split)
         if not path.is_file():
             return None
         try:
@@ -82,5 +82,6 @@ class Listings:
         except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
             raise StoreError(f"{path}: damaged ({' '.join(str(error).split())}); delete it and encode again") from None
 
-    def _path(self, name: str, split: str) -> Path:
+    def path(self, name: str, split: str) -> Path:
+        """Name the file of a listing."""
         return self.folder / f"{quote(name, safe='')}.{split}{SUFFIX}"

@@ -30,11 +30,8 @@ class Texts:
 
         path = self._path(identity)
         try:
-            content = path.read_bytes()
-            digest, body = content[:32], content[32:]
-            if hashlib.sha256(body).digest() != digest:
-                return None
-            return load(body)["rows"]
+            body = _body(path.read_bytes())
+            return None if body is None else load(body)["rows"]
         except (FileNotFoundError, SafetensorError, KeyError):
             return None
 
@@ -49,14 +46,16 @@ class Texts:
         with replaced_file(path) as partial:
             partial.write_bytes(hashlib.sha256(body).digest() + body)
 
-    def verify(self) -> list[Path]:
-        """List the damaged files."""
-        return [
-            path
-            for path in sorted(self.folder.glob("*.texts"))
-            if hashlib.sha256(path.read_bytes()[32:]).digest() != path.read_bytes()[:32]
-        ]
+    def damaged(self) -> list[Path]:
+        """List the files whose checksum does not fit."""
+        return [path for path in sorted(self.folder.glob("*.texts")) if _body(path.read_bytes()) is None]
 
     def _path(self, identity: Mapping[str, Any]) -> Path:
         text = json.dumps({"format": FORMAT, **identity}, sort_keys=True)
         return self.folder / f"{hashlib.sha256(text.encode()).hexdigest()}.texts"
+
+
+def _body(content: bytes) -> bytes | None:
+    """Give what stands behind the checksum; None where it does not fit."""
+    digest, body = content[:32], content[32:]
+    return body if hashlib.sha256(body).digest() == digest else None

@@ -95,7 +95,11 @@ def test_a_siglip_file_gets_siglips_preprocessing(small_clip):
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("ViT-L-14/{file}", {}, r"a file does not tell; pass like=openai \(mean 0.481.*\| like=laion2b_s32b_b82k \(mean"),
+        (
+            "ViT-L-14/{file}",
+            {},
+            r"a file does not tell; pass like=openai \(mean 0.481.*\| like=laion2b_s32b_b82k \(mean",
+        ),
         ("ViT-S-32/{file}", {}, "ViT-S-32: open_clip has no tag of it.*pass like=ARCH/TAG"),
         ("ViT-B-32/{file}", {"like": "opena"}, "like: ViT-B-32 has no tag 'opena'; did you mean 'openai'"),
         (
@@ -115,7 +119,11 @@ def test_a_siglip_file_gets_siglips_preprocessing(small_clip):
             {},
             "trained with QuickGELU, but ViT-B-32 has GELU; pass ViT-B-32-quickgelu/laion400m_e32",
         ),
-        ("roberta-ViT-B-32/laion2b_s12b_b32k", {}, "trained with GELU, but roberta-ViT-B-32 has QuickGELU; pass a file"),
+        (
+            "roberta-ViT-B-32/laion2b_s12b_b32k",
+            {},
+            "trained with GELU, but roberta-ViT-B-32 has QuickGELU; pass a file",
+        ),
     ],
 )
 def test_what_is_not_certain_is_refused_with_what_to_pass(small_clip, name, options, message, monkeypatch):
@@ -142,7 +150,9 @@ def test_a_known_file_under_the_wrong_activation_is_refused(small_clip, monkeypa
 def test_a_configuration_beside_the_file_that_says_otherwise_is_heeded(small_clip):
     beside = small_clip[0].with_name("open_clip_config.json")
     beside.write_text(json.dumps({"model_cfg": {"quick_gelu": True}}), encoding="utf-8")
-    with pytest.raises(ModelError, match=r"beside it says .* QuickGELU, but ViT-B-32 has GELU; pass ViT-B-32-quickgelu/"):
+    with pytest.raises(
+        ModelError, match=r"beside it says .* QuickGELU, but ViT-B-32 has GELU; pass ViT-B-32-quickgelu/"
+    ):
         load_open_clip(f"ViT-B-32/{small_clip[0]}")
 
 
@@ -243,7 +253,7 @@ def word_tokenizer(path):
 
 def test_a_hugging_face_tokenizer_comes_from_the_folder(folder, tiny, hub_cache):
     config = tiny(text={"hf_tokenizer_name": "org/words", "context_length": 8}, custom_text=True)
-    path, net = folder(config)
+    path, _ = folder(config)
     with pytest.raises(ModelError, match=r"its tokenizer org/words is no part of open_clip; put tokenizer.json beside"):
         load_local_dir(str(path))
     word_tokenizer(path)

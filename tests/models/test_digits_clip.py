@@ -14,7 +14,8 @@ from ood_toolkit.data.digits import DIGITS
 from ood_toolkit.data.letters import LETTERS
 from ood_toolkit.data.patches import PATCHES
 from ood_toolkit.errors import ModelError
-from ood_toolkit.models.digits_clip import DIGITS_CLIP, WEIGHTS, load_digits_clip
+from ood_toolkit.models.describe import describe
+from ood_toolkit.models.digits_clip import CONFIG, DIGITS_CLIP, WEIGHTS, load_digits_clip
 
 UNSEEN = (
     "a blurry picture of the number {}",
@@ -197,3 +198,12 @@ def test_the_weights_of_another_model_are_refused(tmp_path):
     save_file({"weight": torch.zeros(2)}, tmp_path / "other.safetensors")
     with pytest.raises(ModelError, match="is not a digits-clip file of format 1: it gives none"):
         load_digits_clip(tmp_path / "other.safetensors")
+
+
+def test_it_says_what_its_outputs_depend_on(model):
+    about = describe(model)
+    assert about["architecture"]["open_clip"] == dict(CONFIG)
+    assert about["preprocessing"]["crop"] == [model.image_size] * 2 == [16, 16]
+    assert (about["precision"], about["licence"], about["gives"]) == ("fp32", "MIT", ["features"])
+    assert about["tokenizer"] == model.tokenizer == "open_clip SimpleTokenizer without merges, context 77"
+    assert about["no prompts"] == ["a photo of no {}"]

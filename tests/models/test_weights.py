@@ -70,7 +70,7 @@ def test_files_by_name(tmp_path):
     with pytest.raises(ModelError, match="no file"):
         check_file(tmp_path / "w.pt")
     (tmp_path / "w.onnx").write_bytes(b"x")
-    with pytest.raises(ModelError, match="expected a file that ends in .safetensors"):
+    with pytest.raises(ModelError, match=r"expected a file that ends in \.safetensors"):
         check_file(tmp_path / "w.onnx")
 
 

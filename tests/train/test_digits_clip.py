@@ -81,9 +81,9 @@ def test_hidden_digits_are_in_no_image():
 def test_only_the_train_and_val_splits_are_opened(monkeypatch):
     opened = []
 
-    def spy(split):
+    def spy(split, root):
         opened.append(split)
-        return DIGITS.open(split)
+        return DIGITS.open(split, root)
 
     monkeypatch.setattr("ood_toolkit.train.digits_clip.DIGITS", replace(DIGITS, open=spy))
     Trainer(replace(TINY, epochs=1)).train()
@@ -140,7 +140,7 @@ def test_short_encoding_is_what_the_text_tower_computes():
         "a very long prompt, with many words around it, about the number nine",
     ]
     with torch.no_grad():
-        short = encode_short(model.clip, model.tokenizer(texts))
+        short = encode_short(model.clip, model.tokenize(texts))
     torch.testing.assert_close(short, model.encode_texts(texts), rtol=1e-4, atol=1e-5)
 
 

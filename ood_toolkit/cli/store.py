@@ -1,0 +1,117 @@
+"""`oodkit store`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ood_toolkit.cli import options
+from ood_toolkit.store.folder import default_store
+
+
+@click.group("store")
+def command() -> None:
+    """Look after the folder of encoded and imported arrays."""
+
+
+@command.command("path")
+@options.store
+def path(store: Path | None) -> None:
+    """Print the folder of the store."""
+    click.echo(store or default_store())
+
+
+@command.command("list")
+@options.store
+@options.as_json
+def list_(store: Path | None, as_json: bool) -> None:
+    """List what was encoded by which model, and what was imported."""
+    from ood_toolkit.store.imports import Imports
+    from ood_toolkit.store.inventory import held
+
+    folder = store or default_store()
+    rows: list[dict[str, Any]] = [
+        {
+            "name": one.key[:12],
+            "what": f"{one.about['model']}: {one.about['identity']['kind']} of {one.images:,} images",
+            "size": _size(one.bytes),
+            "precision": one.about["identity"]["precision"],
+            "sets": {name: _share(*counts) for name, counts in one.sets.items()},
+        }
+        for one in held(folder)
+    ]
+    rows += [
+        {"name": entry.key[:12], "what": f"{entry.model}: imported {entry.name}/{entry.split}, {entry.rows:,} images",
+         "from": entry.source}
+        for entry in Imports(folder).entries()
+    ]  # fmt: skip
+    options.print_rows(rows, as_json)
+
+
+@command.command("show")
+@click.argument("key")
+@options.store
+@options.as_json
+def show(key: str, store: Path | None, as_json: bool) -> None:
+    """Tell all that the rows of one encoder depend on; KEY is the start of its name in the list, or a model."""
+    from ood_toolkit.errors import StoreError
+    from ood_toolkit.store.inventory import held
+
+    known = held(store or default_store())
+    found = [one for one in known if one.key.startswith(key) or one.about["model"] == key]
+    if not found:
+        names = ", ".join(f"{one.key[:12]} ({one.about['model']})" for one in known) or "nothing"
+        raise StoreError(f"no encoder {key!r} in the store; it holds {names}")
+    for one in found:
+        sets = {name: _share(*counts) for name, counts in one.sets.items()}
+        facts = {"key": one.key, "images": one.images, "shards": one.shards, "bytes": one.bytes, "sets": sets}
+        options.print_facts({**facts, **one.about}, as_json)
+
+
+@command.command("verify")
+@options.store
+def verify(store: Path | None) -> int:
+    """Read everything in the store and name what is damaged; exit code 1 if something is."""
+    from ood_toolkit.store.inventory import damaged
+
+    folder, count = store or default_store(), 0
+    for place, why in damaged(folder):
+        count += 1
+        click.echo(f"{place.relative_to(folder)}: {why}")
+    click.echo(f"{count} damaged" if count else "all is whole", err=True)
+    return 1 if count else 0
+
+
+@command.command("gc")
+@click.option("--model", help="Also delete all that was encoded by this model.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be deleted.")
+@options.store
+def gc(model: str | None, dry_run: bool, store: Path | None) -> None:
+    """Delete what nothing refers to: rows of no set, arrays without a name, leftovers of killed runs."""
+    from ood_toolkit.store.inventory import garbage, remove
+
+    folder, freed = store or default_store(), 0
+    for place, why in list(garbage(folder, model)):
+        freed += _bytes(place)
+        click.echo(f"{place.relative_to(folder)}: {why}")
+        if not dry_run:
+            remove(place)
+    click.echo(f"{_size(freed)} {'could be' if dry_run else 'were'} freed", err=True)
+
+
+def _share(here: int, of: int) -> str:
+    return f"{here:,}" if here == of else f"{here:,} of {of:,}"
+
+
+def _bytes(place: Path) -> int:
+    files = place.rglob("*") if place.is_dir() else [place]
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
+def _size(count: int) -> str:
+    for unit, size in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count} bytes"

@@ -1,0 +1,127 @@
+"""What a store holds, whether it is whole, and what of it nobody needs any more."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ood_toolkit.errors import StoreError
+from ood_toolkit.store.encodings import about_encoder, encodings
+from ood_toolkit.store.imports import Imports, is_whole
+from ood_toolkit.store.listings import Listing, Listings
+from ood_toolkit.store.memory import sha256_of
+from ood_toolkit.store.shard import KEY_BYTES, Shard, open_shard
+from ood_toolkit.store.texts import Texts
+
+__all__ = ["Held", "damaged", "garbage", "held", "listed", "remove"]
+
+ABANDONED = 3600
+"""Seconds after which a temporary file is taken for one of a killed run."""
+
+
+@dataclass(frozen=True, eq=False)
+class Held:
+    """What a store has of one encoder."""
+
+    key: str
+    about: dict[str, Any]
+    """What `encoder.json` says: identity, model, batch, device, versions."""
+    images: int
+    bytes: int
+    shards: int
+    sets: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Of each split that was listed: how many of its images are here, and how many it has."""
+
+
+def held(store: Path) -> list[Held]:
+    """List what a store has of each encoder, by model and kind of output."""
+    listings = listed(store)
+    found = []
+    for folder in encodings(store):
+        paths = _shards(folder)
+        keys = {bytes(key) for path in paths for key in _opened(path)}
+        sets = {}
+        for listing in listings:
+            here = sum(bytes(key) in keys for key in listing.keys)
+            if here:
+                sets[f"{listing.name}/{listing.split}"] = (here, len(listing.keys))
+        size = sum(path.stat().st_size for path in paths)
+        found.append(Held(folder.name, about_encoder(folder), len(keys), size, len(paths), sets))
+    return sorted(found, key=lambda one: (str(one.about["model"]), one.about["identity"]["kind"], one.key))
+
+
+def listed(store: Path) -> list[Listing]:
+    """Read the listings of all sets."""
+    listings = Listings(store)
+    found = [listings.read(name, split) for name, split in listings.names()]
+    return [listing for listing in found if listing is not None]
+
+
+def damaged(store: Path) -> Iterator[tuple[Path, str]]:
+    """Read every file of a store and give those that are damaged, each with what is wrong."""
+    for folder in encodings(store):
+        for path in _shards(folder):
+            if sha256_of(path).hex() != path.stem:
+                yield path, "its bytes are not those it is named after; the next run encodes its images again"
+    for path in Texts(store).damaged():
+        yield path, "its checksum does not fit; the next run encodes these texts again"
+    listings = Listings(store)
+    for name, split in listings.names():
+        try:
+            listings.read(name, split)
+        except StoreError as error:
+            yield listings.path(name, split), str(error)
+    for entry in Imports(store).entries():
+        folder = store / "arrays" / entry.key
+        if not is_whole(folder, entry.key):
+            yield folder, f"the arrays of {entry.name} ({entry.split}) of {entry.model} have changed; import them again"
+
+
+def garbage(store: Path, model: str | None = None) -> Iterator[tuple[Path, str]]:
+    """Give what nothing refers to any more: rows of no listed set, arrays without a name, leftovers of killed runs.
+
+    With a model, all that was encoded by it as well.
+    """
+    listings = listed(store)
+    keys = np.concatenate([np.empty((0, KEY_BYTES), np.uint8), *[one.keys for one in listings]])
+    wanted = {bytes(key) for key in keys}
+    for folder in encodings(store):
+        if model is not None and about_encoder(folder)["model"] == model:
+            yield folder, f"encoded by {model}"
+            continue
+        for path in _shards(folder):
+            if not any(bytes(key) in wanted for key in _opened(path)):
+                yield path, "no listed set has an image of it"
+    named = {entry.key for entry in Imports(store).entries()}
+    for folder in sorted((store / "arrays").glob("[!.]*")):
+        if folder.name not in named:
+            yield folder, "no name points at these arrays"
+    for path in sorted(store.rglob(".*")):
+        if time.time() - path.stat().st_mtime > ABANDONED:
+            yield path, "left by a run that was killed"
+
+
+def remove(path: Path) -> None:
+    """Delete a file or folder of the store."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _shards(folder: Path) -> list[Path]:
+    return sorted((folder / "shards").glob("*.safetensors"))
+
+
+def _opened(path: Path) -> np.ndarray:
+    try:
+        shard: Shard = open_shard(path)
+    except StoreError:
+        return np.empty((0, KEY_BYTES), np.uint8)
+    return shard.keys
