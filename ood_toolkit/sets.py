@@ -139,7 +139,9 @@ class EncodedSets(Sets):
             extras["source_labels"] = labels
             labels = self._under(head, name, labels, pictures.classes)
         ids = np.array(pictures.ids)[made.rows] if len(made.rows) < len(pictures.ids) else pictures.ids
-        return Outputs(made.outputs["features"], labels=labels, ids=ids, extras=extras, head=head)
+        x = Outputs(made.outputs["features"], labels=labels, ids=ids, extras=extras, head=head)
+        device = self.place.effort.device
+        return x if device == "cpu" else x.to(device)
 
     def encoded(self, name: str, split: str, kind: str, head: Head | None) -> Encoded:
         """Encode a split, with every kind of output in one pass; or take it from the memory of this run."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ood_toolkit.data.dataset import Pictures
+from ood_toolkit.data.picture import Picture
 from ood_toolkit.encode.effort import SHARD, Effort
 from ood_toolkit.encode.images import Encoded, Job, Progress, recorded, run_job
 from ood_toolkit.encode.pipeline import Lost, results, shipped
@@ -98,19 +100,15 @@ class _ClusterJob(Job):
         return [self._task(start, {}) for start in sorted(starts)]
 
     def _to_encode(self) -> list[Task]:
-        """Share out the images that the store lacks, each to the first range it is in.
-
-        A picture that one range could not decode is tried in all: its file may have vanished, and a copy be there.
-        """
+        """Share out the images that the store lacks, each to the first range it is in."""
         rows = [place for place in range(len(self.known)) if place not in self.missing]
         keys = _array([self.known[place] or b"" for place in rows])
         lacking = {kind: ~encoding.has(keys) for kind, encoding in self.held.items()}
-        failed = {self.known[place] for place in self.missing}
         taken = set[bytes]()
         wanted = dict[int, dict[str, set[bytes]]]()
         for at in np.flatnonzero(np.any(list(lacking.values()), axis=0)):
             place, key = rows[at], keys[at].tobytes()
-            if key in taken and key not in failed:
+            if key in taken:
                 continue
             taken.add(key)
             parts = wanted.setdefault(place - place % SHARD, {kind: set() for kind in self.held})
@@ -149,7 +147,7 @@ class _ClusterJob(Job):
         for place in done.made.unreadable if hashed else ():
             self._check_shared(place)
         self.refuse(done.made)
-        self.missing.update(done.made.unreadable)
+        self._miss(done.made.unreadable)
         items = self.pictures.items
         self.memory.remember((items[place], stamp, done.made.keys[place]) for place, stamp in done.made.stamps.items())
         for place, key in done.made.keys.items():
@@ -157,16 +155,25 @@ class _ClusterJob(Job):
         for kind, name in done.shards.items():
             self._receive(self.held[kind], name)
 
+    def _miss(self, unreadable: Mapping[int, str]) -> None:
+        """Note what cannot be read, with all copies of a picture whose bytes are there but are no picture."""
+        self.missing.update(unreadable)
+        broken = {}
+        for place, why in unreadable.items():
+            key = self.known[place]
+            if key is not None and _hash(self.pictures.items[place]) == key:
+                broken[key] = why
+        for place, key in enumerate(self.known) if broken else ():
+            if key in broken:
+                self.missing[place] = broken[key]
+
     def _check_shared(self, place: int) -> None:
         """Tell a picture that only the workers cannot see from one that is broken."""
-        try:
-            self.pictures.items[place].read()
-        except OSError:
-            return
-        raise DataError(
-            f"{self.pictures.ids[place]}: can be read here but not by a worker; pictures must lie on a path that all "
-            "nodes of the cluster share"
-        )
+        if _hash(self.pictures.items[place]) is not None:
+            raise DataError(
+                f"{self.pictures.ids[place]}: can be read here but not by a worker; pictures must lie on a path that "
+                "all nodes of the cluster share"
+            )
 
     def _receive(self, encoding: Encoding, name: str) -> None:
         folder = encoding.folder / "shards"
@@ -223,6 +230,14 @@ class _ClusterJob(Job):
             folders,
             recorded(self.model, effort)["versions"],
         )
+
+
+def _hash(item: Picture) -> bytes | None:
+    """Give the row key of a picture as it is seen from here; None if it cannot be read."""
+    try:
+        return hashlib.sha256(item.read()).digest()
+    except (OSError, DataError):
+        return None
 
 
 def _array(keys: Sequence[bytes]) -> np.ndarray:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,9 @@ def identity(model: Model, kind: str, head: Head | None = None) -> dict[str, Any
         "decoder": f"{DECODER}; JPEG draft at {DRAFT} times {model.image_size}" if model.image_size else DECODER,
         "precision": model.precision,
     }
-    return said | ({"texts": head.fingerprint} if kind == "local" and head is not None else {})
+    if kind == "local" and head is not None:
+        said["texts"] = hashlib.sha256(np.ascontiguousarray(head.weight.cpu().numpy())).hexdigest()
+    return said
 
 
 def encode_pictures(
@@ -292,10 +295,17 @@ def _encode_batch(
 
 def recorded(model: Model, effort: Effort) -> dict[str, Any]:
     """Record what the bytes may depend on beside the key."""
-    names = ("torch", "torchvision", "pillow", "numpy", "open_clip_torch")
+    names = ("torch", "torchvision", "pillow", "numpy", "open_clip_torch", "timm", "transformers")
     return {
         "model": model.name,
         "batch": effort.batch_size,
         "device": effort.device.partition(":")[0],
-        "versions": {name: version(name) for name in names},
+        "versions": {name: found for name in names if (found := _version(name))},
     }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -15,6 +16,9 @@ from ood_toolkit.encode.worker import Done, Setup, Task, Worker, look
 from ood_toolkit.errors import DataError, ModelError, OodkitError, one_line
 
 __all__ = ["Lost", "results", "shipped"]
+
+ANSWERS = 10.0
+"""Seconds in which a cluster has to answer; Ray itself asks a silent one again and again."""
 
 
 class Lost(Exception):  # noqa: N818
@@ -100,9 +104,11 @@ def _room(ray: Any, effort: Effort) -> tuple[int, int]:
 
 
 def _connected() -> Any:
-    """Join the cluster that RAY_ADDRESS names or that runs here; else start one on this machine."""
+    """Join the cluster that RAY_ADDRESS names; without it, start one on this machine for as long as we run.
+
+    Ray by itself would also join what its notes in a temporary folder name, and wait for minutes if that is gone.
+    """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     try:
         ray: Any = import_module("ray")
         import_module("ray.data")
@@ -112,13 +118,23 @@ def _connected() -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
-                ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.CRITICAL)
+                quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": logging.CRITICAL}
+                ray.init(_address(), **quiet)
             except (ConnectionError, OSError, RuntimeError, TimeoutError, ValueError) as error:
                 raise ModelError(f"--engine ray: no cluster ({one_line(error)}); see RAY_ADDRESS") from None
         logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     return ray
+
+
+def _address() -> str:
+    """Give RAY_ADDRESS, once something answers there, or `local`."""
+    address = os.environ.get("RAY_ADDRESS", "local")
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWERS).close()
+    return address
 
 
 def _is_here(device: str) -> bool:

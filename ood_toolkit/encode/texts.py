@@ -46,7 +46,7 @@ def class_texts(model: Model, class_names: Sequence[str], prompts: Prompts, stor
         return torch.from_numpy(held)
     made = _encoded(model, class_names, prompts)
     if texts is not None:
-        texts.write(key, made.cpu().numpy())
+        texts.write(key, made.numpy())
     return made
 
 
@@ -72,4 +72,4 @@ def _encoded(model: Model, class_names: Sequence[str], prompts: Prompts) -> Tens
     rows = torch.cat(parts).clone().reshape(len(prompts.templates), len(class_names), -1)  # (p, k, d)
     if prompts.recipe == "normalise-sum-normalise":
         rows = normalise(rows)
-    return normalise(rows.mean(dim=0))
+    return normalise(rows.mean(dim=0)).cpu()

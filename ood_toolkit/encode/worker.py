@@ -150,9 +150,9 @@ def _check_versions(setup: Setup) -> None:
     """Refuse libraries other than the driver's: the rows of one store would differ by machine."""
     mine = recorded(setup.model, setup.effort)["versions"]
     for name, wanted in setup.versions.items():
-        if mine[name] != wanted:
+        if mine.get(name) != wanted:
             raise ModelError(
-                f"--engine ray: expected {name} {wanted} on every node, got {mine[name]} on {os.uname().nodename}; "
+                f"--engine ray: expected {name} {wanted} on every node, got {mine.get(name)} on {os.uname().nodename}; "
                 "install the same version there"
             )
 

@@ -1,0 +1,312 @@
+"""Encoding on a Ray cluster of two nodes on this machine, each run in a process of its own: Ray warns a lot."""
+
+import hashlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from importlib.util import find_spec
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ood_toolkit.data.dataset import Pictures
+from ood_toolkit.data.picture import FilePicture
+from ood_toolkit.encode import worker
+from ood_toolkit.encode.cluster import encode_on_ray
+from ood_toolkit.encode.effort import Effort
+from ood_toolkit.encode.images import Encoded, encode_pictures
+from ood_toolkit.encode.share import Share
+from ood_toolkit.errors import DataError, ModelError, StoreError
+from ood_toolkit.models.digits_clip import load_digits_clip
+from ood_toolkit.models.model import Model
+from ood_toolkit.store.shard import shard_bytes
+
+with_ray = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install 'ood-toolkit[ray]'")
+COUNT, BATCH = 5200, 64
+CLUSTER = """
+import os, sys
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+from ray.cluster_utils import Cluster
+node = dict(num_cpus=1, object_store_memory=100 << 20)
+cluster = Cluster(initialize_head=True, head_node_args=node | dict(include_dashboard=False))
+second = cluster.add_node(**node)
+print("ADDRESS", cluster.address, flush=True)
+for line in sys.stdin:
+    if line.strip() == "kill":
+        cluster.remove_node(second, allow_graceful=False)
+        print("KILLED", flush=True)
+cluster.shutdown()
+"""
+RUN = """
+import json, sys, time
+from pathlib import Path
+from ood_toolkit.data.dataset import Pictures
+from ood_toolkit.data.picture import FilePicture
+from ood_toolkit.encode.cluster import encode_on_ray
+from ood_toolkit.encode.effort import Effort
+from ood_toolkit.errors import OodkitError
+from ood_toolkit.models.digits_clip import DigitsClip, load_digits_clip
+
+wish = json.loads(sys.argv[1])
+
+class Slow(DigitsClip):
+    def encode_images(self, batch):
+        used = int((batch.flatten(1) != 0).any(dim=1).sum())
+        with open(wish["log"], "a") as log:
+            log.write(f"{used}\\n")
+        time.sleep(wish["pause"])
+        given = super().encode_images(batch)
+        return given * float("nan") if wish["nan"] else given
+
+files = Path(wish["list"]).read_text().split("\\n")
+pictures = Pictures([FilePicture(file) for file in files], tuple(str(i) for i in range(len(files))))
+model = load_digits_clip()
+model.__class__ = Slow
+effort = Effort(batch=wish["batch"], share=wish["share"], strict=wish["strict"])
+told = []
+try:
+    found = encode_on_ray(model, pictures, Path(wish["store"]), effort=effort, progress=lambda *now: told.append(now))
+    said = {"fresh": found.fresh, "unreadable": [i for i, _ in found.unreadable], "told": told[-1:],
+            "damaged": found.damaged, "sum": float(found.outputs["features"].sum())}
+except OodkitError as error:
+    said = {"error": [type(error).__name__, str(error)]}
+print(json.dumps(said))
+"""
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """Write pictures in six ranges: a few are broken, one is absent, some are copies of others ranges away."""
+    folder = tmp_path_factory.mktemp("pictures")
+    rng = np.random.default_rng(0)
+    files = [folder / f"{i}.png" for i in range(COUNT)]
+    for i, file in enumerate(files):
+        if i % 1500 == 7:
+            file.write_bytes(b"broken" if i > 2000 else b"no picture")
+        elif i >= 3000 and i % 100 == 0:
+            file.write_bytes(files[i - 3000].read_bytes())
+        elif i != 4000 + 1:
+            Image.fromarray(rng.integers(1, 255, (8, 8), dtype=np.uint8)).save(file)
+    past = time.time() - 60
+    for file in files:
+        if file.exists():
+            os.utime(file, (past, past))
+    (folder / "list").write_text("\n".join(map(str, files)))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def local(drawn, tmp_path_factory) -> tuple[dict[str, bytes], Encoded]:
+    """Encode them on a single machine."""
+    files = (drawn / "list").read_text().split("\n")
+    store = tmp_path_factory.mktemp("local")
+    pictures = Pictures([FilePicture(file) for file in files], tuple(str(i) for i in range(len(files))))
+    found = encode_pictures(load_digits_clip(), pictures, store, effort=Effort(batch=BATCH))
+    assert len(found.unreadable) == 5
+    return files_of(store), found
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Start two nodes of one core each on this machine; `write("kill")` kills the second."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        try:
+            socket.create_connection(server.getsockname(), 5).close()
+        except OSError as error:
+            pytest.skip(f"loopback cannot be used here: {error}")
+    running = subprocess.Popen(
+        [sys.executable, "-c", CLUSTER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )  # fmt: skip
+    address = next((line.split()[1] for line in running.stdout if line.startswith("ADDRESS")), None)
+    assert address, "the cluster did not start"
+    yield SimpleNamespace(address=address, process=running)
+    running.stdin.close()
+    running.wait(30)
+    running.stdout.close()
+
+
+def files_of(store):
+    return {str(path.relative_to(store)): path.read_bytes() for path in sorted(store.glob("encodings/**/*.s*"))}
+
+
+def start(cluster, drawn, store, log, **wish):
+    defaults = {"share": None, "strict": False, "nan": False, "pause": 0.0, "batch": BATCH, "list": str(drawn / "list")}
+    asked = {**defaults, "store": str(store), "log": str(log), **wish}
+    return subprocess.Popen(
+        [sys.executable, "-c", RUN, json.dumps(asked)],
+        env=os.environ | {"RAY_ADDRESS": cluster.address},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(run):
+    out, err = run.communicate(timeout=120)
+    assert run.returncode == 0, err
+    return json.loads(out)  # and nothing else: stdout is for data
+
+
+def encoded(log):
+    return sum(map(int, log.read_text().split())) if log.exists() else 0
+
+
+def until(true, seconds=60):
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "nothing happened"
+        time.sleep(0.05)
+
+
+@with_ray
+def test_a_cluster_writes_the_same_bytes_and_goes_on_after_its_driver_was_killed(cluster, drawn, local, tmp_path):
+    wanted, single = local
+    run = start(cluster, drawn, tmp_path / "store", tmp_path / "log", pause=0.1)
+    until(lambda: len(files_of(tmp_path / "store")) >= 2)
+    run.send_signal(signal.SIGKILL)
+    run.communicate()
+    time.sleep(1)
+    kept, before = files_of(tmp_path / "store"), encoded(tmp_path / "log")
+    assert 2 <= len(kept) < len(wanted)
+    second = finish(start(cluster, drawn, tmp_path / "store", tmp_path / "log"))
+    assert files_of(tmp_path / "store") == wanted
+    assert second["unreadable"] == [name for name, _ in single.unreadable]
+    assert second["sum"] == float(single.outputs["features"].sum())
+    assert second["fresh"] < single.fresh
+    assert second["told"] == [[COUNT, COUNT]]
+    assert encoded(tmp_path / "log") - before == second["fresh"]
+    assert encoded(tmp_path / "log") <= single.fresh + 2 * 1024  # an open shard for each worker
+
+
+@with_ray
+def test_workers_that_do_not_see_the_store_use_a_share_and_damage_there_is_encoded_again(
+    cluster, drawn, local, tmp_path
+):
+    wanted, single = local
+    share = f"file://{tmp_path}/share"
+    first = finish(start(cluster, drawn, tmp_path / "store", tmp_path / "log", share=share))
+    assert first["fresh"] == encoded(tmp_path / "log") == single.fresh
+    assert files_of(tmp_path / "store") == files_of(tmp_path / "share") == wanted
+    victim = tmp_path / "share" / next(iter(wanted))
+    victim.write_bytes(victim.read_bytes()[:-1] + b"x")
+    hostile = shard_bytes(np.zeros((1, 32), np.uint8), np.full((1, 64), np.nan, np.float32))
+    (victim.parent / f"{hashlib.sha256(hostile).hexdigest()}.safetensors").write_bytes(hostile)
+    second = finish(start(cluster, drawn, tmp_path / "other", tmp_path / "log", share=share))
+    assert 0 < second["fresh"] <= 1024
+    assert victim.name in second["damaged"]
+    assert files_of(tmp_path / "other") == wanted
+    assert victim.read_bytes() == wanted[next(iter(wanted))]
+
+
+@with_ray
+def test_features_that_are_not_finite_are_said_in_one_line(cluster, drawn, tmp_path):
+    said = finish(start(cluster, drawn, tmp_path / "store", tmp_path / "log", nan=True))
+    kind, message = said["error"]
+    assert kind == "ModelError"
+    assert "gave NaN or infinite features for row" in message
+    assert "\n" not in message
+
+
+@with_ray
+def test_a_node_killed_in_the_middle_loses_nothing(cluster, drawn, local, tmp_path):
+    wanted, single = local
+    run = start(cluster, drawn, tmp_path / "store", tmp_path / "log", pause=0.05)
+    until(lambda: len(files_of(tmp_path / "store")) >= 2)
+    cluster.process.stdin.write("kill\n")
+    cluster.process.stdin.flush()
+    found = finish(run)
+    assert files_of(tmp_path / "store") == wanted
+    assert found["unreadable"] == [name for name, _ in single.unreadable]
+    assert found["fresh"] == single.fresh
+    assert single.fresh <= encoded(tmp_path / "log") <= single.fresh + 2 * 1024
+    again = finish(start(cluster, drawn, tmp_path / "store", tmp_path / "log2"))
+    assert (again["fresh"], encoded(tmp_path / "log2")) == (0, 0)
+
+
+# -- without a cluster ------------------------------------------------------------------------------------------------
+
+
+def test_a_share_takes_nothing_that_is_no_shard_of_its_name(tmp_path):
+    share, folder = Share(f"file://{tmp_path}/share"), tmp_path / "here"
+    content = shard_bytes(np.zeros((2, 32), np.uint8), np.ones((2, 3), np.float32))
+    name = share.put("key", content)
+    there = tmp_path / "share" / "encodings" / "key" / "shards"
+    (there / "notes.txt").write_text("no shard")
+    assert share.names("key") == [name]
+    assert share.names("other") == []
+    assert share.fetch("key", name, folder)
+    assert (folder / name).read_bytes() == content
+    for bad in (b"no shard", shard_bytes(np.zeros((1, 32), np.uint8), np.full((1, 3), np.inf, np.float32))):
+        named = f"{hashlib.sha256(bad).hexdigest()}.safetensors"
+        (there / named).write_bytes(bad)
+        assert not share.fetch("key", named, folder)
+    (there / name).write_bytes(content[:-1])
+    assert not share.fetch("key", name, tmp_path / "there")
+    assert not share.fetch("key", "0" * 64 + ".safetensors", folder)
+    (there / "x").write_bytes(content)
+    assert not share.fetch("key", "x", folder)
+    assert [path.name for path in folder.iterdir()] == [name]
+
+
+def test_an_address_that_no_file_system_answers_for_is_an_error():
+    with pytest.raises(StoreError, match="--share: nothing://there cannot be used"):
+        Share("nothing://there")
+
+
+def test_nodes_with_other_libraries_are_refused():
+    model = SimpleNamespace(name="m", to=lambda device: None)
+    setup = worker.Setup(model, None, ("features",), Effort(), {}, {"torch": "0.1"})
+    with pytest.raises(ModelError, match=f"expected torch 0.1 on every node, got {torch.__version__.split('+')[0]}"):
+        worker._check_versions(setup)
+
+
+def test_without_ray_the_error_says_how_to_get_it(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    pictures = Pictures([FilePicture(str(tmp_path / "a"))], ("a",))
+    with pytest.raises(ModelError, match=r"pip install 'ood-toolkit\[ray\]'"):
+        encode_on_ray(load_digits_clip(), pictures, tmp_path / "store")
+
+
+def test_what_is_in_the_store_needs_no_cluster(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    Image.new("L", (8, 8), 9).save(tmp_path / "a.png")
+    os.utime(tmp_path / "a.png", (1, 1))
+    pictures = Pictures([FilePicture(str(tmp_path / "a.png"))], ("a",))
+    first = encode_pictures(load_digits_clip(), pictures, tmp_path / "store")
+    again = encode_on_ray(load_digits_clip(), pictures, tmp_path / "store")
+    assert (first.fresh, again.fresh) == (1, 0)
+    np.testing.assert_array_equal(first.outputs["features"], again.outputs["features"])
+
+
+def test_pictures_that_only_the_driver_sees_are_told_from_broken_ones(monkeypatch, tmp_path):
+    from ood_toolkit.encode import cluster as module
+
+    Image.new("L", (8, 8), 9).save(tmp_path / "a.png")
+    pictures = Pictures([FilePicture(str(tmp_path / "a.png"))], ("a",))
+    made = worker.Range(unreadable={0: "cannot be read: No such file or directory"})
+    monkeypatch.setattr(module, "results", lambda tasks, sent, effort: iter([worker.Done(0, made)]))
+    with pytest.raises(DataError, match="a: can be read here but not by a worker"):
+        encode_on_ray(load_digits_clip(), pictures, tmp_path / "store")
+
+
+def test_workers_that_die_again_and_again_end_the_run(monkeypatch, tmp_path):
+    from ood_toolkit.encode import cluster as module
+
+    def dying(tasks, sent, effort):
+        tries.append(len(tasks))
+        raise module.Lost("the node died")
+
+    tries: list[int] = []
+    monkeypatch.setattr(module, "results", dying)
+    pictures = Pictures([FilePicture(str(tmp_path / "a.png"))], ("a",))
+    with pytest.raises(ModelError, match="3 attempts came to nothing: the node died"):
+        encode_on_ray(load_digits_clip(), pictures, tmp_path / "store")
+    assert tries == [1, 1, 1]
+    assert issubclass(type(load_digits_clip()), Model)
