@@ -74,6 +74,9 @@ class Sets(ABC):
 
     def look_for(self, names: Sequence[str]) -> None:
         """Raise `DataError` where the test split of a set is not here, before work on the others begins."""
+        for name in names:
+            if "test" not in self.splits(name):
+                raise DataError(f"{name}: model {self.label!r} has no test split of it")
 
     def about(self) -> dict[str, Any]:
         """Say how the outputs came about, for the header of a result."""

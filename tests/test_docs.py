@@ -142,7 +142,11 @@ def documented_options(command: click.Command) -> list[str]:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_and_option_is_in_the_reference(name):
-    section = re.search(rf"^### `oodkit {name}`\n(.*?)(?=^## |^### `oodkit (?!{name} ))", REFERENCE.read_text(), re.DOTALL | re.MULTILINE)
+    section = re.search(
+        rf"^### `oodkit {name}`\n(.*?)(?=^## |^### `oodkit (?!{name} ))",
+        REFERENCE.read_text(),
+        re.DOTALL | re.MULTILINE,
+    )
     assert section is not None
     command = cli.get_command(GROUP, name)
     missing = [option for option in documented_options(command) if not re.search(rf"`{option}\b", section.group(1))]

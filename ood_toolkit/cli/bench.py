@@ -111,6 +111,8 @@ def _report(
     if merging and len(names) < 2:
         raise click.UsageError("--combiners: merges the models of several ID sets; repeat --id")
     chosen = tuple(dict.fromkeys(models)) or (None,)
+    for model in chosen[1:]:  # what must be refused is refused before the first one runs
+        options.chosen(model, names, groups, **where)
     reports = [_of_model(model, scorers, names, groups, merging, protocol, where) for model in chosen]
     from ood_toolkit.report.report import joined
 

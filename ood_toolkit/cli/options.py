@@ -203,14 +203,11 @@ def opened(
 
     What must be refused is refused before torch is imported.
     """
-    from ood_toolkit.choosing import choose
     from ood_toolkit.cli.progress import progress
     from ood_toolkit.plugins import get_registry
 
-    folder, registry = store or default_store(), get_registry()
     templates = read_prompts(prompts)
-    named = [*ids, *dict.fromkeys(name for names in groups.values() for name in names)]
-    choice = choose(registry, folder, model, named, download=download, precision=precision)
+    choice = chosen(model, ids, groups, store=store, download=download, precision=precision)
     if not download:
         os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no library behind us downloads what nobody asked for
     from ood_toolkit.encode.effort import Effort
@@ -218,10 +215,22 @@ def opened(
     from ood_toolkit.sources import Request, open_sets
 
     given = Effort(check_device(device), effort.pop("batch_size", None), engine=engine, **effort)
-    place = Place(folder, data_root or default_data_root(), given, download, limit, seed)
+    place = Place(store or default_store(), data_root or default_data_root(), given, download, limit, seed)
     merged: Any = RECIPES[0] if recipe == "average-scores" else recipe
     request = Request(ids, groups, templates, merged, views, val_split, seed, limit)
-    return request, open_sets(choice, registry, place, tuple(dict.fromkeys(keep)), progress)
+    return request, open_sets(choice, get_registry(), place, tuple(dict.fromkeys(keep)), progress)
+
+
+def chosen(
+    model: str | None, ids: Sequence[str], groups: Mapping[str, Sequence[str]], *, store: Path | None, download: bool,
+    precision: str | None, **more: Any,
+) -> Any:  # fmt: skip
+    """Say which model answers for the sets; what must be refused is refused, and torch is not imported."""
+    from ood_toolkit.choosing import choose
+    from ood_toolkit.plugins import get_registry
+
+    named = dict.fromkeys([*ids, *(name for names in groups.values() for name in names)])
+    return choose(get_registry(), store or default_store(), model, list(named), download=download, precision=precision)
 
 
 def default_data_root() -> Path:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+import re
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from threading import Lock
+from typing import TYPE_CHECKING, Any
 
 from ood_toolkit.errors import DataError
 
@@ -21,6 +24,10 @@ DECODER = "pillow 1: first frame, EXIF upright, 16 bit to 8, transparency droppe
 DRAFT = 4
 """A JPEG may be decoded at half, a quarter or an eighth of its size as long as its shorter side stays at least so many
 times what the model takes; embeddings then differ by less than 1e-3 in cosine."""
+ORIENTATION, BITS_PER_SAMPLE, PHOTOMETRIC, WHITE_IS_ZERO = 274, 258, 262, 0
+"""Tags of EXIF and TIFF, and a value of the last."""
+PILLOW = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
+"""What `warnings.filters` holds while something is decoded: warnings that Pillow gives about itself."""
 
 
 class Picture(ABC):
@@ -112,31 +119,128 @@ def pixels(images: Sequence[Image]) -> tuple[PixelPicture, ...]:
 def decode(content: bytes, least: int | None = None) -> Image:
     """Decode the bytes of a picture file to RGB: its first frame, upright, 16 bit scaled to 8, transparency dropped.
 
-    With `least`, the shorter side that is needed, a large JPEG is decoded at a fraction of its size (see `DRAFT`).
-    Raises `DataError` for what Pillow cannot read to its end.
+    An 8-bit picture without an orientation comes out as Pillow's `convert("RGB")` makes it, which is what open_clip and
+    torchvision do; colour profiles are ignored. With `least`, the shorter side that is needed, a large JPEG is decoded
+    at a fraction of its size (see `DRAFT`). Raises `DataError` for what Pillow cannot read to its end, for more pixels
+    than twice `PIL.Image.MAX_IMAGE_PIXELS`, and for pixels whose range no one knows. Safe in threads.
     """
-    from PIL import Image, ImageOps
-
     try:
-        image: Image.Image = Image.open(io.BytesIO(content))
-        if least is not None and image.format == "JPEG":
-            wanted = DRAFT * least / min(image.size)
-            image.draft(image.mode, (int(image.width * wanted) + 1, int(image.height * wanted) + 1))
-        image.load()
-        image = ImageOps.exif_transpose(image)
-        return _to_rgb(image)
-    except (OSError, SyntaxError, ValueError, ZeroDivisionError, Image.DecompressionBombError) as error:
-        raise DataError(f"not a readable picture: {' '.join(str(error).split())}") from None
+        with _QUIET:
+            return _to_rgb(_upright(_load(content, least)))
+    except (DataError, MemoryError):
+        raise
+    except Exception as error:  # on a damaged file Pillow's readers raise whatever their arithmetic runs into
+        raise DataError(f"not a readable picture: {_reason(error, content)}") from None
+
+
+def _load(content: bytes, least: int | None) -> Image:
+    """Read the first frame, which a phone's JPEG of several pictures (MPO) has too."""
+    from PIL import Image
+
+    image: Image.Image = Image.open(io.BytesIO(content))
+    if image.format == "EPS":
+        raise DataError("not a readable picture: EPS is a program, which is not run")
+    if least is not None and image.format in ("JPEG", "MPO"):
+        width, height = image.size
+        fraction = _fraction(width, height, DRAFT * least)
+        if fraction > 1:
+            image.draft(image.mode, (width // fraction, height // fraction))
+    image.load()
+    return image
+
+
+def _fraction(width: int, height: int, least: int) -> int:
+    """Choose by how much to decode a JPEG smaller: a divisor of both sides, or a cut pixel would stretch the picture."""
+    for fraction in (8, 4, 2):
+        if min(width, height) >= fraction * least and width % fraction == height % fraction == 0:
+            return fraction
+    return 1
+
+
+def _upright(image: Image) -> Image:
+    """Turn a picture as its EXIF orientation says; one whose EXIF cannot be read stays as it is stored."""
+    from PIL.Image import Transpose
+
+    turns = {
+        2: Transpose.FLIP_LEFT_RIGHT,
+        3: Transpose.ROTATE_180,
+        4: Transpose.FLIP_TOP_BOTTOM,
+        5: Transpose.TRANSPOSE,
+        6: Transpose.ROTATE_270,
+        7: Transpose.TRANSVERSE,
+        8: Transpose.ROTATE_90,
+    }
+    try:
+        turn = turns.get(image.getexif().get(ORIENTATION, 1))
+    except Exception:  # as in `decode`
+        return image
+    if turn is None:
+        return image
+    turned = image.transpose(turn)
+    for name in ("exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"):  # or the next reader turns it again
+        turned.info.pop(name, None)
+    return turned
 
 
 def _to_rgb(image: Image) -> Image:
-    """Convert any mode; what has 16 or 32 bits a pixel is scaled, which Pillow's own conversion cuts off at 255."""
+    """Convert any mode; 16 bits are scaled, which Pillow's own conversion cuts off at 255.
+
+    Pillow reads 16 bits as mode "I" from some formats. From others that is 32 bits or signed: measurements.
+    """
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
+        image = _to_8_bits(image)
+    elif image.mode == "I" or image.mode == "F":
+        kind = "floating-point" if image.mode == "F" else "signed or 32-bit"
+        raise DataError(f"not a readable picture: {kind} pixels have no known range")
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _to_8_bits(image: Image) -> Image:
+    """Scale 16 bits, or the 12 bits of a TIFF, to 8; Pillow leaves a TIFF's 12 bits and white-is-zero to us."""
     import numpy as np
     from PIL import Image as Images
 
-    if image.mode.startswith("I;16") or image.mode == "I":
-        grey = np.asarray(image).astype(np.float64) / 257
-        image = Images.fromarray(np.clip(np.rint(grey), 0, 255).astype(np.uint8))
-    elif image.mode == "F":
-        raise DataError("not a readable picture: floating-point pixels have no known range")
-    return image if image.mode == "RGB" else image.convert("RGB")
+    tags = getattr(image, "tag_v2", {})
+    white = 4095 if tags.get(BITS_PER_SAMPLE) == (12,) else 65535
+    grey = np.clip(np.rint(np.asarray(image) * (255 / white)), 0, 255).astype(np.uint8)
+    return Images.fromarray(255 - grey if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO else grey)
+
+
+def _reason(error: Exception, content: bytes) -> str:
+    """Say why in one line; Pillow's own words for what it does not know hold an address in memory."""
+    from PIL import UnidentifiedImageError
+
+    if not content:
+        return "the file is empty"
+    if isinstance(error, UnidentifiedImageError):
+        return "damaged, or of no format that Pillow knows"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+class _Quiet:
+    """Keeps Pillow's warnings off while any thread is in here: what they are about is decided above.
+
+    `warnings.catch_warnings` swaps the whole list of filters, so threads would undo each other's; this puts one entry
+    first and, after the last thread, takes it out.
+    """
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self.inside = 0
+
+    def __enter__(self) -> None:
+        with self.lock:
+            self.inside += 1
+            filters: Any = warnings.filters
+            if filters[:1] != [PILLOW]:
+                filters.insert(0, PILLOW)
+
+    def __exit__(self, *error: object) -> None:
+        with self.lock:
+            self.inside -= 1
+            filters: Any = warnings.filters
+            while not self.inside and PILLOW in filters:
+                filters.remove(PILLOW)
+
+
+_QUIET = _Quiet()

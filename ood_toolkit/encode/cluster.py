@@ -144,13 +144,13 @@ class _ClusterJob(Job):
 
     def _accept(self, done: Done, *, hashed: bool) -> None:
         """Take over what a worker says of its range."""
-        for place in done.made.unreadable if hashed else ():
+        for place in done.unreadable if hashed else ():
             self._check_shared(place)
-        self.refuse(done.made)
-        self._miss(done.made.unreadable)
+        self.refuse(done.unreadable)
+        self._miss(done.unreadable)
         items = self.pictures.items
-        self.memory.remember((items[place], stamp, done.made.keys[place]) for place, stamp in done.made.stamps.items())
-        for place, key in done.made.keys.items():
+        self.memory.remember((items[place], stamp, done.keys[place]) for place, stamp in done.stamps.items())
+        for place, key in done.keys.items():
             self.known[place] = key
         for kind, name in done.shards.items():
             self._receive(self.held[kind], name)

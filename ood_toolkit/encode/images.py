@@ -74,7 +74,7 @@ def identity(model: Model, kind: str, head: Head | None = None) -> dict[str, Any
         "precision": model.precision,
     }
     if kind == "local" and head is not None:
-        said["texts"] = hashlib.sha256(np.ascontiguousarray(head.weight.cpu().numpy())).hexdigest()
+        said["texts"] = hashlib.sha256(head.weight.cpu().numpy().tobytes()).hexdigest()
     return said
 
 
@@ -138,7 +138,7 @@ class Job:
             self.model, items, pending, self.known.__getitem__, self.wanted, list(self.held), head,
             self.effort, lambda more: self.progress(self.done + more, len(items)),
         ):  # fmt: skip
-            self.refuse(made)
+            self.refuse(made.unreadable)
             self._keep(made)
             memory.remember((items[place], stamp, made.keys[place]) for place, stamp in made.stamps.items())
             for place, key in made.keys.items():
@@ -148,13 +148,11 @@ class Job:
             self.done += min(SHARD, len(items) - start)
         return self.gathered(missing, fresh)
 
-    def refuse(self, made: Range) -> None:
+    def refuse(self, unreadable: Mapping[int, str]) -> None:
         """Raise `DataError` where an image could not be read and none may be skipped."""
-        if self.effort.strict and made.unreadable:
-            place = min(made.unreadable)
-            raise DataError(
-                f"{self.pictures.ids[place]}: {made.unreadable[place]}; leave out --strict to skip such images"
-            )
+        if self.effort.strict and unreadable:
+            place = min(unreadable)
+            raise DataError(f"{self.pictures.ids[place]}: {unreadable[place]}; leave out --strict to skip such images")
 
     def _lacking(self, encoding: Encoding) -> Callable[[bytes], bool]:
         index = encoding.index

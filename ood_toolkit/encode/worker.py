@@ -1,4 +1,7 @@
-"""`Worker`: what runs on the machines of a cluster, one range of rows after the other."""
+"""`Worker`: what runs on the machines of a cluster, one range of rows after the other.
+
+What encodes is imported where it is called: a process that only hashes is up without torch.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +10,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import Any, cast, overload
+from typing import TYPE_CHECKING, Any, cast, overload
 
 from ood_toolkit.data.picture import Picture
 from ood_toolkit.encode.effort import Effort
-from ood_toolkit.encode.images import Range, chosen, encode_ranges, recorded
 from ood_toolkit.encode.loading import load_batches
 from ood_toolkit.encode.share import Share
 from ood_toolkit.errors import ModelError, OodkitError, one_line
-from ood_toolkit.head import Head
 from ood_toolkit.models.model import Model
+from ood_toolkit.store.memory import Stamp
 from ood_toolkit.store.shard import shard_bytes, write_shard
+
+if TYPE_CHECKING:
+    from ood_toolkit.head import Head
 
 __all__ = ["Done", "Setup", "Task", "Worker", "look"]
 
@@ -58,8 +63,11 @@ class Done:
     """What a worker made of a task; the rows themselves are in shards."""
 
     start: int
-    made: Range
-    shards: Mapping[str, str] = field(default_factory=dict)
+    keys: dict[int, bytes] = field(default_factory=dict)
+    """Row keys by row of the split, where they are new."""
+    stamps: dict[int, Stamp] = field(default_factory=dict)
+    unreadable: dict[int, str] = field(default_factory=dict)
+    shards: dict[str, str] = field(default_factory=dict)
     """Names by kind."""
 
 
@@ -93,6 +101,8 @@ def look(row: Mapping[str, bytes]) -> dict[str, bytes]:
 def encode(task: Task, setup: Setup) -> Done:
     """Encode the wanted images of a range as a single machine does, and write a shard of each kind."""
     places = range(task.start, task.start + len(task.items))
+    from ood_toolkit.encode.images import chosen, encode_ranges
+
     items = _From(task.start, task.items)
     _, made = next(
         encode_ranges(
@@ -100,13 +110,12 @@ def encode(task: Task, setup: Setup) -> Done:
             lambda key: any(key in keys for keys in task.wanted.values()), setup.kinds, setup.head, setup.effort,
         )
     )  # fmt: skip
-    shards = {}
+    done = Done(task.start, made.keys, made.stamps, made.unreadable)
     for kind in () if setup.effort.strict and made.unreadable else setup.kinds:
         part = chosen(made, kind, task.wanted.get(kind, frozenset()).__contains__)
         if part is not None:
-            shards[kind] = _written(setup, kind, *part)
-    made.outputs.clear()
-    return Done(task.start, made, shards)
+            done.shards[kind] = _written(setup, kind, *part)
+    return done
 
 
 def _written(setup: Setup, kind: str, keys: Any, rows: Any) -> str:
@@ -117,19 +126,19 @@ def _written(setup: Setup, kind: str, keys: Any, rows: Any) -> str:
 
 
 def _hashed(task: Task) -> Done:
-    made = Range()
+    done = Done(task.start)
     items, keys = _From(task.start, task.items), _From(task.start, task.keys)
     places = list(range(task.start, len(items)))
     no_model = cast(Model, None)  # no picture is wanted, so none is decoded
     for batch in load_batches(no_model, items, iter([places]), keys.__getitem__, lambda key: False, READERS):
         for one in batch:
             if one.unreadable is not None:
-                made.unreadable[one.place] = one.unreadable
+                done.unreadable[one.place] = one.unreadable
             elif task.keys[one.place - task.start] is None:
-                made.keys[one.place] = one.key
+                done.keys[one.place] = one.key
                 if one.stamp is not None:
-                    made.stamps[one.place] = one.stamp
-    return Done(task.start, made)
+                    done.stamps[one.place] = one.stamp
+    return done
 
 
 def _answered(work: Any, row: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -148,6 +157,8 @@ def _answered(work: Any, row: Mapping[str, bytes]) -> dict[str, bytes]:
 
 def _check_versions(setup: Setup) -> None:
     """Refuse libraries other than the driver's: the rows of one store would differ by machine."""
+    from ood_toolkit.encode.images import recorded
+
     mine = recorded(setup.model, setup.effort)["versions"]
     for name, wanted in setup.versions.items():
         if mine.get(name) != wanted:

@@ -1,0 +1,72 @@
+"""The command line, run in this process with a store of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+
+import pytest
+
+from ood_toolkit.cli import main
+
+
+@dataclass(frozen=True)
+class Done:
+    code: int
+    out: str
+    err: str
+
+    def is_refused(self, *parts):
+        """Check that it ended with one line on stderr that says these parts."""
+        assert self.code == 1
+        assert self.out == ""
+        assert self.err.startswith("oodkit: ")
+        assert self.err.count("\n") == 1, self.err
+        for part in parts:
+            assert part in self.err
+
+    @property
+    def read(self):
+        """What was printed, read as JSON."""
+        assert self.code == 0, self.err
+        return json.loads(self.out)
+
+
+@pytest.fixture(autouse=True)
+def _own_store(monkeypatch, tmp_path):
+    monkeypatch.setenv("OODKIT_STORE", str(tmp_path / "store"))
+    monkeypatch.setenv("OODKIT_NO_PLUGINS", "1")
+    monkeypatch.setenv("COLUMNS", "100")
+
+
+@pytest.fixture
+def oodkit(capsys):
+    """Run the command line, as one text or as words, in this process."""
+
+    def run(*arguments) -> Done:
+        capsys.readouterr()
+        words = arguments[0].split() if len(arguments) == 1 else arguments
+        with pytest.raises(SystemExit) as stop:
+            main([str(word) for word in words])
+        out, err = capsys.readouterr()
+        return Done(stop.value.code or 0, out, err)
+
+    return run
+
+
+@pytest.fixture
+def elsewhere():
+    def run(path, *arguments) -> Done:
+        """Run the command line in a process of its own, with these plugins."""
+        env = {k: v for k, v in os.environ.items() if k != "OODKIT_NO_PLUGINS"} | {"PYTHONPATH": path}
+        done = subprocess.run(
+            [sys.executable, "-m", "ood_toolkit", *map(str, arguments)],
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    return run
