@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from ood_toolkit.data.dataset import Pictures
 from ood_toolkit.data.picture import DECODER, DRAFT
 from ood_toolkit.encode.effort import SHARD, Effort
 from ood_toolkit.encode.loading import Loaded, load_batches
+from ood_toolkit.encode.network import Batch, Network, one_ahead
 from ood_toolkit.errors import DataError, ModelError
 from ood_toolkit.head import Head
 from ood_toolkit.models.model import Model
@@ -61,6 +61,19 @@ class Range:
     outputs: dict[str, list[np.ndarray]] = field(default_factory=dict)
     stamps: dict[int, Stamp] = field(default_factory=dict)
     unreadable: dict[int, str] = field(default_factory=dict)
+
+    def add(self, batch: Sequence[Loaded], places: Sequence[int], outputs: Mapping[str, np.ndarray]) -> None:
+        """Take in a batch: what was loaded, and the rows of those that went through the network."""
+        for one in batch:
+            if one.unreadable is not None:
+                self.unreadable[one.place] = one.unreadable
+                continue
+            self.keys[one.place] = one.key
+            if one.stamp is not None:
+                self.stamps[one.place] = one.stamp
+        self.encoded += places
+        for kind, rows in outputs.items():
+            self.outputs.setdefault(kind, []).extend(rows)
 
 
 def identity(model: Model, kind: str, head: Head | None = None) -> dict[str, Any]:
@@ -243,52 +256,32 @@ def encode_ranges(
         raise ModelError(f"--batch-size: expected a divisor of {SHARD}, so that no batch crosses a shard, got {size}")
     plan = [(start, first) for start in starts for first in range(start, min(start + SHARD, len(items)), size)]
     batches = (list(range(first, min(first + size, start + SHARD, len(items)))) for start, first in plan)
-    made = Range()
+    network = Network(model, kinds, head, effort)
     taken: set[bytes] = set()
-    loaded = load_batches(
-        model, items, batches, known, lambda key: key not in taken and wanted(key), effort.threads
-    )  # fmt: skip
-    for place, ((start, first), batch) in enumerate(zip(plan, loaded, strict=True)):
-        _encode_batch(model, batch, first, size, kinds, head, effort.device, made, taken)
+    loaded = load_batches(model, items, batches, known, lambda key: key not in taken and wanted(key), effort.threads)
+
+    def launched() -> Iterator[tuple[list[Loaded], Batch]]:
+        for (_, first), batch in zip(plan, loaded, strict=True):
+            yield batch, network.launch(_not_yet(batch, taken), first)
+
+    made = Range()
+    for place, (batch, running) in enumerate(one_ahead(launched())):
+        start, first = plan[place]
+        made.add(batch, running.places, network.finish(running))
         progress(first + len(batch) - start)
         if place + 1 == len(plan) or plan[place + 1][0] != start:
             yield start, made
             made = Range()
 
 
-def _encode_batch(
-    model: Model, batch: Sequence[Loaded], first: int, size: int, kinds: Sequence[str], head: Head | None, device: str,
-    made: Range, taken: set[bytes],
-) -> None:  # fmt: skip
-    """Put the pictures of one batch through the network, each at its own place in a batch of fixed size."""
-    fresh: list[Loaded] = []
+def _not_yet(batch: Sequence[Loaded], taken: set[bytes]) -> list[Loaded]:
+    """Choose the pictures of a batch that are to be encoded, of copies the first, and take note of them."""
+    fresh = []
     for one in batch:
-        if one.unreadable is not None:
-            made.unreadable[one.place] = one.unreadable
-            continue
-        made.keys[one.place] = one.key
-        if one.stamp is not None:
-            made.stamps[one.place] = one.stamp
         if one.tensor is not None and one.key not in taken:
             taken.add(one.key)
             fresh.append(one)
-    if not fresh:
-        return
-    tensors = torch.zeros((size, *fresh[0].tensor.shape), dtype=fresh[0].tensor.dtype)  # type: ignore[union-attr]
-    for one in fresh:
-        tensors[one.place - first] = one.tensor  # type: ignore[assignment]
-    with torch.inference_mode():
-        given = model.encode(tensors.to(device), kinds, head)
-    rows = [one.place - first for one in fresh]
-    for kind in kinds:
-        part = given[kind].float().cpu().numpy()[rows]
-        if not np.isfinite(part).all():
-            bad = fresh[int(np.argmin(np.isfinite(part.reshape(len(part), -1)).all(axis=1)))]
-            raise ModelError(
-                f"{model.name}: gave NaN or infinite {kind} for row {bad.place}; with fp16 try precision bf16 or fp32"
-            )
-        made.outputs.setdefault(kind, []).extend(part)
-    made.encoded += [one.place for one in fresh]
+    return fresh
 
 
 def recorded(model: Model, effort: Effort) -> dict[str, Any]:

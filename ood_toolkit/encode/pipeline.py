@@ -109,6 +109,7 @@ def _connected() -> Any:
     Ray by itself would also join what its notes in a temporary folder name, and wait for minutes if that is gone.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".*")  # Ray tells of dead nodes on stdout, which is for data
     try:
         ray: Any = import_module("ray")
         import_module("ray.data")

@@ -177,8 +177,10 @@ def test_kinds_are_given_in_one_pass_and_a_new_kind_alone_is_added(toy, drawn, f
     more = encode_pictures(model, drawn(GREYS), tmp_path, ("features", "local"), head)
     np.testing.assert_array_equal(more.outputs["local"], features(GREYS)[:, 0])
     assert len(shards(tmp_path)) == 3
-    other = Head.zero_shot(np.eye(2), ["a", "c"])
+    other = Head.zero_shot(np.eye(2)[::-1].copy(), ["a", "b"])
+    renamed = Head.zero_shot(np.eye(2), ["a", "c"])
     assert encode_pictures(toy(), drawn(GREYS), tmp_path, ("local",), head).fresh == 0
+    assert encode_pictures(toy(), drawn(GREYS), tmp_path, ("local",), renamed).fresh == 0
     assert encode_pictures(toy(), drawn(GREYS), tmp_path, ("local",), other).fresh == 200
 
 

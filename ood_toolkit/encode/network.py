@@ -1,0 +1,80 @@
+"""`Network`: batches of pictures through a model; on a GPU one is computed while the next is put together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ood_toolkit.encode.effort import Effort
+from ood_toolkit.encode.loading import Loaded
+from ood_toolkit.errors import ModelError
+from ood_toolkit.head import Head
+from ood_toolkit.models.model import Model
+
+__all__ = ["Batch", "Network", "one_ahead"]
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """A batch that was given to the network, which may still be busy with it."""
+
+    places: list[int]
+    """Rows of the data set that are in it."""
+    rows: list[int]
+    """Where in the batch they are."""
+    given: Mapping[str, Tensor]
+    """What the network gives, by kind, with rows for the gaps too."""
+
+
+class Network:
+    """A model that takes batches of one size; what is missing from one is zeros."""
+
+    def __init__(self, model: Model, kinds: Sequence[str], head: Head | None, effort: Effort) -> None:
+        self.model, self.kinds, self.size, self.device = model, tuple(kinds), effort.batch_size, effort.device
+        self.head = head if head is None or self.device == "cpu" else head.to(self.device)
+        self.encode = torch.compile(model.encode) if effort.compile else model.encode
+
+    def launch(self, fresh: Sequence[Loaded], first: int) -> Batch:
+        """Give pictures to the network, each at its own place behind row `first`; a GPU is not waited for."""
+        if not fresh:
+            return Batch([], [], {})
+        rows = [one.place - first for one in fresh]
+        tensors = [one.tensor for one in fresh if one.tensor is not None]
+        pinned = self.device.startswith("cuda")
+        batch = torch.zeros((self.size, *tensors[0].shape), dtype=tensors[0].dtype, pin_memory=pinned)
+        for row, tensor in zip(rows, tensors, strict=True):
+            batch[row] = tensor
+        with torch.inference_mode():
+            given = self.encode(batch.to(self.device, non_blocking=True), self.kinds, self.head)
+        return Batch([one.place for one in fresh], rows, given)
+
+    def finish(self, batch: Batch) -> dict[str, np.ndarray]:
+        """Wait for a batch and give its rows, (m, ...) float32 by kind; `ModelError` where one is no number."""
+        if not batch.places:
+            return {}
+        made = {kind: batch.given[kind].float().cpu().numpy()[batch.rows] for kind in self.kinds}
+        for kind, part in made.items():
+            finite = np.isfinite(part.reshape(len(part), -1)).all(axis=1)
+            if not finite.all():
+                raise ModelError(
+                    f"{self.model.name}: gave NaN or infinite {kind} for row {batch.places[int(finite.argmin())]}; "
+                    "with fp16 try precision bf16 or fp32"
+                )
+        return made
+
+
+def one_ahead(items: Iterable[Item]) -> Iterator[Item]:
+    """Give each item after the next was asked for."""
+    waiting: list[Item] = []
+    for item in items:
+        waiting.append(item)
+        if len(waiting) > 1:
+            yield waiting.pop(0)
+    yield from waiting
