@@ -19,11 +19,17 @@ if TYPE_CHECKING:
 
 __all__ = ["DECODER", "DRAFT", "FilePicture", "PartPicture", "Picture", "PixelPicture", "decode", "pixels"]
 
-DECODER = "pillow 1: first frame, EXIF upright, 16 bit to 8, transparency dropped"
+DECODER = "pillow 2: first frame, EXIF upright, 16 bit to 8, transparency dropped"
 """Part of every encoder key: another way to decode is other features."""
 DRAFT = 4
-"""A JPEG may be decoded at half, a quarter or an eighth of its size as long as its shorter side stays at least so many
-times what the model takes; embeddings then differ by less than 1e-3 in cosine."""
+"""A JPEG may be decoded at half, a quarter or an eighth of its size where that divides both sides and leaves the
+shorter one at least so many times what the model takes.
+
+Measured near the least size allowed: once 1,000 photographs are resized, no one's pixels differ from those of the full
+decode by more than 0.9 of 255 on average. Embeddings differ in cosine by 1e-5 at most for a small ViT of 32 x 32 pixels
+(350 photographs), by 4e-5 at most for one of 224 x 224 (drawn patterns), and for digits-clip, of 16 x 16, by 2e-5 on
+average and 1.3e-3 at most. With 2 the pixels would differ by up to 2.8.
+"""
 ORIENTATION, BITS_PER_SAMPLE, PHOTOMETRIC, WHITE_IS_ZERO = 274, 258, 262, 0
 """Tags of EXIF and TIFF, and a value of the last."""
 PILLOW = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
@@ -150,7 +156,7 @@ def _load(content: bytes, least: int | None) -> Image:
 
 
 def _fraction(width: int, height: int, least: int) -> int:
-    """Choose by how much to decode a JPEG smaller: a divisor of both sides, or a cut pixel would stretch the picture."""
+    """Choose by how much to decode a JPEG smaller: by what divides both sides, or Pillow stretches the picture."""
     for fraction in (8, 4, 2):
         if min(width, height) >= fraction * least and width % fraction == height % fraction == 0:
             return fraction

@@ -132,19 +132,19 @@ class _ClusterJob(Job):
             self.sent = shipped(self._setup())
         try:
             for done in results(tasks, self.sent if encodes else None, self.effort):
-                self._accept(done, hashed=not encodes)
+                self._accept(done)
                 if encodes:
                     self.done = min(total, self.done + SHARD)
                 self.progress(self.done, total)
         except Lost as lost:
-            why = str(lost)
+            why, self.looked = str(lost), False
         if encodes:
             self._count(tasks)
         return why
 
-    def _accept(self, done: Done, *, hashed: bool) -> None:
+    def _accept(self, done: Done) -> None:
         """Take over what a worker says of its range."""
-        for place in done.unreadable if hashed else ():
+        for place in done.unseen:
             self._check_shared(place)
         self.refuse(done.unreadable)
         self._miss(done.unreadable)

@@ -254,24 +254,28 @@ def encode_ranges(
     size = effort.batch_size
     if SHARD % size:
         raise ModelError(f"--batch-size: expected a divisor of {SHARD}, so that no batch crosses a shard, got {size}")
-    plan = [(start, first) for start in starts for first in range(start, min(start + SHARD, len(items)), size)]
-    batches = (list(range(first, min(first + size, start + SHARD, len(items)))) for start, first in plan)
+
+    def firsts(start: int) -> range:
+        return range(start, min(start + SHARD, len(items)), size)
+
+    batches = (
+        list(range(first, min(first + size, start + SHARD, len(items)))) for start in starts for first in firsts(start)
+    )
     network = Network(model, kinds, head, effort)
     taken: set[bytes] = set()
     loaded = load_batches(model, items, batches, known, lambda key: key not in taken and wanted(key), effort.threads)
 
-    def launched() -> Iterator[tuple[list[Loaded], Batch]]:
-        for (_, first), batch in zip(plan, loaded, strict=True):
+    def launched(start: int) -> Iterator[tuple[list[Loaded], Batch]]:
+        for first in firsts(start):
+            batch = next(loaded)
             yield batch, network.launch(_not_yet(batch, taken), first)
 
-    made = Range()
-    for place, (batch, running) in enumerate(one_ahead(launched())):
-        start, first = plan[place]
-        made.add(batch, running.places, network.finish(running))
-        progress(first + len(batch) - start)
-        if place + 1 == len(plan) or plan[place + 1][0] != start:
-            yield start, made
-            made = Range()
+    for start in starts:
+        made = Range()
+        for first, (batch, running) in zip(firsts(start), one_ahead(launched(start)), strict=True):
+            made.add(batch, running.places, network.finish(running))
+            progress(first + len(batch) - start)
+        yield start, made
 
 
 def _not_yet(batch: Sequence[Loaded], taken: set[bytes]) -> list[Loaded]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, overload
@@ -16,7 +16,7 @@ from ood_toolkit.data.picture import Picture
 from ood_toolkit.encode.effort import Effort
 from ood_toolkit.encode.loading import load_batches
 from ood_toolkit.encode.share import Share
-from ood_toolkit.errors import ModelError, OodkitError, one_line
+from ood_toolkit.errors import DataError, ModelError, OodkitError, one_line
 from ood_toolkit.models.model import Model
 from ood_toolkit.store.memory import Stamp
 from ood_toolkit.store.shard import shard_bytes, write_shard
@@ -24,7 +24,7 @@ from ood_toolkit.store.shard import shard_bytes, write_shard
 if TYPE_CHECKING:
     from ood_toolkit.head import Head
 
-__all__ = ["Done", "Setup", "Task", "Worker", "look"]
+__all__ = ["Done", "Setup", "Task", "Worker", "encode", "hashed", "look"]
 
 READERS = 4
 """Threads in which one core reads and hashes pictures."""
@@ -67,6 +67,8 @@ class Done:
     """Row keys by row of the split, where they are new."""
     stamps: dict[int, Stamp] = field(default_factory=dict)
     unreadable: dict[int, str] = field(default_factory=dict)
+    unseen: tuple[int, ...] = ()
+    """Which of the unreadable could not even be read as bytes."""
     shards: dict[str, str] = field(default_factory=dict)
     """Names by kind."""
 
@@ -95,7 +97,7 @@ class Worker:
 
 def look(row: Mapping[str, bytes]) -> dict[str, bytes]:
     """Hash the pictures of a packed task whose keys are not known."""
-    return _answered(_hashed, row)
+    return _answered(hashed, row)
 
 
 def encode(task: Task, setup: Setup) -> Done:
@@ -110,7 +112,8 @@ def encode(task: Task, setup: Setup) -> Done:
             lambda key: any(key in keys for keys in task.wanted.values()), setup.kinds, setup.head, setup.effort,
         )
     )  # fmt: skip
-    done = Done(task.start, made.keys, made.stamps, made.unreadable)
+    unseen = tuple(place for place in made.unreadable if not _is_seen(items[place]))
+    done = Done(task.start, made.keys, made.stamps, made.unreadable, unseen)
     for kind in () if setup.effort.strict and made.unreadable else setup.kinds:
         part = chosen(made, kind, task.wanted.get(kind, frozenset()).__contains__)
         if part is not None:
@@ -125,7 +128,8 @@ def _written(setup: Setup, kind: str, keys: Any, rows: Any) -> str:
     return write_shard(Path(folder), keys, rows).name
 
 
-def _hashed(task: Task) -> Done:
+def hashed(task: Task) -> Done:
+    """Read the pictures of a task whose keys are not known."""
     done = Done(task.start)
     items, keys = _From(task.start, task.items), _From(task.start, task.keys)
     places = list(range(task.start, len(items)))
@@ -138,7 +142,15 @@ def _hashed(task: Task) -> Done:
                 done.keys[one.place] = one.key
                 if one.stamp is not None:
                     done.stamps[one.place] = one.stamp
-    return done
+    return replace(done, unseen=tuple(done.unreadable))
+
+
+def _is_seen(item: Picture) -> bool:
+    try:
+        item.read()
+    except (OSError, DataError):
+        return False
+    return True
 
 
 def _answered(work: Any, row: Mapping[str, bytes]) -> dict[str, bytes]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -95,10 +96,10 @@ class Encoding:
                 return open_shard(path)
         except FileNotFoundError:  # another process has just found it damaged
             return None
-        except StoreError:
+        except (StoreError, IsADirectoryError):
             pass
         self.damaged.append(path.name)
-        path.unlink(missing_ok=True)
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         return None
 
     def has(self, keys: np.ndarray) -> np.ndarray:

@@ -65,7 +65,7 @@ def open_shard(path: Path) -> Shard:
         keys, rows = arrays["keys"], arrays["rows"]
         if keys.dtype != np.uint8 or keys.shape != (len(rows), KEY_BYTES) or rows.dtype != np.float32:
             raise ValueError(f"expected keys (m, {KEY_BYTES}) and rows (m, ...), got {keys.shape} and {rows.shape}")
-    except (OSError, ValueError, KeyError, TypeError, struct.error, OverflowError) as error:
+    except (OSError, ValueError, KeyError, TypeError, struct.error, OverflowError, RecursionError) as error:
         raise StoreError(f"{path.name}: no shard of this store ({' '.join(str(error).split())})") from None
     return Shard(path, np.array(keys), rows)
 
@@ -74,6 +74,6 @@ def _mapped(path: Path, start: int, about: dict[str, Any]) -> np.ndarray:
     begin, end = about["data_offsets"]
     dtype: np.dtype[Any] = DTYPES[str(about["dtype"])]
     shape = tuple(int(side) for side in about["shape"])
-    if min(shape, default=0) < 0 or end - begin != dtype.itemsize * int(np.prod(shape, dtype=object)):
+    if min(shape, default=0) < 0 or begin < 0 or end - begin != dtype.itemsize * int(np.prod(shape, dtype=object)):
         raise ValueError(f"{shape} does not fill the bytes {begin} to {end}")
     return np.memmap(path, dtype, mode="r", offset=start + int(begin), shape=shape)
