@@ -29,7 +29,7 @@ $(VENV)/demo.stamp: pyproject.toml | $(VENV)/bin/python
 	touch $@
 
 $(VENV)/test.stamp: Makefile pyproject.toml plugins/oodkit-sklearn/pyproject.toml plugins/oodkit-transformers/pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet -e '.[dev]' -e 'plugins/oodkit-sklearn[test,pyod]' \
+	$(BIN)/python -m pip install --quiet -e '.[dev,ray]' -e 'plugins/oodkit-sklearn[test,pyod]' \
 		-e 'plugins/oodkit-transformers[test]'
 	touch $(VENV)/demo.stamp $@
 

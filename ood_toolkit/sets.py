@@ -95,7 +95,7 @@ class EncodedSets(Sets):
         progress: Callable[[str, int, int], None] = lambda what, done, of: None,
         encoder: Encoder = encode_pictures,
     ) -> None:
-        self.model, self.find, self.place, self.progress = model.to(place.effort.device), find, place, progress
+        self.model, self.find, self.place, self.progress = model.to(place.effort.own_device), find, place, progress
         self.kinds, self.encoder = tuple(kinds), encoder
         self.label, self.fingerprint = model.name, model.fingerprint
         self._pictures: dict[tuple[str, str], Pictures | Listing] = {}
@@ -143,7 +143,7 @@ class EncodedSets(Sets):
             labels = self._under(head, name, labels, pictures.classes)
         ids = np.array(pictures.ids)[made.rows] if len(made.rows) < len(pictures.ids) else pictures.ids
         x = Outputs(made.outputs["features"], labels=labels, ids=ids, extras=extras, head=head)
-        device = self.place.effort.device
+        device = self.place.effort.own_device
         return x if device == "cpu" else x.to(device)
 
     def encoded(self, name: str, split: str, kind: str, head: Head | None) -> Encoded:

@@ -214,7 +214,9 @@ def opened(
     from ood_toolkit.sets import Place
     from ood_toolkit.sources import Request, open_sets
 
-    given = Effort(check_device(device), effort.pop("batch_size", None), engine=engine, **effort)
+    given = Effort(
+        check_device(device) if engine == "local" else device, effort.pop("batch_size", None), engine=engine, **effort
+    )
     place = Place(store or default_store(), data_root or default_data_root(), given, download, limit, seed)
     merged: Any = RECIPES[0] if recipe == "average-scores" else recipe
     request = Request(ids, groups, templates, merged, views, val_split, seed, limit)

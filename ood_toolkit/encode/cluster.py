@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,7 +22,6 @@ from ood_toolkit.errors import DataError, ModelError, StoreError
 from ood_toolkit.head import Head
 from ood_toolkit.models.model import Model
 from ood_toolkit.store.encodings import Encoding
-from ood_toolkit.store.folder import replaced_file
 from ood_toolkit.store.memory import Memory
 from ood_toolkit.store.shard import KEY_BYTES
 
@@ -128,7 +126,8 @@ class _ClusterJob(Job):
         total = len(self.known)
         self.done = max(0, total - SHARD * of) if encodes else 0
         if encodes and self.sent is None:
-            self._describe()
+            for encoding in self.held.values():
+                encoding.describe(recorded(self.model, self.effort))
             self.sent = shipped(self._setup())
         try:
             for done in results(tasks, self.sent if encodes else None, self.effort):
@@ -207,15 +206,6 @@ class _ClusterJob(Job):
         asked = _array(sorted({key for task in tasks for keys in task.wanted.values() for key in keys}))
         there = [encoding.has(asked) for encoding in self.held.values()]
         self.fresh += int(np.all(there, axis=0).sum())
-
-    def _describe(self) -> None:
-        """Say what each encoder's folder is of, before there is a shard in it."""
-        for encoding in self.held.values():
-            facts = encoding.folder / "encoder.json"
-            if not facts.exists():
-                about = {"identity": encoding.identity, **recorded(self.model, self.effort)}
-                with replaced_file(facts) as partial:
-                    partial.write_text(json.dumps(about, indent=1) + "\n")
 
     def _setup(self) -> Setup:
         effort = self.effort

@@ -33,6 +33,11 @@ class Effort:
     """Address, such as `s3://bucket/folder`, where the workers of a cluster put shards if they do not see the store."""
 
     @property
+    def own_device(self) -> str:
+        """Where this process computes: with a cluster the device is that of its workers."""
+        return self.device if self.engine == "local" else "cpu"
+
+    @property
     def batch_size(self) -> int:
         """Images in a forward pass."""
         return self.batch or (CPU_BATCH if self.device.startswith("cpu") else GPU_BATCH)

@@ -108,13 +108,17 @@ class Encoding:
 
     def add(self, keys: np.ndarray, rows: np.ndarray, about: Mapping[str, Any]) -> None:
         """Write rows (m, ...) with their keys as one shard; `about` records versions when the folder is new."""
+        self.describe(about)
+        path = write_shard(self.folder / "shards", keys, rows)
+        if (stamp := stamp_of(path)) is not None:
+            self.memory.remember([(Whole(path), stamp, bytes.fromhex(path.stem))])
+
+    def describe(self, about: Mapping[str, Any]) -> None:
+        """Say what a new folder is of, before there is a shard in it."""
         facts = self.folder / "encoder.json"
         if not facts.exists():
             with replaced_file(facts) as partial:
                 partial.write_text(json.dumps({"identity": self.identity, **about}, indent=1) + "\n")
-        path = write_shard(self.folder / "shards", keys, rows)
-        if (stamp := stamp_of(path)) is not None:
-            self.memory.remember([(Whole(path), stamp, bytes.fromhex(path.stem))])
 
     def read(self, keys: np.ndarray) -> np.ndarray:
         """Gather the rows (n, ...) of keys (n, 32); large ones in an unnamed mapped file instead of memory."""
