@@ -31,7 +31,8 @@ from ood_toolkit.cli import main
 try:
     main(sys.argv[2:])
 finally:
-    heavy = [name for name in ("torch", "torchvision", "open_clip", "timm", "transformers", "PIL") if name in sys.modules]
+    names = ("torch", "torchvision", "open_clip", "timm", "transformers", "PIL")
+    heavy = [name for name in names if name in sys.modules]
     with open(sys.argv[1], "w") as file:
         json.dump(heavy, file)
 """

@@ -166,7 +166,7 @@ def _lines(file: Path) -> list[str]:
         raise DataError(f"--prompts: expected {file} to be text in UTF-8") from None
 
 
-def check_device(name: str) -> str:
+def check_device(name: str) -> None:
     """Refuse a device that torch does not know or that is not there."""
     import torch
 
@@ -176,7 +176,6 @@ def check_device(name: str) -> str:
         torch.empty(1, device=name)
     except (RuntimeError, AssertionError) as error:
         raise ModelError(f"--device: {name!r} cannot be used here: {str(error).splitlines()[0]}") from None
-    return name
 
 
 def opened(
@@ -214,9 +213,9 @@ def opened(
     from ood_toolkit.sets import Place
     from ood_toolkit.sources import Request, open_sets
 
-    given = Effort(
-        check_device(device) if engine == "local" else device, effort.pop("batch_size", None), engine=engine, **effort
-    )
+    if engine == "local":  # a cluster's workers have devices of their own
+        check_device(device)
+    given = Effort(device, effort.pop("batch_size", None), engine=engine, **effort)
     place = Place(store or default_store(), data_root or default_data_root(), given, download, limit, seed)
     merged: Any = RECIPES[0] if recipe == "average-scores" else recipe
     request = Request(ids, groups, templates, merged, views, val_split, seed, limit)

@@ -130,7 +130,9 @@ pid = forked(lambda: encode("alone"))
 os.waitpid(pid, 0)
 a, b = (np.load(base / f"{name}.npy") for name in "ab")
 left = [str(path) for path in (base / "both").rglob(".*")]
-print(json.dumps({"exits": exits, "same": bool((a == b).all()), "rows": len(a), "right": bool((a[:, 0] == np.arange(COUNT)).all()), "equal": equal("both", "alone"), "left": left}))
+right = bool((a[:, 0] == np.arange(COUNT)).all())
+same, rows, equal_bytes = bool((a == b).all()), len(a), equal("both", "alone")
+print(json.dumps({"exits": exits, "same": same, "rows": rows, "right": right, "equal": equal_bytes, "left": left}))
 """
 
 

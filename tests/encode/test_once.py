@@ -1,4 +1,4 @@
-"""`oodkit bench` encodes each image once, and again only what a change touches: weights, preprocessing, file, prompt."""
+"""`oodkit bench` encodes each image once, and again only what a change of weights, pictures or prompts touches."""
 
 import hashlib
 import json

@@ -7,6 +7,7 @@ import pickle
 import re
 import shutil
 import struct
+import tempfile
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +33,11 @@ class Done:
     def encoded(self):
         """How many images were encoded, as the command says."""
         return int(re.search(r"encoded ([\d,]+) images", self.err)[1].replace(",", ""))
+
+    @property
+    def metrics(self):
+        """What the result says, without times."""
+        return [row["metrics"] for row in json.loads(self.out)["rows"]]
 
 
 @pytest.fixture(scope="module")
@@ -130,8 +136,8 @@ def test_a_flipped_byte_of_a_shard_is_named_and_only_its_images_are_encoded_agai
     assert verified() == [str(path.relative_to(store))]
     done = bench()
     assert (done.code, done.encoded) == (0, SETS["two"])
-    assert f"/two/test: shard {path.name} was damaged; its images were encoded again" in done.err
-    assert json.loads(done.out)["rows"] == json.loads(before.out)["rows"]
+    assert f"shard {path.name} was damaged; its images were encoded again" in done.err
+    assert done.metrics == before.metrics
     assert path.read_bytes() == content
     assert verified() == []
     assert bench().encoded == 0
@@ -160,7 +166,7 @@ def test_a_flipped_byte_of_a_text_file_is_named_and_mended(bench, store, verifie
     assert verified() == [str(path.relative_to(store))]
     done = bench()
     assert (done.code, done.encoded) == (0, 0)
-    assert json.loads(done.out)["rows"] == json.loads(before.out)["rows"]
+    assert done.metrics == before.metrics
     assert path.read_bytes() == content
     assert verified() == []
 
@@ -194,11 +200,14 @@ def test_a_damaged_name_of_imported_arrays_is_told_in_one_line(oodkit, store):
         assert str(path) in oodkit("store", "verify").out + oodkit("store", "verify").err
 
 
+TRACE = os.path.join(tempfile.gettempdir(), f"oodkit-bomb-{os.getpid()}")
+
+
 class Bomb:
     """Leaves a trace if somebody unpickles it."""
 
     def __reduce__(self):
-        return open, ("/tmp/oodkit-bomb-went-off", "w")  # pragma: no cover
+        return open, (TRACE, "w")  # pragma: no cover
 
 
 def header(about, data=b""):
@@ -229,7 +238,6 @@ HOSTILE = {
     "offsets behind the end": header(about([1, 32], [1, 8], [10**9, 10**9 + 32], [0, 32]), bytes(64)),
     "enormous": header(about([2**40, 32], [2**40, 8], [0, 2**45], [0, 2**45]), bytes(64)),
     "infinite": header(b'{"keys": {"dtype": "U8", "shape": [Infinity], "data_offsets": [0, 1]}, "rows": 1}'),
-    "floats for offsets": header(about([1, 32], [1, 8], [0.5, 32.5], [32.5, 64.5]), bytes(64)),
     "text for offsets": header(about([1, 32], [1, 8], ["a", "b"], ["c", "d"]), bytes(64)),
     "wrong dtype": header(about([1, 32], [1, 4], [0, 32], [32, 64], ("U8", "F64")), bytes(64)),
     "objects": header(about([1, 32], [1, 8], [0, 32], [32, 64], ("U8", "O")), bytes(64)),
@@ -251,13 +259,13 @@ def test_a_hostile_file_is_no_shard(tmp_path, name):
     with pytest.raises(StoreError, match="no shard of this store") as caught:
         open_shard(path)
     assert "\n" not in str(caught.value)
-    assert not os.path.exists("/tmp/oodkit-bomb-went-off")
+    assert not os.path.exists(TRACE)
 
 
 @pytest.mark.parametrize("fits", [True, False])
 def test_hostile_files_in_the_store_are_taken_out_of_the_way(bench, store, verified, fits):
     folder = shard_of(store, SETS["one"]).parent
-    for place, content in enumerate(HOSTILE.values()):
+    for place, content in enumerate(HOSTILE.values(), 1):
         (folder / (shard_name(content) if fits else f"{place:064x}.safetensors")).write_bytes(content)
     named = verified()
     assert len(named) == len(HOSTILE)
@@ -265,7 +273,7 @@ def test_hostile_files_in_the_store_are_taken_out_of_the_way(bench, store, verif
     assert (done.code, done.encoded) == (0, 0)
     assert verified() == []
     assert len(list(folder.iterdir())) == 2
-    assert not os.path.exists("/tmp/oodkit-bomb-went-off")
+    assert not os.path.exists(TRACE)
 
 
 def test_a_truncated_shard_is_encoded_again(bench, store, verified):
