@@ -39,11 +39,11 @@ def check_file(path: Path) -> None:
 def sha256_of(path: Path) -> str:
     """Hash a file's bytes; a file that did not change since is not read again."""
     about = path.stat()
-    return _hashed(path.resolve(), about.st_mtime_ns, about.st_size)
+    return _hashed(path.resolve(), (about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino))
 
 
 @lru_cache(maxsize=64)
-def _hashed(path: Path, modified: int, size: int) -> str:
+def _hashed(path: Path, stamp: tuple[int, ...]) -> str:
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while part := file.read(CHUNK):

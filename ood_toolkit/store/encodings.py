@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -71,7 +72,8 @@ class Encoding:
     `identity` is all that decides the rows: weights, architecture, preprocessing, decoder, precision, kind of output.
     """
 
-    def __init__(self, store: Path, identity: Mapping[str, Any], memory: Memory) -> None:
+    def __init__(self, store: Path, identity: Mapping[str, Any], memory: Memory, *, mends: bool = True) -> None:
+        self.mends = mends
         text = json.dumps({"format": FORMAT, **identity}, sort_keys=True)
         self.identity: dict[str, Any] = json.loads(text)
         self.key = hashlib.sha256(text.encode()).hexdigest()
@@ -99,7 +101,10 @@ class Encoding:
         except (StoreError, IsADirectoryError):
             pass
         self.damaged.append(path.name)
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        if self.mends and path.is_dir():
+            shutil.rmtree(path)
+        elif self.mends:
+            path.unlink(missing_ok=True)
         return None
 
     def has(self, keys: np.ndarray) -> np.ndarray:
@@ -132,7 +137,13 @@ class Encoding:
         order = np.argsort(places[:, 0], kind="stable")
         ends = np.flatnonzero(np.diff(places[order, 0])) + 1
         for part in np.split(order, ends):
-            out[part] = self.shards[places[part[0], 0]].rows[places[part, 1]]
+            shard = self.shards[places[part[0], 0]]
+            if shard.rows.shape[1:] != out.shape[1:]:
+                raise StoreError(
+                    f"{shard.path}: expected rows {out.shape[1:]} as in other shards, got {shard.rows.shape[1:]}; "
+                    "delete it and encode again"
+                )
+            out[part] = shard.rows[places[part, 1]]
         return out
 
 
@@ -146,6 +157,8 @@ def _room(shape: tuple[int, ...], folder: Path) -> np.ndarray:
     if size <= IN_MEMORY:
         return np.empty(shape, np.float32)
     with tempfile.TemporaryFile(dir=folder) as file:  # it is gone when nobody maps it any more
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)  # a full disk shows here, not when the map is written
         file.truncate(size)
         return np.memmap(file, np.float32, mode="r+", shape=shape)
 
@@ -170,7 +183,7 @@ def models_holding(store: Path, names: Iterable[str]) -> list[str]:
             if about["identity"]["kind"] != "features":
                 continue
             identity = {key: value for key, value in about["identity"].items() if key != "format"}
-            encoding = Encoding(store, identity, memory)
+            encoding = Encoding(store, identity, memory, mends=False)  # a run that encodes says what it mends
             if all(encoding.has(listing.keys).all() for listing in listings if listing is not None):
                 found.add(str(about["model"]))
     finally:

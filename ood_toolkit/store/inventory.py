@@ -15,7 +15,7 @@ from ood_toolkit.errors import StoreError
 from ood_toolkit.store.encodings import about_encoder, encodings
 from ood_toolkit.store.imports import Imports, is_whole
 from ood_toolkit.store.listings import Listing, Listings
-from ood_toolkit.store.memory import sha256_of
+from ood_toolkit.store.memory import Memory, sha256_of
 from ood_toolkit.store.shard import KEY_BYTES, Shard, open_shard
 from ood_toolkit.store.texts import Texts
 
@@ -66,8 +66,12 @@ def listed(store: Path) -> list[Listing]:
 def damaged(store: Path) -> Iterator[tuple[Path, str]]:
     """Read every file of a store and give those that are damaged, each with what is wrong."""
     for folder in encodings(store):
+        try:
+            about_encoder(folder)
+        except StoreError as error:
+            yield folder / "encoder.json", str(error)
         for path in _shards(folder):
-            if sha256_of(path).hex() != path.stem:
+            if not _is_whole_shard(store, path):
                 yield path, "its bytes are not those it is named after; the next run encodes its images again"
     for path in Texts(store).damaged():
         yield path, "its checksum does not fit; the next run encodes these texts again"
@@ -117,6 +121,20 @@ def remove(path: Path) -> None:
 
 def _shards(folder: Path) -> list[Path]:
     return sorted((folder / "shards").glob("*.safetensors"))
+
+
+def _is_whole_shard(store: Path, path: Path) -> bool:
+    """Tell whether a shard is one and has the bytes it is named after; have the next run know what no stamp shows."""
+    try:
+        open_shard(path)
+        digest = sha256_of(path)
+    except (StoreError, OSError):
+        return False
+    if digest.hex() != path.stem:
+        memory = Memory(store)
+        memory.sha256(path, again=True)
+        memory.close()
+    return digest.hex() == path.stem
 
 
 def _opened(path: Path) -> np.ndarray:

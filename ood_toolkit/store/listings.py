@@ -10,6 +10,7 @@ from urllib.parse import quote, unquote
 import numpy as np
 
 from ood_toolkit.errors import StoreError
+from ood_toolkit.store.checked import body_of, checked
 from ood_toolkit.store.folder import replaced_file
 from ood_toolkit.store.shard import KEY_BYTES
 
@@ -48,14 +49,15 @@ class Listings:
         """Keep a listing in place of an earlier one."""
         from safetensors.numpy import save
 
+        about = json.dumps({"classes": listing.classes, "notes": listing.notes})
         arrays = {
+            "about": np.frombuffer(about.encode(), np.uint8),
             "keys": np.ascontiguousarray(listing.keys),
             "ids": np.frombuffer("\n".join(map(quote, listing.ids)).encode(), np.uint8),
         }
         if listing.labels is not None:
             arrays["labels"] = np.ascontiguousarray(listing.labels, dtype=np.int64)
-        about = json.dumps({"classes": listing.classes, "notes": listing.notes})
-        content = save(arrays, {"about": about})
+        content = checked(save(arrays))
         path = self.path(listing.name, listing.split)
         if path.is_file() and path.read_bytes() == content:
             return
@@ -64,15 +66,18 @@ class Listings:
 
     def read(self, name: str, split: str) -> Listing | None:
         """Give the listing of a split, None if there is none; `StoreError` for a damaged one."""
-        from safetensors import SafetensorError, safe_open
+        from safetensors import SafetensorError
+        from safetensors.numpy import load
 
         path = self.path(name, split)
         if not path.is_file():
             return None
         try:
-            with safe_open(path, framework="numpy") as file:
-                about = json.loads(file.metadata()["about"])
-                arrays = {part: file.get_tensor(part) for part in file.keys()}  # noqa: SIM118
+            body = body_of(path.read_bytes())
+            if body is None:
+                raise ValueError("its checksum does not fit")
+            arrays = load(body)
+            about = json.loads(arrays["about"].tobytes())
             text = arrays["ids"].tobytes().decode()
             ids = tuple(map(unquote, text.split("\n"))) if text else ()
             keys, labels = arrays["keys"], arrays.get("labels")

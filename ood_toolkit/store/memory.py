@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from ood_toolkit.errors import StoreError
+
 __all__ = ["Memory", "Stamp", "Stamped", "Whole", "sha256_of", "stamp_of"]
 
 CHUNK = 1 << 20
@@ -45,12 +47,23 @@ class Memory:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "hashes.sqlite"
-        folder.mkdir(parents=True, exist_ok=True)
         try:
+            folder.mkdir(parents=True, exist_ok=True)
             self._open()
-        except sqlite3.DatabaseError:  # damaged: all it holds can be had again
-            self.path.unlink(missing_ok=True)
-            self._open()
+        except (sqlite3.OperationalError, OSError) as error:
+            raise StoreError(
+                f"{self.path}: cannot be opened ({error}); is the folder writable, or another process at it? "
+                "--store names another one"
+            ) from None
+        except sqlite3.DatabaseError:
+            self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        """Put an empty database in place of a damaged one: all it held can be had again."""
+        if hasattr(self, "database"):
+            self.database.close()
+        self.path.unlink(missing_ok=True)
+        self._open()
 
     def _open(self) -> None:
         self.database = sqlite3.connect(self.path, timeout=60)
@@ -62,7 +75,13 @@ class Memory:
     def recall(self, items: Sequence[Stamped]) -> list[bytes | None]:
         """Give the SHA-256 of each item as it was last seen; None for one that is new, changed or gone, or no file."""
         stamps: dict[str, Stamp | None] = {}
-        return [self._recall(item, stamps) for item in items]
+        try:
+            return [self._recall(item, stamps) for item in items]
+        except sqlite3.OperationalError:  # locked for a minute
+            return [None] * len(items)
+        except (sqlite3.DatabaseError, TypeError):
+            self._begin_anew()
+            return [None] * len(items)
 
     def _recall(self, item: Stamped, stamps: dict[str, Stamp | None]) -> bytes | None:
         if item.file is None:
@@ -85,6 +104,8 @@ class Memory:
                 self.database.executemany("insert or replace into hashes values (?, ?, ?, ?, ?)", rows)
         except sqlite3.OperationalError:
             pass  # locked for a minute, read-only or no room: then they are hashed again next time
+        except sqlite3.DatabaseError:
+            self._begin_anew()
 
     def sha256(self, file: Path, *, again: bool = False) -> bytes:
         """Give the SHA-256 of a whole file, reading it only if it is new or has changed, or `again` is asked for."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ood_toolkit.store.checked import body_of, checked
 from ood_toolkit.store.folder import replaced_file
 
 __all__ = ["Texts"]
@@ -30,7 +31,7 @@ class Texts:
 
         path = self._path(identity)
         try:
-            body = _body(path.read_bytes())
+            body = body_of(path.read_bytes())
             return None if body is None else load(body)["rows"]
         except (FileNotFoundError, SafetensorError, KeyError):
             return None
@@ -44,18 +45,12 @@ class Texts:
         with replaced_file(path.with_suffix(".json")) as partial:
             partial.write_text(json.dumps(dict(identity), indent=1) + "\n")
         with replaced_file(path) as partial:
-            partial.write_bytes(hashlib.sha256(body).digest() + body)
+            partial.write_bytes(checked(body))
 
     def damaged(self) -> list[Path]:
         """List the files whose checksum does not fit."""
-        return [path for path in sorted(self.folder.glob("*.texts")) if _body(path.read_bytes()) is None]
+        return [path for path in sorted(self.folder.glob("*.texts")) if body_of(path.read_bytes()) is None]
 
     def _path(self, identity: Mapping[str, Any]) -> Path:
         text = json.dumps({"format": FORMAT, **identity}, sort_keys=True)
         return self.folder / f"{hashlib.sha256(text.encode()).hexdigest()}.texts"
-
-
-def _body(content: bytes) -> bytes | None:
-    """Give what stands behind the checksum; None where it does not fit."""
-    digest, body = content[:32], content[32:]
-    return body if hashlib.sha256(body).digest() == digest else None
