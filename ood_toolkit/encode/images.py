@@ -270,12 +270,13 @@ def encode_ranges(
             batch = next(loaded)
             yield batch, network.launch(_not_yet(batch, taken), first)
 
-    for start in starts:
-        made = Range()
-        for first, (batch, running) in zip(firsts(start), one_ahead(launched(start)), strict=True):
-            made.add(batch, running.places, network.finish(running))
-            progress(first + len(batch) - start)
-        yield start, made
+    with network:
+        for start in starts:
+            made = Range()
+            for first, (batch, running) in zip(firsts(start), one_ahead(launched(start)), strict=True):
+                made.add(batch, running.places, network.finish(running))
+                progress(first + len(batch) - start)
+            yield start, made
 
 
 def _not_yet(batch: Sequence[Loaded], taken: set[bytes]) -> list[Loaded]:
