@@ -112,3 +112,29 @@ def test_object_names_are_written_as_text(tmp_path):
     Report([row()], HEADER, {("i", "test"): said}).save(tmp_path / "run")
     read = arrays_of(tmp_path / "run" / "scores" / "i" / "test.npz")
     assert read["prediction"].tolist() == ["cat"]
+
+
+def test_reports_of_several_models_are_joined():
+    from dataclasses import replace
+
+    from ood_toolkit.report.report import joined
+
+    def of(model, accuracy):
+        header = HEADER | {"model": model, "id": [{"name": "digits", "images": 360, "accuracy": accuracy, "ece": 0.1}]}
+        rows = [replace(row(), model=model), replace(row("mcm"), model=model)]
+        return Report(rows, header, {("digits", "test"): Answers(np.array([model]))})
+
+    one, two = of("a", 0.5), of("b", 0.25)
+    assert joined([one]) is one
+    both = joined([one, two])
+    assert [(r.model, r.scorer) for r in both.rows] == [("a", "msp"), ("a", "mcm"), ("b", "msp"), ("b", "mcm")]
+    assert both.header["ood"] == HEADER["ood"]
+    assert [part["id"][0]["accuracy"] for part in both.header["models"]] == [0.5, 0.25]
+    assert "model" not in both.header
+    assert both.answers["b", "digits", "test"].ids.tolist() == ["b"]
+    table = both.table(100)
+    assert table.count("model ") == 3  # once for each, and the column
+    assert "accuracy 25.00 %" in table
+    assert [line.split()[:2] for line in table.splitlines() if "33.33" in line] == [
+        ["a", "msp"], ["a", "mcm"], ["b", "msp"], ["b", "mcm"],
+    ]  # fmt: skip
