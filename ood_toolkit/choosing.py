@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +18,10 @@ from ood_toolkit.spec import nearest
 from ood_toolkit.store.encodings import models_holding
 from ood_toolkit.store.imports import Imports
 
-__all__ = ["Imported", "choose", "find_dataset"]
+__all__ = ["Find", "Imported", "choose", "find_dataset", "finder"]
 
 EMBEDDED_MODEL = "digits-clip"
+Find = Callable[[str], DataSet | None]
 
 
 @dataclass(frozen=True)
@@ -28,8 +31,16 @@ class Imported:
     label: str
 
 
-def find_dataset(registry: Registry, name: str) -> DataSet | None:
+def finder(registry: Registry, *, download: bool = False) -> Find:
+    """Make a function that finds data sets by name, each once in a run."""
+    return cache(lambda name: find_dataset(registry, name, download=download))
+
+
+def find_dataset(registry: Registry, name: str, *, download: bool = False) -> DataSet | None:
     """Give the data set of a name, or of a place such as `folder:PATH`; None if there is none."""
+    if name.startswith("hf:") and not download:
+        for variable in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"):  # that library downloads unasked
+            os.environ.setdefault(variable, "1")
     if name in registry.names("datasets") or name in registry.disabled("datasets"):
         dataset: DataSet = registry.get("datasets", name)
         return dataset
@@ -37,15 +48,20 @@ def find_dataset(registry: Registry, name: str) -> DataSet | None:
 
 
 def choose(
-    registry: Registry, store: Path, model: str | None, names: Sequence[str], **defaults: Any
+    registry: Registry,
+    store: Path,
+    model: str | None,
+    names: Sequence[str],
+    find: Find | None = None,
+    **defaults: Any,
 ) -> Choice | Imported:
-    """Choose what answers for these sets, and check that it can be loaded.
+    """Choose what answers for these sets, which `find` knows by name, and check that it can be loaded.
 
     Without a model: the one under which the store holds all of them, else `digits-clip` if all are embedded.
     """
-    imports = Imports(store)
+    imports, find = Imports(store), find or finder(registry)
     if model is None:
-        model = _only_choice(registry, imports, names)
+        model = _only_choice(registry, imports, names, find)
     if model in imports.models_of(names):
         return Imported(model)
     labels = {entry.model for entry in imports.entries()}
@@ -53,22 +69,22 @@ def choose(
         choice = resolve(model, registry, **defaults)
     except ModelError:
         if model in labels:
-            raise DataError(_absent(registry, imports, names, model)) from None
+            raise DataError(_absent(registry, imports, names, model, find)) from None
         if (close := nearest(model, labels)).startswith("did you mean"):
             raise ModelError(f"unknown model {model!r}; {close}") from None
         raise
-    if any(find_dataset(registry, name) is None for name in names):
-        raise DataError(_absent(registry, imports, names, model))
+    if any(find(name) is None for name in names):
+        raise DataError(_absent(registry, imports, names, model, find))
     choice.check()
     return choice
 
 
-def _only_choice(registry: Registry, imports: Imports, names: Sequence[str]) -> str:
+def _only_choice(registry: Registry, imports: Imports, names: Sequence[str], find: Find) -> str:
     """Give the one model that can answer for all sets, or say which could be named."""
     held = sorted({*imports.models_of(names), *models_holding(imports.folder, names)})
     if len(held) == 1:
         return held[0]
-    sets = {name: find_dataset(registry, name) for name in names}
+    sets = {name: find(name) for name in names}
     if all(found is not None and found.embedded for found in sets.values()):
         return EMBEDDED_MODEL
     if held:
@@ -84,7 +100,7 @@ def _only_choice(registry: Registry, imports: Imports, names: Sequence[str]) -> 
     if all(name in here for name in names):
         homes = [f"{name} is held of {_home(name, imports)}" for name in names]
         raise DataError(f"no one model has all of these sets: {'; '.join(homes)}; import them under one --model")
-    raise DataError(_absent(registry, imports, names, None))
+    raise DataError(_absent(registry, imports, names, None, find))
 
 
 def _home(name: str, imports: Imports) -> str:
@@ -92,11 +108,11 @@ def _home(name: str, imports: Imports) -> str:
     return ", ".join(sorted({e.model for e in imports.entries() if e.name == name})) or "any model that encodes"
 
 
-def _absent(registry: Registry, imports: Imports, names: Iterable[str], label: str | None) -> str:
+def _absent(registry: Registry, imports: Imports, names: Iterable[str], label: str | None, find: Find) -> str:
     """Say in one message what is missing, where it belongs, and the command that brings it."""
     of_label = {e.name for e in imports.entries() if label in (None, e.model) and e.split == "test"}
     labels = {e.model for e in imports.entries()}
-    absent = [name for name in names if name not in of_label and (label in labels or not find_dataset(registry, name))]
+    absent = [name for name in names if name not in of_label and (label in labels or not find(name))]
     under = f" --model {label}" if label is not None and label not in ("imported", EMBEDDED_MODEL) else ""
     held = sorted({f"{e.name} ({e.model})" for e in imports.entries()})
     embedded = [name for name in registry.names("datasets") if registry.get("datasets", name).embedded]

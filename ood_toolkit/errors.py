@@ -37,6 +37,10 @@ class DataError(OodkitError, ValueError):
     """A data set, split or file is missing, unreadable or contradicts itself."""
 
 
+class AbsentError(DataError):
+    """The pictures of a data set are not where they were looked for."""
+
+
 class ModelError(OodkitError, ValueError):
     """A model is unknown, cannot be loaded or cannot do what was asked."""
 

@@ -14,18 +14,19 @@ from ood_toolkit.data.dataset import DataSet, Pictures
 from ood_toolkit.encode.effort import Effort
 from ood_toolkit.encode.images import Encoded, encode_pictures, is_stored, stored
 from ood_toolkit.encode.texts import zero_shot_head
-from ood_toolkit.errors import DataError
+from ood_toolkit.errors import AbsentError, DataError
 from ood_toolkit.head import Head
 from ood_toolkit.models.model import Model
 from ood_toolkit.outputs import Outputs
 from ood_toolkit.scorer import Prompts
-from ood_toolkit.store.imports import SPLITS, Imports
+from ood_toolkit.store.imports import Imports
 from ood_toolkit.store.listings import Listing, Listings
 from ood_toolkit.store.npz import head_of, outputs_of
 
 __all__ = ["EncodedSets", "ImportedSets", "Place", "Sets"]
 
 Encoder = Callable[..., Encoded]
+GONE = "its pictures are gone; this is as it was when it was encoded"
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class Place:
     limit: int | None = None
     """At most so many images of each split, drawn with the seed."""
     seed: int = 0
+    needs_pictures: bool = False
+    """Whether a set whose pictures are gone is an error although the store has its rows."""
 
 
 class Sets(ABC):
@@ -49,8 +52,12 @@ class Sets(ABC):
     fingerprint: str | None = None
 
     @abstractmethod
-    def splits(self, name: str) -> tuple[str, ...]:
-        """Name the splits of a set; none if the set is not here."""
+    def has(self, name: str, split: str, *, download: bool = False) -> bool:
+        """Tell whether a split of a set is here; with `download` it may be fetched, if that was asked for at all."""
+
+    def keys(self, name: str, split: str) -> np.ndarray | None:
+        """Give the row keys (n, 32) of a split's outputs, by which copies are known; None for imported arrays."""
+        return None
 
     @abstractmethod
     def head(self, name: str, prompts: Prompts | None) -> Head | None:
@@ -72,11 +79,12 @@ class Sets(ABC):
         """Tell whether heads can be made of other prompts."""
         return False
 
-    def look_for(self, names: Sequence[str]) -> None:
-        """Raise `DataError` where the test split of a set is not here, before work on the others begins."""
+    def look_for(self, names: Sequence[str], *splits: str) -> None:
+        """Raise `DataError` where the test split of a set, or these, is not here, before work on others begins."""
         for name in names:
-            if "test" not in self.splits(name):
-                raise DataError(f"{name}: model {self.label!r} has no test split of it")
+            for split in splits or ("test",):
+                if not self.has(name, split):
+                    raise DataError(f"{name}: model {self.label!r} has no {split} split of it")
 
     def about(self) -> dict[str, Any]:
         """Say how the outputs came about, for the header of a result."""
@@ -102,19 +110,23 @@ class EncodedSets(Sets):
         self._encoded: dict[tuple[str, str], dict[str, Encoded]] = {}
         self._heads: dict[tuple[tuple[str, ...], Prompts], Head] = {}
 
-    def splits(self, name: str) -> tuple[str, ...]:
-        """Name the splits of a data set that are here; the test split is always named, so that its absence shows."""
-        dataset = self.find(name)
-        if dataset is None:
-            return ()
-        return tuple(split for split in dataset.counts if split == "test" or self._is_here(name, split))
-
-    def _is_here(self, name: str, split: str) -> bool:
+    def has(self, name: str, split: str, *, download: bool = False) -> bool:
+        """Tell whether a split is here, or remembered from when it was encoded."""
+        if split not in self._dataset(name).counts:
+            return False
         try:
-            self.pictures(name, split)
-        except DataError:
+            self.pictures(name, split, download=download)
+        except AbsentError:
             return False
         return True
+
+    def splits(self, name: str) -> tuple[str, ...]:
+        """Name the splits of a data set that are here."""
+        return tuple(split for split in self._dataset(name).counts if self.has(name, split))
+
+    def keys(self, name: str, split: str) -> np.ndarray | None:
+        """Give the row keys (n, 32) of the images that were read."""
+        return next(iter(self._encoded[name, split].values())).keys
 
     def head(self, name: str, prompts: Prompts | None) -> Head:
         """Give the model's linear head, or encode the classes of a data set under its own prompts, or under these."""
@@ -133,10 +145,15 @@ class EncodedSets(Sets):
         """Take a split from the store, encoding what it lacks."""
         pictures = self.pictures(name, split)
         extras: dict[str, Any] = {}
-        for kind in self.kinds:
-            made = self.encoded(name, split, kind, head)
-            extras[kind] = made.outputs[kind]
         made = self.encoded(name, split, "features", head)
+        if not len(made.rows):
+            lost = f", such as {': '.join(made.unreadable[0])}" if made.unreadable else ""
+            raise DataError(f"{name}: none of its {len(pictures.ids)} {split} images can be read{lost}")
+        for kind in self.kinds:
+            more = self.encoded(name, split, kind, head)
+            if more.rows.tolist() != made.rows.tolist():
+                raise DataError(f"{name}: its pictures changed while they were encoded; run it again")
+            extras[kind] = more.outputs[kind]
         labels = None if pictures.labels is None else pictures.labels[made.rows]
         if labels is not None:
             extras["source_labels"] = labels
@@ -149,15 +166,14 @@ class EncodedSets(Sets):
     def encoded(self, name: str, split: str, kind: str, head: Head | None) -> Encoded:
         """Encode a split, with every kind of output in one pass; or take it from the memory of this run."""
         held = self._encoded.setdefault((name, split), {})
-        key = f"{kind} {head.fingerprint}" if kind == "local" and head is not None else kind
+        key = _held_key(kind, head)
         if key not in held:
             pictures = self.pictures(name, split)
             wanted = (kind,) if "features" in held else ("features", *self.kinds)
             told = lambda done, of: self.progress(f"encoding {name} {split}", done, of)  # noqa: E731
             made = self._encode(pictures, wanted, head, told)
-            for part in wanted:
-                held[f"{part} {head.fingerprint}" if part == "local" and head is not None else part] = made
-            if isinstance(pictures, Pictures) and self.place.limit is None:
+            held |= {_held_key(part, head): made for part in wanted}
+            if isinstance(pictures, Pictures):
                 self._list(name, split, pictures, made)
         return held[key]
 
@@ -171,38 +187,52 @@ class EncodedSets(Sets):
         rows, labels = made.rows, pictures.labels
         ids = tuple(pictures.ids[row] for row in rows)
         labels = None if labels is None else labels[rows]
-        Listings(self.place.store).write(Listing(name, split, made.keys, ids, labels, pictures.classes, pictures.notes))
+        listed_as = self._listed_as(name)
+        Listings(self.place.store).write(
+            Listing(listed_as, split, made.keys, ids, labels, pictures.classes, pictures.notes)
+        )
 
-    def pictures(self, name: str, split: str) -> Pictures | Listing:
-        """Find the pictures of a split; where they are gone, what the store knows of them."""
+    def _listed_as(self, name: str) -> str:
+        """Name the listing of a set: a part of one has its own."""
+        limit, seed = self.place.limit, self.place.seed
+        return name if limit is None else f"{name} (limit {limit}, seed {seed})"
+
+    def pictures(self, name: str, split: str, *, download: bool = True) -> Pictures | Listing:
+        """Find the pictures of a split; where they are gone, what the store knows of them; else download them."""
         if (name, split) not in self._pictures:
-            self._pictures[name, split] = self._found(name, split)
+            self._pictures[name, split] = self._found(name, split, download and self.place.download)
         return self._pictures[name, split]
 
-    def _found(self, name: str, split: str) -> Pictures | Listing:
+    def _found(self, name: str, split: str, download: bool) -> Pictures | Listing:
         dataset, place = self._dataset(name), self.place
         try:
             pictures = dataset.open(split, place.data_root)
-        except DataError as error:
-            listing = Listings(place.store).read(name, split)
-            if listing is not None and is_stored(self.model, listing, place.store):
-                return replace(listing, notes=(*listing.notes, "its pictures are gone; as it was when it was encoded"))
-            if not place.download or dataset.download is None:
+        except AbsentError:
+            if (listing := self._remembered(name, split)) is not None:
+                return listing
+            if not download or dataset.download is None:
                 raise
             self.progress(f"downloading {name}", 0, 0)
-            try:
-                dataset.download(place.data_root)
-            except (OSError, RuntimeError) as failed:
-                raise DataError(f"{name}: the download failed ({' '.join(str(failed).split())}); {error}") from None
+            dataset.download(place.data_root)
             pictures = dataset.open(split, place.data_root)
         return pictures if place.limit is None else _drawn(pictures, place.limit, place.seed)
 
-    def look_for(self, names: Sequence[str]) -> None:
+    def _remembered(self, name: str, split: str) -> Listing | None:
+        """Give what the store knows of a split whose pictures are gone; None where that is not enough."""
+        place = self.place
+        if place.needs_pictures or place.effort.strict or place.effort.rehash:
+            return None
+        listing = Listings(place.store).read(self._listed_as(name), split)
+        if listing is None or not is_stored(self.model, listing, place.store):
+            return None
+        return replace(listing, notes=(*listing.notes, GONE))
+
+    def look_for(self, names: Sequence[str], *splits: str) -> None:
         """Find the pictures of all sets, and say in one message which are not here."""
         missing = []
-        for name in names:
+        for name, split in [(name, split) for name in names for split in splits or ("test",)]:
             try:
-                self.pictures(name, "test")
+                self.pictures(name, split)
             except DataError as error:
                 missing.append(str(error))
         if missing:
@@ -259,14 +289,14 @@ class ImportedSets(Sets):
     def __init__(self, imports: Imports, label: str, device: str = "cpu") -> None:
         self.imports, self.label, self.device = imports, label, device
 
-    def splits(self, name: str) -> tuple[str, ...]:
-        """Name the splits that are in the store."""
-        return tuple(split for split in SPLITS if self.imports.find(name, self.label, split) is not None)
+    def has(self, name: str, split: str, *, download: bool = False) -> bool:
+        """Tell whether a split is in the store."""
+        return self.imports.find(name, self.label, split) is not None
 
     def head(self, name: str, prompts: Prompts | None) -> Head | None:
         """Give the head that came with any split of the set."""
         for split in ("test", "val", "train"):
-            if split in self.splits(name) and (head := head_of(self.arrays(name, split))) is not None:
+            if self.has(name, split) and (head := head_of(self.arrays(name, split))) is not None:
                 return head
         return None
 
@@ -308,6 +338,11 @@ class ImportedSets(Sets):
         return self.imports.read(entry)
 
 
+def _held_key(kind: str, head: Head | None) -> str:
+    """Name what is held of a kind of output; `local` is of one head."""
+    return f"{kind} {head.fingerprint}" if kind == "local" and head is not None else kind
+
+
 def labels_under(head: Head | None, labels: np.ndarray, classes: Sequence[str]) -> np.ndarray | None:
     """Renumber labels (n,) by class name to the classes of a head; -1 for a class that it does not know."""
     if head is None or tuple(classes) == head.class_names:
@@ -321,8 +356,10 @@ def _drawn(pictures: Pictures, limit: int, seed: int) -> Pictures:
     if limit >= len(pictures):
         return pictures
     rows = np.sort(np.random.default_rng(seed).choice(len(pictures), limit, replace=False))
+    note = f"{limit:,} of its {len(pictures):,} images are drawn, seed {seed}"
     return replace(
         pictures,
+        notes=(*pictures.notes, note),
         items=[pictures.items[row] for row in rows],
         ids=tuple(pictures.ids[row] for row in rows),
         labels=None if pictures.labels is None else pictures.labels[rows],

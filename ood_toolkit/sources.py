@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ood_toolkit.choosing import Imported, find_dataset
+from ood_toolkit.choosing import Find, Imported
 from ood_toolkit.encode.cluster import encode_on_ray
 from ood_toolkit.encode.images import encode_pictures
 from ood_toolkit.errors import DataError
@@ -16,7 +16,7 @@ from ood_toolkit.head import Head
 from ood_toolkit.members import Member
 from ood_toolkit.models.names import Choice
 from ood_toolkit.outputs import Outputs
-from ood_toolkit.plugins import Registry
+from ood_toolkit.plans import Plan, drawn, planned
 from ood_toolkit.scorer import Prompts
 from ood_toolkit.sets import EncodedSets, ImportedSets, Place, Sets
 from ood_toolkit.store.imports import Imports
@@ -25,8 +25,6 @@ __all__ = ["OWN", "Gathered", "Request", "gather", "head_for", "open_sets", "rea
 
 OWN = "own"
 """Stands for all templates of the data set."""
-VAL_SHARE = 0.2
-"""Share of the ID test images that become validation where a set has none of its own."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +63,7 @@ class Gathered:
 
 def open_sets(
     choice: Choice | Imported,
-    registry: Registry,
+    find: Find,
     place: Place,
     kinds: Sequence[str] = (),
     progress: Callable[[str, int, int], None] = lambda what, done, of: None,
@@ -75,16 +73,16 @@ def open_sets(
         return ImportedSets(Imports(place.store), choice.label, place.effort.device)
     progress(f"loading {choice.name}", 0, 0)
     encoder = encode_on_ray if place.effort.engine == "ray" else encode_pictures
-    return EncodedSets(choice.load(), lambda name: find_dataset(registry, name), place, kinds, progress, encoder)
+    return EncodedSets(choice.load(), find, place, kinds, progress, encoder)
 
 
 def gather(request: Request, sets: Sets, *, with_train: bool) -> Gathered:
     """Open every set of a request under the head of each ID set."""
     sets.look_for((*request.ids, *request.ood))
-    plans = {name: _plan(sets, name, request) for name in request.ids}
+    heads = {name: head_for(request, sets, name) for name in request.ids}
+    plans = {name: _plan(sets, name, head, request) for name, head in heads.items()}
     members = {}
-    for name in request.ids:
-        head = head_for(request, sets, name)
+    for name, head in heads.items():
 
         def chosen(part: str, other: str, head: Head | None = head) -> Outputs:
             split, index = plans[other].parts[part]
@@ -92,7 +90,7 @@ def gather(request: Request, sets: Sets, *, with_train: bool) -> Gathered:
             return x if index is None else x[index]
 
         validated = all("val" in plan.parts for plan in plans.values())
-        train = "train" in sets.splits(name) and with_train
+        train = with_train and sets.has(name, "train", download=True)
         members[name] = Member(
             val={other: chosen("val", other) for other in plans} if validated else None,
             tests={other: chosen("test", other) for other in plans},
@@ -111,9 +109,31 @@ def gather(request: Request, sets: Sets, *, with_train: bool) -> Gathered:
         "val_split": request.val_split,
         "seed": request.seed,
         "limit": request.limit,
+        "notes": _shared(request, sets),
         **sets.about(),
     }
     return Gathered(members, {k: v for k, v in request.groups.items() if k}, about)
+
+
+def _plan(sets: Sets, name: str, head: Head | None, request: Request) -> Plan:
+    x = sets.outputs(name, "test", head)
+    own = request.val_split is None and sets.has(name, "val")
+    val = sets.outputs(name, "val", head) if own else None
+    return planned(sets, name, x, request.val_split, request.seed, request.limit, val)
+
+
+def _shared(request: Request, sets: Sets) -> list[str]:
+    """Say which OOD sets hold images of an ID set's test split, known by their bytes."""
+    notes = []
+    for name in request.ids:
+        known = sets.keys(name, "test")
+        here = set() if known is None else {key.tobytes() for key in known}
+        for ood in request.ood if here else ():
+            keys = sets.keys(ood, "test")
+            count = 0 if keys is None else sum(key.tobytes() in here for key in keys)
+            if count and keys is not None:
+                notes.append(f"{count:,} of the {len(keys):,} images of {ood} are also in {name}")
+    return notes
 
 
 def head_for(request: Request, sets: Sets, name: str) -> Head | None:
@@ -158,56 +178,8 @@ def ready_scores(sets: Sets, names: Iterable[str]) -> dict[str, dict[str, np.nda
     return found
 
 
-# -- which images are for what ----------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class _Plan:
-    parts: dict[str, tuple[str, np.ndarray | None]]
-    """Split and rows (None: all) of the parts test and val."""
-    where: str
-
-
-def _plan(sets: Sets, name: str, request: Request) -> _Plan:
-    """Say which images of an ID set are for testing and which for validation; no image is for both."""
-    head = sets.head(name, None)
-    x = sets.outputs(name, "test", head)
-    rows = _rows(len(x), request)
-    if request.val_split is None and "val" in sets.splits(name):
-        val = sets.outputs(name, "val", head)
-        return _Plan({"test": ("test", rows), "val": ("val", _rows(len(val), request))}, "the set's own split")
-    share = VAL_SHARE if request.val_split is None else request.val_split
-    if share == 0:
-        return _Plan({"test": ("test", rows)}, "none")
-    strata = np.zeros(len(x), dtype=int) if x.labels is None else x.labels.cpu().numpy()
-    used = np.arange(len(x)) if rows is None else rows
-    val_rows = used[stratified(strata[used], share, request.seed)]
-    test_rows = np.setdiff1d(used, val_rows)
-    if not len(val_rows) or not len(test_rows):
-        raise DataError(f"{name}: {len(used)} images are too few to split {share} of them off for validation")
-    how = "stratified " if x.labels is not None else ""
-    where = f"{how}{100 * share:g} % of the test split, seed {request.seed}"
-    return _Plan({"test": ("test", test_rows), "val": ("test", val_rows)}, where)
-
-
-def stratified(strata: np.ndarray, share: float, seed: int) -> np.ndarray:
-    """Choose rows at random so that each stratum gives its share, rounded; at least one row stays in each."""
-    rng = np.random.default_rng(seed)
-    chosen = []
-    for value in np.unique(strata):
-        rows = rng.permutation(np.flatnonzero(strata == value))
-        chosen.append(rows[: min(int(share * len(rows) + 0.5), len(rows) - 1)])
-    return np.sort(np.concatenate(chosen))
-
-
-def _rows(count: int, request: Request) -> np.ndarray | None:
-    if request.limit is None or request.limit >= count:
-        return None
-    return np.sort(np.random.default_rng(request.seed).choice(count, request.limit, replace=False))
-
-
 def _limited(x: Outputs, request: Request) -> Outputs:
-    rows = _rows(len(x), request)
+    rows = drawn(len(x), request.limit, request.seed)
     return x if rows is None else x[rows]
 
 

@@ -67,7 +67,9 @@ def bench(root, tmp_path, capsys):
             main([str(word) for word in [*line, "--format", "json"]])
         out, err = capsys.readouterr()
         assert not stop.value.code, err
-        return json.loads(out), [int(n.replace(",", "")) for n in re.findall(r"[\d,]+(?= images in| were in)", err)]
+        return json.loads(out), [
+            int(n.replace(",", "")) for n in re.findall(r"[\d,]+(?= images in| images;| were in)", err)
+        ]
 
     return run
 

@@ -29,31 +29,44 @@ from ood_toolkit.cli import options
 @options.limit
 @options.encoding
 @options.store
-def command(names: tuple[str, ...], splits: tuple[str, ...], texts_of: str | None, **where: Any) -> None:
+def command(names: tuple[str, ...], splits: tuple[str, ...], texts_of: str | None, **where: Any) -> int:
     """Encode the images of data sets into the store, those that it lacks; `oodkit bench` then encodes none.
 
     A run that is stopped goes on where it was.
     """
-    from ood_toolkit.cli.progress import clear, encoded
+    from ood_toolkit.cli.progress import clear
 
     if "local" in where["keep"] and texts_of is None:
         raise click.UsageError("--keep local: name the data set whose classes are meant with --texts-of")
-    request, sets = options.opened((*names, *([texts_of] if texts_of else ())), {}, **where)
+    if where["prompts"] and texts_of is None:
+        raise click.UsageError("--prompts: name the data set whose classes are meant with --texts-of")
+    all_names = (*names, *([texts_of] if texts_of else ()))
+    request, sets = options.opened(all_names, {}, needs_pictures=True, **where)
     from ood_toolkit.sets import EncodedSets
     from ood_toolkit.sources import head_for
 
     if not isinstance(sets, EncodedSets):
         raise click.UsageError(f"--model: {sets.label!r} is the label of imported arrays, which need no encoding")
     start = time.monotonic()
+    wanted = {name: sets.splits(name) if "all" in splits else tuple(dict.fromkeys(splits)) for name in names}
+    sets.look_for([name for name in names if "all" not in splits], *splits)
     head = head_for(request, sets, texts_of) if texts_of else None
-    for name in names:
-        wanted = sets.splits(name) if "all" in splits else splits
-        for split in dict.fromkeys(wanted):
-            sets.encoded(name, split, "features", head)
+    for name, split in [(name, split) for name, of_name in wanted.items() for split in of_name]:
+        sets.encoded(name, split, "features", head)
     clear()
-    encoded(sets.about(), time.monotonic() - start)
-    for name, counts in sets.about()["encoding"].items():
+    return _told(sets.label, sets.about(), time.monotonic() - start)
+
+
+def _told(label: str, about: dict[str, Any], seconds: float) -> int:
+    """Print what is encoded now; exit code 1 where not one image of a split could be read."""
+    from ood_toolkit.cli.progress import encoded
+
+    encoded(about, seconds)
+    empty = 0
+    for name, counts in about["encoding"].items():
         read = counts["images"] - len(counts["unreadable"])
-        click.echo(f"{name}: {read} images of model {sets.label}, {counts['encoded']} encoded now")
+        empty += not read
+        click.echo(f"{name}: {read:,} images of model {label}, {counts['encoded']:,} encoded now")
         for note in counts["notes"]:
             click.echo(f"  {note}")
+    return 1 if empty else 0

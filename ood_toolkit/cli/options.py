@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
@@ -196,17 +197,25 @@ def opened(
     val_split: float | None = None,
     keep: Sequence[str] = (),
     views: bool = False,
+    needs_pictures: bool = False,
     **effort: Any,
 ) -> tuple[Request, Sets]:
     """Turn what a command asks for into a request, and open the sets of the model that answers for them.
 
     What must be refused is refused before torch is imported.
     """
+    from ood_toolkit.choosing import finder
     from ood_toolkit.cli.progress import progress
+    from ood_toolkit.errors import DataError
     from ood_toolkit.plugins import get_registry
 
+    if effort.get("share") and engine == "local":
+        raise click.UsageError("--share goes with --engine ray")
+    if data_root is not None and not data_root.is_dir() and not download:
+        raise DataError(f"--data-root: no such folder: {data_root}")
     templates = read_prompts(prompts)
-    choice = chosen(model, ids, groups, store=store, download=download, precision=precision)
+    find = finder(get_registry(), download=download)
+    choice = chosen(model, ids, groups, find, store=store, download=download, precision=precision)
     if not download:
         os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no library behind us downloads what nobody asked for
     from ood_toolkit.encode.effort import Effort
@@ -216,22 +225,25 @@ def opened(
     if engine == "local":  # a cluster's workers have devices of their own
         check_device(device)
     given = Effort(device, effort.pop("batch_size", None), engine=engine, **effort)
-    place = Place(store or default_store(), data_root or default_data_root(), given, download, limit, seed)
+    root = data_root or default_data_root()
+    place = Place(store or default_store(), root, given, download, limit, seed, needs_pictures)
     merged: Any = RECIPES[0] if recipe == "average-scores" else recipe
     request = Request(ids, groups, templates, merged, views, val_split, seed, limit)
-    return request, open_sets(choice, get_registry(), place, tuple(dict.fromkeys(keep)), progress)
+    return request, open_sets(choice, find, place, tuple(dict.fromkeys(keep)), progress)
 
 
 def chosen(
-    model: str | None, ids: Sequence[str], groups: Mapping[str, Sequence[str]], *, store: Path | None, download: bool,
-    precision: str | None, **more: Any,
+    model: str | None, ids: Sequence[str], groups: Mapping[str, Sequence[str]], find: Any = None, *,
+    store: Path | None, download: bool, precision: str | None, **more: Any,
 ) -> Any:  # fmt: skip
     """Say which model answers for the sets; what must be refused is refused, and torch is not imported."""
-    from ood_toolkit.choosing import choose
+    from ood_toolkit.choosing import choose, finder
     from ood_toolkit.plugins import get_registry
 
+    registry, folder = get_registry(), store or default_store()
     named = dict.fromkeys([*ids, *(name for names in groups.values() for name in names)])
-    return choose(get_registry(), store or default_store(), model, list(named), download=download, precision=precision)
+    find = find or finder(registry, download=download)
+    return choose(registry, folder, model, list(named), find, download=download, precision=precision)
 
 
 def default_data_root() -> Path:
@@ -288,7 +300,10 @@ def print_rows(rows: Sequence[dict[str, Any]], as_json: bool) -> None:
         rest = [f"{key} {_cell(value)}" for key, value in row.items() if key not in ("name", "what") and value]
         said = Text(_cell(row["what"])).append("\n" if rest else "").append("; ".join(rest), style="dim")
         table.add_row(Text(row["name"], style="bold"), said)
-    Console(width=stdout_width(), highlight=False).print(table)
+    console = Console(file=io.StringIO(), width=stdout_width(), highlight=False, force_terminal=use_color())
+    console.print(table)
+    for line in console.file.getvalue().splitlines():  # type: ignore[attr-defined]
+        click.echo(line.rstrip())
 
 
 def _cell(value: Any) -> str:

@@ -9,6 +9,8 @@ from typing import Any
 
 __all__ = ["clear", "encoded", "progress"]
 
+SHOWN = 10
+"""Unreadable images that are named on stderr; the result names all."""
 _started: dict[str, tuple[float, int]] = {}
 """When each piece of work began, and how much of it was done by then."""
 
@@ -48,13 +50,27 @@ def encoded(about: Mapping[str, Any], seconds: float) -> None:
     total = sum(one["images"] for one in counts.values())
     lost = {name: one["unreadable"] for name, one in counts.items() if one["unreadable"]}
     held = total - fresh - sum(map(len, lost.values()))
-    print(f"encoded {fresh:,} images in {seconds:.1f} s; {held:,} were in the store", file=sys.stderr)
+    if fresh:
+        _say(f"encoded {_images(fresh)} in {seconds:.1f} s; {held:,} were in the store")
+    else:
+        _say(f"encoded 0 images; {held:,} were in the store")
     for name, one in counts.items():
         for shard in one["repaired"]:
-            print(f"{name}: shard {shard} was damaged; its images were encoded again", file=sys.stderr)
+            _say(f"{name}: shard {shard} was damaged; its images were encoded again")
+        for note in one["notes"]:
+            if "gone" in note:
+                _say(f"{name}: {note}")
     for name, images in lost.items():
-        for place, (image, why) in enumerate(images.items()):
-            if place == 10:
-                print(f"{name}: and {len(images) - 10:,} more", file=sys.stderr)
-                break
-            print(f"{name}: skipped {image}: {why}", file=sys.stderr)
+        for image, why in list(images.items())[:SHOWN]:
+            _say(f"{name}: skipped {image}: {why}")
+        if len(images) > SHOWN:
+            _say(f"{name}: and {len(images) - SHOWN:,} more")
+
+
+def _images(count: int) -> str:
+    return f"{count:,} image{'' if count == 1 else 's'}"
+
+
+def _say(text: str) -> None:
+    """Print a line on stderr; what a file's name may hold does not move the cursor."""
+    print("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text), file=sys.stderr)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,8 @@ def list_(store: Path | None, as_json: bool) -> None:
         for entry in Imports(folder).entries()
     ]  # fmt: skip
     options.print_rows(rows, as_json)
+    if not rows:
+        click.echo(f"the store {folder} {'is empty' if folder.is_dir() else 'does not exist'}", err=True)
 
 
 @command.command("show")
@@ -64,10 +67,16 @@ def show(key: str, store: Path | None, as_json: bool) -> None:
     if not found:
         names = ", ".join(f"{one.key[:12]} ({one.about['model']})" for one in known) or "nothing"
         raise StoreError(f"no encoder {key!r} in the store; it holds {names}")
+    shown = []
     for one in found:
         sets = {name: _share(*counts) for name, counts in one.sets.items()}
         facts = {"key": one.key, "images": one.images, "shards": one.shards, "bytes": one.bytes, "sets": sets}
-        options.print_facts({**facts, **one.about}, as_json)
+        shown.append({**facts, **one.about})
+    if as_json:
+        click.echo(json.dumps(shown, indent=1))
+        return
+    for facts in shown:
+        options.print_facts(facts, as_json)
 
 
 @command.command("verify")
@@ -90,9 +99,15 @@ def verify(store: Path | None) -> int:
 @options.store
 def gc(model: str | None, dry_run: bool, store: Path | None) -> None:
     """Delete what nothing refers to: rows of no set, arrays without a name, leftovers of killed runs."""
-    from ood_toolkit.store.inventory import garbage, remove
+    from ood_toolkit.errors import StoreError
+    from ood_toolkit.store.inventory import garbage, held, remove
 
     folder, freed = store or default_store(), 0
+    known = sorted({str(one.about["model"]) for one in held(folder)})
+    if model is not None and model not in known:
+        raise StoreError(
+            f"--model: nothing in the store was encoded by {model!r}; it holds {', '.join(known) or 'none'}"
+        )
     for place, why in list(garbage(folder, model)):
         freed += _bytes(place)
         click.echo(f"{place.relative_to(folder)}: {why}")

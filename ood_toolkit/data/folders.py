@@ -57,14 +57,12 @@ def readable(folder: str) -> str:
 def images_below(folder: Path) -> list[str]:
     """List the images below a folder, `/` between parts, sorted; hidden files and other files are passed over."""
     found: list[str] = []
-    seen = set()
     for place, inside, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(place)
-        if real in seen:  # a link that leads back up
-            inside.clear()
+        if any(os.path.realpath(folder / parent) == real for parent in Path(place).relative_to(folder).parents):
+            inside.clear()  # a link that leads back up
             continue
-        seen.add(real)
-        inside[:] = [name for name in inside if not name.startswith(".")]
+        inside[:] = sorted(name for name in inside if not name.startswith("."))
         before = "" if place == str(folder) else Path(place).relative_to(folder).as_posix() + "/"
         found += [before + name for name in files if name.lower().endswith(SUFFIXES) and not name.startswith(".")]
     return sorted(found)

@@ -11,7 +11,7 @@ from ood_toolkit.data.huggingface import huggingface_set
 from ood_toolkit.data.imglist import imglist_set
 from ood_toolkit.data.npz_images import npz_set
 from ood_toolkit.data.webdataset import webdataset_set
-from ood_toolkit.errors import DataError
+from ood_toolkit.errors import AbsentError, DataError
 
 __all__ = ["FORMS", "free_dataset"]
 
@@ -22,7 +22,7 @@ def folder_set(text: str, name: str) -> DataSet:
     """Make a set of any folder: `train`, `val`, `test` below it are splits, folders with all images are classes."""
     base = Path(text)
     if not base.is_dir():
-        raise DataError(f"{name}: no such folder: {base}")
+        raise AbsentError(f"{name}: no such folder: {base}")
     splits = tuple(split for split in SPLITS if (base / split).is_dir()) or ("test",)
     opened: dict[str, Pictures] = {}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ood_toolkit.data.dataset import DataSet, Pictures
 from ood_toolkit.data.folders import labelled, present
-from ood_toolkit.errors import DataError
+from ood_toolkit.errors import AbsentError, DataError
 
 __all__ = ["imglist_set", "openood_list", "read_imglist", "read_lines"]
 
@@ -74,7 +74,7 @@ def imglist_set(text: str, name: str) -> DataSet:
     listfile, _, folder = text.partition("@")
     file = Path(listfile)
     if not file.is_file():
-        raise DataError(f"{name}: no such list: {file}")
+        raise AbsentError(f"{name}: no such list: {file}")
     names = file.parent / NAMES
     classes = tuple(read_lines(names)) if names.is_file() else ()
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ood_toolkit.data.dataset import SIMPLE, DataSet, Pictures
 from ood_toolkit.data.folders import ClassFolders, class_folders
-from ood_toolkit.errors import DataError, one_line
+from ood_toolkit.errors import AbsentError, DataError, one_line
 
 __all__ = ["OPENAI", "Reader", "in_class_folders", "published", "unsourced"]
 
@@ -54,7 +54,7 @@ def published(
         for read in readers:
             if (found := read(split, root)) is not None:
                 return _noted(found, counts[split])
-        raise DataError(f"{name}: no {split} images below {root}; looked for {', or '.join(places)}. {get}")
+        raise AbsentError(f"{name}: no {split} images below {root}; looked for {', or '.join(places)}. {get}")
 
     return DataSet(
         name=name,

@@ -79,10 +79,9 @@ class Network:
         for kind, part in made.items():
             finite = np.isfinite(part.reshape(len(part), -1)).all(axis=1)
             if not finite.all():
-                raise ModelError(
-                    f"{self.model.name}: gave NaN or infinite {kind} for row {batch.places[int(finite.argmin())]}; "
-                    "with fp16 try precision bf16 or fp32"
-                )
+                hint = "; try precision bf16 or fp32" if self.model.precision == "fp16" else ""
+                place = batch.places[int(finite.argmin())]
+                raise ModelError(f"{self.model.name}: gave NaN or infinite {kind} for the image in row {place}{hint}")
         return made
 
 

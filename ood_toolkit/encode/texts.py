@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from ood_toolkit.models.model import Model
 from ood_toolkit.scorer import Prompts
 from ood_toolkit.store.texts import Texts
 
-__all__ = ["class_texts", "zero_shot_head"]
+__all__ = ["class_texts", "template_texts", "zero_shot_head"]
 
 TEXTS_PER_BATCH = 256
 
@@ -25,28 +25,47 @@ def zero_shot_head(model: Model, class_names: Sequence[str], prompts: Prompts, s
     With a store, embeddings are taken from it, or kept in it. A recipe that averages scores needs the embeddings of
     each template: they are the bank `prompts` (p, k, d).
     """
-    head = Head.zero_shot(class_texts(model, class_names, prompts, store), class_names, model.scale, model.bias)
     banks: dict[str, Any] = {}
+    if prompts.views:
+        views = template_texts(model, class_names, prompts.templates, store)
+        texts = _merged(views, prompts.recipe)
+        banks["prompts"] = normalise(views)
+    else:
+        texts = class_texts(model, class_names, prompts, store)
+    head = Head.zero_shot(texts, class_names, model.scale, model.bias)
     if model.no_templates:
         no = Prompts(model.no_templates, prompts.recipe)
         banks["no"] = class_texts(model, class_names, no, store)
-    if prompts.views:
-        banks["prompts"] = torch.stack(
-            [class_texts(model, class_names, Prompts((template,)), store) for template in prompts.templates]
-        )
     return head.with_banks(banks) if banks else head
 
 
 def class_texts(model: Model, class_names: Sequence[str], prompts: Prompts, store: Path | None = None) -> Tensor:
     """Embed each class under all templates and merge them by the recipe: (k, d) unit rows."""
-    texts = None if store is None else Texts(store)
-    key = text_identity(model, class_names, prompts)
-    held = None if texts is None else texts.read(key)
+
+    def make() -> Tensor:
+        return _merged(_encoded(model, class_names, prompts.templates), prompts.recipe)
+
+    return _kept(store, text_identity(model, class_names, prompts), make)
+
+
+def template_texts(
+    model: Model, class_names: Sequence[str], templates: Sequence[str], store: Path | None = None
+) -> Tensor:
+    """Embed each class under each template: (p, k, d) as the tower gives them, not normalised."""
+    about = {**text_identity(model, class_names, Prompts(tuple(templates))), "recipe": "none"}
+    return _kept(store, about, lambda: _encoded(model, class_names, templates))
+
+
+def _kept(store: Path | None, identity: Mapping[str, Any], make: Callable[[], Tensor]) -> Tensor:
+    """Take embeddings from the store, or make them and keep them there."""
+    if store is None:
+        return make()
+    texts = Texts(store)
+    held = texts.read(identity)
     if held is not None:
         return torch.from_numpy(held)
-    made = _encoded(model, class_names, prompts)
-    if texts is not None:
-        texts.write(key, made.numpy())
+    made = make()
+    texts.write(identity, made.numpy())
     return made
 
 
@@ -63,13 +82,15 @@ def text_identity(model: Model, class_names: Sequence[str], prompts: Prompts) ->
     }
 
 
-def _encoded(model: Model, class_names: Sequence[str], prompts: Prompts) -> Tensor:
-    texts = [template.replace("{}", name) for template in prompts.templates for name in class_names]
+def _encoded(model: Model, class_names: Sequence[str], templates: Sequence[str]) -> Tensor:
+    texts = [template.replace("{}", name) for template in templates for name in class_names]
     with torch.inference_mode():
         parts = [
             model.encode_texts(texts[i : i + TEXTS_PER_BATCH]).float() for i in range(0, len(texts), TEXTS_PER_BATCH)
         ]
-    rows = torch.cat(parts).clone().reshape(len(prompts.templates), len(class_names), -1)  # (p, k, d)
-    if prompts.recipe == "normalise-sum-normalise":
-        rows = normalise(rows)
-    return normalise(rows.mean(dim=0)).cpu()
+    return torch.cat(parts).clone().reshape(len(templates), len(class_names), -1).cpu()  # (p, k, d)
+
+
+def _merged(rows: Tensor, recipe: str) -> Tensor:
+    """Merge the embeddings (p, k, d) of all templates to unit rows (k, d)."""
+    return normalise((normalise(rows) if recipe == "normalise-sum-normalise" else rows).mean(dim=0))

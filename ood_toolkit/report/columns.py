@@ -68,14 +68,10 @@ def right_grid(header: Mapping[str, Any], rows: Sequence[Row]) -> Grid | None:
 def summary(header: Mapping[str, Any]) -> list[str]:
     """Say in a few lines what was measured."""
     if "models" in header:
-        lines = [line for part in header["models"] for line in _of_model({**header, **part})]
-        return list(dict.fromkeys([*lines, *_of_all(header)]))
+        parts = [{**header, **part} for part in header["models"]]
+        lines = [line for part in parts for line in [*_of_encoder(part), *(f"  {line}" for line in _of_ids(part))]]
+        return [*lines, *_of_sets(parts[0]), *_of_all(header)]
     return [*_of_ids(header), *_of_sets(header), *_of_encoder(header), *_of_all(header)]
-
-
-def _of_model(header: Mapping[str, Any]) -> list[str]:
-    """Lay out one model of several: its name, then what differs from model to model."""
-    return [*_of_encoder(header), *(f"  {line}" for line in [*_of_ids(header), *_of_sets(header)])]
 
 
 def _of_ids(header: Mapping[str, Any]) -> list[str]:
@@ -99,7 +95,7 @@ def _of_sets(header: Mapping[str, Any]) -> list[str]:
         lines += [f"  {name}: {note}" for note in counts["notes"]]
         if counts["unreadable"]:
             lines.append(f"  {name}: {len(counts['unreadable'])} unreadable images are left out")
-    return lines
+    return lines + [f"  {note}" for note in header.get("notes", [])]
 
 
 def _of_encoder(header: Mapping[str, Any]) -> list[str]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from ood_toolkit.errors import StoreError
 from ood_toolkit.store.folder import replaced_file
-from ood_toolkit.store.listings import Listings
+from ood_toolkit.store.listings import Listing, Listings
 from ood_toolkit.store.memory import Memory, Whole, stamp_of
 from ood_toolkit.store.shard import KEY_BYTES, Shard, open_shard, write_shard
 
@@ -173,7 +173,7 @@ def _heads(keys: np.ndarray) -> np.ndarray:
 
 def models_holding(store: Path, names: Iterable[str]) -> list[str]:
     """List the models by name whose features of every image of these sets' test splits are in the store."""
-    listings = [Listings(store).read(name, "test") for name in names]
+    listings = [_listing(store, name) for name in names]
     if not listings or any(listing is None for listing in listings):
         return []
     found, memory = set(), Memory(store)
@@ -184,11 +184,19 @@ def models_holding(store: Path, names: Iterable[str]) -> list[str]:
                 continue
             identity = {key: value for key, value in about["identity"].items() if key != "format"}
             encoding = Encoding(store, identity, memory, mends=False)  # a run that encodes says what it mends
-            if all(encoding.has(listing.keys).all() for listing in listings if listing is not None):
+            whole = all(encoding.has(listing.keys).all() for listing in listings if listing is not None)
+            if whole or encoding.damaged:  # what is damaged is encoded again by the run
                 found.add(str(about["model"]))
     finally:
         memory.close()
     return sorted(found)
+
+
+def _listing(store: Path, name: str) -> Listing | None:
+    try:
+        return Listings(store).read(name, "test")
+    except StoreError:  # a damaged one is written anew when the set is encoded
+        return None
 
 
 def about_encoder(folder: Path) -> dict[str, Any]:

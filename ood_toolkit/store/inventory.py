@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ood_toolkit.errors import StoreError
-from ood_toolkit.store.encodings import about_encoder, encodings
+from ood_toolkit.store.encodings import Index, about_encoder, encodings
 from ood_toolkit.store.imports import Imports, is_whole
 from ood_toolkit.store.listings import Listing, Listings
 from ood_toolkit.store.memory import Memory, sha256_of
@@ -22,7 +23,7 @@ from ood_toolkit.store.texts import Texts
 __all__ = ["Held", "damaged", "garbage", "held", "listed", "remove"]
 
 ABANDONED = 3600
-"""Seconds after which a temporary file is taken for one of a killed run."""
+"""Seconds after which a file that nothing refers to is taken for one of a killed run, not of one that is running."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,14 +46,14 @@ def held(store: Path) -> list[Held]:
     found = []
     for folder in encodings(store):
         paths = _shards(folder)
-        keys = {bytes(key) for path in paths for key in _opened(path)}
+        index = Index.of([Shard(path, keys, keys) for path in paths if len(keys := _opened(path))])
         sets = {}
         for listing in listings:
-            here = sum(bytes(key) in keys for key in listing.keys)
+            here = int((index.find(listing.keys) >= 0).sum())
             if here:
                 sets[f"{listing.name}/{listing.split}"] = (here, len(listing.keys))
         size = sum(path.stat().st_size for path in paths)
-        found.append(Held(folder.name, about_encoder(folder), len(keys), size, len(paths), sets))
+        found.append(Held(folder.name, about_encoder(folder), len(index.keys), size, len(paths), sets))
     return sorted(found, key=lambda one: (str(one.about["model"]), one.about["identity"]["kind"], one.key))
 
 
@@ -92,23 +93,38 @@ def garbage(store: Path, model: str | None = None) -> Iterator[tuple[Path, str]]
 
     With a model, all that was encoded by it as well.
     """
-    listings = listed(store)
-    keys = np.concatenate([np.empty((0, KEY_BYTES), np.uint8), *[one.keys for one in listings]])
-    wanted = {bytes(key) for key in keys}
+    keys = np.concatenate([np.empty((0, KEY_BYTES), np.uint8), *[one.keys for one in listed(store)]])
+    wanted = Index.of([Shard(store, keys, keys)])
     for folder in encodings(store):
         if model is not None and about_encoder(folder)["model"] == model:
             yield folder, f"encoded by {model}"
             continue
-        for path in _shards(folder):
-            if not any(bytes(key) in wanted for key in _opened(path)):
-                yield path, "no listed set has an image of it"
+        lost = [path for path in _shards(folder) if _is_old(path) and not (wanted.find(_opened(path)) >= 0).any()]
+        for path in lost:
+            yield path, "no listed set has an image of it"
+    if model is not None:
+        yield from _texts_of(store, model)
     named = {entry.key for entry in Imports(store).entries()}
     for folder in sorted((store / "arrays").glob("[!.]*")):
         if folder.name not in named:
             yield folder, "no name points at these arrays"
     for path in sorted(store.rglob(".*")):
-        if time.time() - path.stat().st_mtime > ABANDONED:
+        if _is_old(path):
             yield path, "left by a run that was killed"
+
+
+def _texts_of(store: Path, model: str) -> Iterator[tuple[Path, str]]:
+    """Give the text embeddings of a model's weights."""
+    abouts = [about_encoder(folder) for folder in encodings(store)]
+    weights = {about["identity"]["weights"] for about in abouts if about["model"] == model}
+    for path in sorted((store / "texts").glob("*.json")):
+        if json.loads(path.read_text()).get("weights") in weights:
+            yield path.with_suffix(".texts"), f"texts of {model}"
+            yield path, f"texts of {model}"
+
+
+def _is_old(path: Path) -> bool:
+    return time.time() - path.stat().st_mtime > ABANDONED
 
 
 def remove(path: Path) -> None:

@@ -369,7 +369,7 @@ def test_wrong_usage_exits_2(oodkit, line):
         ("bench --prompts {}{}", "--prompts: expected {} once in each template"),
         ("bench --device nowhere", "--device: 'nowhere' cannot be used here"),
         ("bench --protocol nativ", "did you mean 'native'?"),
-        ("bench --id letters --ood patches --limit 1", "letters: 1 images are too few to split"),
+        ("bench --id letters --ood patches --limit 1", "letters: 1 image is too few to split"),
         ("import a gone.npz", "gone.npz: no such file"),
         ("import a gone.npz --scores", "gone.npz: no such file"),
     ],
