@@ -11,14 +11,16 @@ import numpy as np
 from ood_toolkit.choosing import Find, Imported
 from ood_toolkit.encode.cluster import encode_on_ray
 from ood_toolkit.encode.images import encode_pictures
+from ood_toolkit.encoded_sets import EncodedSets
 from ood_toolkit.errors import DataError
 from ood_toolkit.head import Head
+from ood_toolkit.imported_sets import ImportedSets
 from ood_toolkit.members import Member
 from ood_toolkit.models.names import Choice
 from ood_toolkit.outputs import Outputs
 from ood_toolkit.plans import Plan, drawn, planned
 from ood_toolkit.scorer import Prompts
-from ood_toolkit.sets import EncodedSets, ImportedSets, Place, Sets
+from ood_toolkit.sets import Place, Sets
 from ood_toolkit.store.imports import Imports
 
 __all__ = ["OWN", "Gathered", "Request", "gather", "head_for", "open_sets", "ready_scores"]

@@ -21,7 +21,7 @@ LAYERS = (
     ("encode", "train"),
     ("hookspecs", "builtin", "plugins"),
     ("choosing",),
-    ("sets", "plans"),
+    ("sets", "encoded_sets", "imported_sets", "plans"),
     ("detector", "results", "members"),
     ("evaluation", "report", "scoring", "combining"),
     ("runner",),

@@ -4,10 +4,11 @@ from PIL import Image
 
 from ood_toolkit.data.dataset import DataSet, Pictures
 from ood_toolkit.data.picture import pixels
+from ood_toolkit.encoded_sets import EncodedSets
 from ood_toolkit.errors import AbsentError, DataError
 from ood_toolkit.models.digits_clip import load_digits_clip
 from ood_toolkit.plans import drawn, stratified
-from ood_toolkit.sets import EncodedSets, Place
+from ood_toolkit.sets import Place
 from ood_toolkit.sources import Request, gather
 
 

@@ -7,10 +7,12 @@ from ood_toolkit import Prompts
 from ood_toolkit.choosing import choose, find_dataset, finder
 from ood_toolkit.data.dataset import DataSet, Pictures
 from ood_toolkit.data.picture import pixels
+from ood_toolkit.encoded_sets import EncodedSets
 from ood_toolkit.errors import DataError, ModelError
+from ood_toolkit.imported_sets import ImportedSets
 from ood_toolkit.models.model import Model, ModelEntry
 from ood_toolkit.plans import stratified
-from ood_toolkit.sets import EncodedSets, ImportedSets, Place
+from ood_toolkit.sets import Place
 from ood_toolkit.sources import Request, gather, open_sets, ready_scores
 from ood_toolkit.store.imports import Imports
 

@@ -42,7 +42,7 @@ def command(names: tuple[str, ...], splits: tuple[str, ...], texts_of: str | Non
         raise click.UsageError("--prompts: name the data set whose classes are meant with --texts-of")
     all_names = (*names, *([texts_of] if texts_of else ()))
     request, sets = options.opened(all_names, {}, needs_pictures=True, **where)
-    from ood_toolkit.sets import EncodedSets
+    from ood_toolkit.encoded_sets import EncodedSets
     from ood_toolkit.sources import head_for
 
     if not isinstance(sets, EncodedSets):

@@ -1,0 +1,237 @@
+"""`EncodedSets`: data sets with pictures, each image encoded once and then taken from the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ood_toolkit.data.dataset import DataSet, Pictures
+from ood_toolkit.encode.images import Encoded, encode_pictures, is_stored, stored
+from ood_toolkit.encode.texts import zero_shot_head
+from ood_toolkit.errors import AbsentError, DataError
+from ood_toolkit.head import Head
+from ood_toolkit.models.model import Model
+from ood_toolkit.outputs import Outputs
+from ood_toolkit.scorer import Prompts
+from ood_toolkit.sets import Place, Sets, labels_under
+from ood_toolkit.store.listings import Listing, Listings
+
+__all__ = ["EncodedSets"]
+
+Encoder = Callable[..., Encoded]
+GONE = "its pictures are gone; this is as it was when it was encoded"
+
+
+class EncodedSets(Sets):
+    """Data sets with pictures, each encoded once; `kinds` are the outputs kept beside the features."""
+
+    def __init__(
+        self,
+        model: Model,
+        find: Callable[[str], DataSet | None],
+        place: Place,
+        kinds: Sequence[str] = (),
+        progress: Callable[[str, int, int], None] = lambda what, done, of: None,
+        encoder: Encoder = encode_pictures,
+    ) -> None:
+        self.model, self.find, self.place, self.progress = model.to(place.effort.own_device), find, place, progress
+        self.kinds, self.encoder = tuple(kinds), encoder
+        self.label, self.fingerprint = model.name, model.fingerprint
+        self._pictures: dict[tuple[str, str], Pictures | Listing] = {}
+        self._encoded: dict[tuple[str, str], dict[str, Encoded]] = {}
+        self._heads: dict[tuple[tuple[str, ...], Prompts], Head] = {}
+
+    def has(self, name: str, split: str, *, download: bool = False) -> bool:
+        """Tell whether a split is here, or remembered from when it was encoded."""
+        if split not in self._dataset(name).counts:
+            return False
+        try:
+            self.pictures(name, split, download=download)
+        except AbsentError:
+            return False
+        return True
+
+    def splits(self, name: str) -> tuple[str, ...]:
+        """Name the splits of a data set that are here."""
+        return tuple(split for split in self._dataset(name).counts if self.has(name, split))
+
+    def keys(self, name: str, split: str) -> np.ndarray | None:
+        """Give the row keys (n, 32) of the images that were read."""
+        return next(iter(self._encoded[name, split].values())).keys
+
+    def head(self, name: str, prompts: Prompts | None) -> Head:
+        """Give the model's linear head, or encode the classes of a data set under its own prompts, or under these."""
+        if self.model.head is not None:
+            return self.model.head
+        dataset = self._dataset(name)
+        classes = dataset.classes or self.pictures(name, "test").classes
+        if not classes:
+            raise DataError(f"{name}: has no classes, so it can only be an OOD set; name another after --id")
+        key = (classes, prompts or Prompts(dataset.templates[:1]))
+        if key not in self._heads:
+            self._heads[key] = zero_shot_head(self.model, *key, self.place.store)
+        return self._heads[key]
+
+    def outputs(self, name: str, split: str, head: Head | None) -> Outputs:
+        """Take a split from the store, encoding what it lacks."""
+        pictures = self.pictures(name, split)
+        extras: dict[str, Any] = {}
+        made = self.encoded(name, split, "features", head)
+        if not len(made.rows):
+            lost = f", such as {': '.join(made.unreadable[0])}" if made.unreadable else ""
+            raise DataError(f"{name}: none of its {len(pictures.ids)} {split} images can be read{lost}")
+        for kind in self.kinds:
+            more = self.encoded(name, split, kind, head)
+            if more.rows.tolist() != made.rows.tolist():
+                raise DataError(f"{name}: its pictures changed while they were encoded; run it again")
+            extras[kind] = more.outputs[kind]
+        labels = None if pictures.labels is None else pictures.labels[made.rows]
+        if labels is not None:
+            extras["source_labels"] = labels
+            labels = self._under(head, name, labels, pictures.classes)
+        ids = np.array(pictures.ids)[made.rows] if len(made.rows) < len(pictures.ids) else pictures.ids
+        x = Outputs(made.outputs["features"], labels=labels, ids=ids, extras=extras, head=head)
+        device = self.place.effort.own_device
+        return x if device == "cpu" else x.to(device)
+
+    def encoded(self, name: str, split: str, kind: str, head: Head | None) -> Encoded:
+        """Encode a split, with every kind of output in one pass; or take it from the memory of this run."""
+        held = self._encoded.setdefault((name, split), {})
+        key = _held_key(kind, head)
+        if key not in held:
+            pictures = self.pictures(name, split)
+            wanted = (kind,) if "features" in held else ("features", *self.kinds)
+            told = lambda done, of: self.progress(f"encoding {name} {split}", done, of)  # noqa: E731
+            made = self._encode(pictures, wanted, head, told)
+            held |= {_held_key(part, head): made for part in wanted}
+            if isinstance(pictures, Pictures):
+                self._list(name, split, pictures, made)
+        return held[key]
+
+    def _encode(self, pictures: Pictures | Listing, kinds: Sequence[str], head: Head | None, told: Any) -> Encoded:
+        place = self.place
+        if isinstance(pictures, Pictures):
+            return self.encoder(self.model, pictures, place.store, kinds, head, place.effort, told)
+        return stored(self.model, pictures, place.store, kinds, head)
+
+    def _list(self, name: str, split: str, pictures: Pictures, made: Encoded) -> None:
+        rows, labels = made.rows, pictures.labels
+        ids = tuple(pictures.ids[row] for row in rows)
+        labels = None if labels is None else labels[rows]
+        listed_as = self._listed_as(name)
+        Listings(self.place.store).write(
+            Listing(listed_as, split, made.keys, ids, labels, pictures.classes, pictures.notes)
+        )
+
+    def _listed_as(self, name: str) -> str:
+        """Name the listing of a set: a part of one has its own."""
+        limit, seed = self.place.limit, self.place.seed
+        return name if limit is None else f"{name} (limit {limit}, seed {seed})"
+
+    def pictures(self, name: str, split: str, *, download: bool = True) -> Pictures | Listing:
+        """Find the pictures of a split; where they are gone, what the store knows of them; else download them."""
+        if (name, split) not in self._pictures:
+            self._pictures[name, split] = self._found(name, split, download and self.place.download)
+        return self._pictures[name, split]
+
+    def _found(self, name: str, split: str, download: bool) -> Pictures | Listing:
+        dataset, place = self._dataset(name), self.place
+        try:
+            pictures = dataset.open(split, place.data_root)
+        except AbsentError:
+            if (listing := self._remembered(name, split)) is not None:
+                return listing
+            if not download or dataset.download is None:
+                raise
+            self.progress(f"downloading {name}", 0, 0)
+            dataset.download(place.data_root)
+            pictures = dataset.open(split, place.data_root)
+        return pictures if place.limit is None else _drawn(pictures, place.limit, place.seed)
+
+    def _remembered(self, name: str, split: str) -> Listing | None:
+        """Give what the store knows of a split whose pictures are gone; None where that is not enough."""
+        place = self.place
+        if place.needs_pictures or place.effort.strict or place.effort.rehash:
+            return None
+        listing = Listings(place.store).read(self._listed_as(name), split)
+        if listing is None or not is_stored(self.model, listing, place.store):
+            return None
+        return replace(listing, notes=(*listing.notes, GONE))
+
+    def look_for(self, names: Sequence[str], *splits: str) -> None:
+        """Find the pictures of all sets, and say in one message which are not here."""
+        missing = []
+        for name, split in [(name, split) for name in names for split in splits or ("test",)]:
+            try:
+                self.pictures(name, split)
+            except DataError as error:
+                missing.append(str(error))
+        if missing:
+            raise DataError("\n  ".join(missing))
+
+    def templates(self, name: str) -> tuple[str, ...]:
+        """Give a data set's templates; none for a model with a linear head."""
+        return self._dataset(name).templates if self.model.head is None else ()
+
+    def has_text_tower(self) -> bool:
+        """Tell whether the model reads prompts."""
+        return self.model.head is None
+
+    def about(self) -> dict[str, Any]:
+        """Count, for each split, its images, those encoded now and those that could not be read; with notes."""
+        counts: dict[str, Any] = {}
+        for (name, split), made in self._encoded.items():
+            first, pictures = next(iter(made.values())), self._pictures[name, split]
+            counts[f"{name}/{split}"] = {
+                "images": len(pictures.ids),
+                "encoded": sum(one.fresh for one in {id(one): one for one in made.values()}.values()),
+                "unreadable": dict(first.unreadable),
+                "repaired": list(first.damaged),
+                "notes": list(pictures.notes),
+            }
+        model = self.model
+        return {
+            "encoder": {
+                "precision": model.precision,
+                "preprocessing": dict(model.preprocessing),
+                "device": self.place.effort.device,
+                "batch": self.place.effort.batch_size,
+            },
+            "encoding": counts,
+        }
+
+    def _dataset(self, name: str) -> DataSet:
+        dataset = self.find(name)
+        if dataset is None:
+            raise DataError(f"unknown data set {name!r}; oodkit datasets lists them")
+        return dataset
+
+    def _under(self, head: Head | None, name: str, labels: np.ndarray, classes: Sequence[str]) -> np.ndarray | None:
+        """Renumber labels to the classes of a head: by name, or as they are where both follow one numbering."""
+        dataset = self._dataset(name)
+        if head is self.model.head and head is not None and dataset.label_space == self.model.label_space != "":
+            return labels
+        return labels_under(head, labels, classes)
+
+
+def _held_key(kind: str, head: Head | None) -> str:
+    """Name what is held of a kind of output; `local` is of one head."""
+    return f"{kind} {head.fingerprint}" if kind == "local" and head is not None else kind
+
+
+def _drawn(pictures: Pictures, limit: int, seed: int) -> Pictures:
+    """Draw at most `limit` pictures with a seed, in their order."""
+    if limit >= len(pictures):
+        return pictures
+    rows = np.sort(np.random.default_rng(seed).choice(len(pictures), limit, replace=False))
+    note = f"{limit:,} of its {len(pictures):,} images are drawn, seed {seed}"
+    return replace(
+        pictures,
+        notes=(*pictures.notes, note),
+        items=[pictures.items[row] for row in rows],
+        ids=tuple(pictures.ids[row] for row in rows),
+        labels=None if pictures.labels is None else pictures.labels[rows],
+    )

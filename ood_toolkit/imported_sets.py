@@ -1,0 +1,70 @@
+"""`ImportedSets`: arrays that somebody imported under one model label."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ood_toolkit.errors import DataError
+from ood_toolkit.head import Head
+from ood_toolkit.outputs import Outputs
+from ood_toolkit.scorer import Prompts
+from ood_toolkit.sets import Sets, labels_under
+from ood_toolkit.store.imports import Imports
+from ood_toolkit.store.npz import head_of, outputs_of
+
+__all__ = ["ImportedSets"]
+
+
+class ImportedSets(Sets):
+    """Arrays that somebody imported under one model label."""
+
+    def __init__(self, imports: Imports, label: str, device: str = "cpu") -> None:
+        self.imports, self.label, self.device = imports, label, device
+
+    def has(self, name: str, split: str, *, download: bool = False) -> bool:
+        """Tell whether a split is in the store."""
+        return self.imports.find(name, self.label, split) is not None
+
+    def head(self, name: str, prompts: Prompts | None) -> Head | None:
+        """Give the head that came with any split of the set."""
+        for split in ("test", "val", "train"):
+            if self.has(name, split) and (head := head_of(self.arrays(name, split))) is not None:
+                return head
+        return None
+
+    def ood(self, name: str, head: Head | None) -> Outputs:
+        """Wrap the memory maps of an OOD set; its labels may index classes that nobody named."""
+        return self._outputs(name, "test", head, labelled=False)
+
+    def outputs(self, name: str, split: str, head: Head | None) -> Outputs:
+        """Wrap the memory maps of a split."""
+        return self._outputs(name, split, head, labelled=True)
+
+    def _outputs(self, name: str, split: str, head: Head | None, *, labelled: bool) -> Outputs:
+        arrays = self.arrays(name, split)
+        if not labelled:
+            arrays.pop("labels", None)
+        if "scores" in arrays:
+            raise DataError(
+                f"{name}: only ready scores were imported under model {self.label!r}; import embeddings too"
+            )
+        if head is None and "logits" not in arrays:
+            raise DataError(
+                f"{name}: embeddings without texts or weights give no logits; import the ID set with --text or --head"
+            )
+        names = arrays.get("classes")
+        labels = arrays.get("labels")
+        if labels is not None and head is not None and names is not None:
+            labels = labels_under(head, labels, tuple(names.tolist()))
+        return outputs_of(arrays, head, labels).to(self.device)
+
+    def templates(self, name: str) -> tuple[str, ...]:
+        """Give none: imported texts were made elsewhere."""
+        return ()
+
+    def arrays(self, name: str, split: str) -> dict[str, np.ndarray]:
+        """Open the arrays of a split."""
+        entry = self.imports.find(name, self.label, split)
+        if entry is None:
+            raise DataError(f"{name}: model {self.label!r} has no {split} arrays; oodkit import brings them")
+        return self.imports.read(entry)
