@@ -290,7 +290,7 @@ def test_an_error_on_a_worker_is_its_answer_with_the_row_of_the_split(one_pictur
     busy.setup = setup_of(model, tmp_path)
     answer = cloudpickle.loads(busy({"task": cloudpickle.dumps(task(one_picture))})["done"])
     assert isinstance(answer, ModelError)
-    assert "gave NaN or infinite features for row 2048" in str(answer)
+    assert "gave NaN or infinite features for the image in row 2048" in str(answer)
     busy.setup = None
     answer = cloudpickle.loads(busy({"task": cloudpickle.dumps(task(one_picture))})["done"])
     assert str(answer).startswith("--engine ray: a worker failed: IndexError")
