@@ -190,11 +190,13 @@ class Hub:
 
     def _fetched(self, repository: str, names: Sequence[str], what: str) -> Path:
         from huggingface_hub import hf_hub_download
-        from huggingface_hub.errors import EntryNotFoundError
+        from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
         for name in names:
             try:
                 return Path(hf_hub_download(repository, name, cache_dir=hub_cache()))
+            except LocalEntryNotFoundError:  # it could not be asked, and the cache has none
+                raise ModelError(f"{what}: cannot be downloaded from {repository}: no answer from the Hub") from None
             except EntryNotFoundError:
                 continue
             except Exception as error:  # the client raises its own, its HTTP library's and the system's errors

@@ -73,3 +73,19 @@ def test_local_routes_open_no_connection(tmp_path, folder, tiny):
     path, _ = folder(tiny())
     for name in (f"local-dir:{path}", "digits-clip"):
         assert tried(tmp_path, name)[0] == ""
+
+
+def test_a_hub_that_does_not_answer_is_no_empty_repository(monkeypatch, tmp_path):
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    from ood_toolkit.errors import ModelError
+    from ood_toolkit.models.pretrained import Hub
+
+    def silent(*arguments, **options):
+        raise LocalEntryNotFoundError("nothing in the cache and no connection")
+
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", silent)
+    with pytest.raises(ModelError, match="the weights: cannot be downloaded from org/repo: no answer from the Hub"):
+        Hub(download=True).file("org/repo", ("a.safetensors", "b.bin"), "the weights", "pass a local file")
