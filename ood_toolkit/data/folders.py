@@ -119,11 +119,21 @@ def class_folders(folder: Path, known: ClassFolders | None, count: int = 0, befo
     folders = sorted({path.split("/")[0] for path in paths})
     notes: tuple[str, ...] = ()
     if known is None:
-        known = ClassFolders(tuple(folders), tuple(map(readable, folders)))
+        known = ClassFolders(tuple(folders), _one_name_each(folder, folders))
         if count and len(folders) != count:
             notes = (f"{len(folders)} of the {count} classes are here, and labels count these alone",)
     label = {name: known.label(name, folder) for name in folders}
     return labelled(folder, ((path, label[path.split("/")[0]]) for path in paths), known.names, notes, before)
+
+
+def _one_name_each(place: Path, folders: list[str]) -> tuple[str, ...]:
+    """Make the prompt names of class folders; `DataError` where two would be one class."""
+    first: dict[str, str] = {}
+    for name in folders:
+        other = first.setdefault(readable(name), name)
+        if other != name:
+            raise DataError(f"{place}: class folders {other!r} and {name!r} make one class name; rename one")
+    return tuple(first)
 
 
 def plain_folder(*places: str) -> Callable[[str, Path], Pictures | None]:

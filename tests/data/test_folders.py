@@ -97,3 +97,11 @@ def test_the_rule_of_prompt_names():
         "bonsai",
         "church indoor",
     ]
+
+
+def test_two_folders_of_one_class_name_are_refused(tmp_path):
+    for name in ("apple pie", "apple_pie"):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (2, 2)).save(tmp_path / name / "a.png")
+    with pytest.raises(DataError, match="class folders 'apple pie' and 'apple_pie' make one class name; rename one"):
+        class_folders(tmp_path, None)
