@@ -132,26 +132,19 @@ def _of_model(
     protocol: str, where: dict[str, Any],
 ) -> Report:  # fmt: skip
     """Encode what the store lacks of one model, and score."""
-    import time
-
-    from ood_toolkit.cli.progress import clear, encoded, progress
+    from ood_toolkit.cli.progress import progress
     from ood_toolkit.plugins import get_registry
 
     needs = {need for scorer in get_registry().scorers(scorers, {}) for need in scorer.needs}
-    kinds = [kind for kind in ("pre_projection", "local") if f"extra:{kind}" in needs]
-    given = {**where, "keep": [*where["keep"], *kinds], "views": "text:prompts" in needs}
-    request, sets = options.opened(names, groups, model=model, **given)
+    request, sets = options.opened(names, groups, model=model, **options.asked_by(needs, where))
     from ood_toolkit.runner import bench, bench_scores
-    from ood_toolkit.sources import gather, ready_scores
+    from ood_toolkit.sources import ready_scores
 
     ready = ready_scores(sets, [*names, *request.ood])
     if ready is not None:
         _refuse_what_does_not_apply()
         return bench_scores(ready, names, groups, {"model": sets.label, "command": sys.argv[1:]}, protocol)
-    start = time.monotonic()
-    gathered = gather(request, sets, with_train=bool(needs & {"train", "train_labels"}))
-    clear()
-    encoded(gathered.about, time.monotonic() - start)
+    gathered = options.gathered(request, sets, needs)
     return bench(
         scorers,
         members=gathered.members,

@@ -6,7 +6,8 @@ import io
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
 from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from ood_toolkit.store.folder import default_store
 
 if TYPE_CHECKING:
     from ood_toolkit.sets import Sets
-    from ood_toolkit.sources import Request
+    from ood_toolkit.sources import Gathered, Request
 
 __all__ = [
     "encoding",
@@ -230,6 +231,24 @@ def opened(
     merged: Any = RECIPES[0] if recipe == "average-scores" else recipe
     request = Request(ids, groups, templates, merged, views, val_split, seed, limit)
     return request, open_sets(choice, find, place, tuple(dict.fromkeys(keep)), progress)
+
+
+def asked_by(needs: Collection[str], where: Mapping[str, Any]) -> dict[str, Any]:
+    """Add to the options what scorers with these needs want encoded beside the features."""
+    kinds = [kind for kind in ("pre_projection", "local") if f"extra:{kind}" in needs]
+    return {**where, "keep": [*where.get("keep", ()), *kinds], "views": "text:prompts" in needs}
+
+
+def gathered(request: Request, sets: Sets, needs: Collection[str], *, with_train: bool = False) -> Gathered:
+    """Encode what the store lacks, with progress, and say on stderr what was encoded and what could not be read."""
+    from ood_toolkit.cli.progress import clear, encoded
+    from ood_toolkit.sources import gather
+
+    start = time.monotonic()
+    found = gather(request, sets, with_train=with_train or bool({"train", "train_labels"} & set(needs)))
+    clear()
+    encoded(found.about, time.monotonic() - start)
+    return found
 
 
 def chosen(

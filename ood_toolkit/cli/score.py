@@ -55,8 +55,7 @@ def command(spec: str, name: str, split: str, output: Path | None, **where: Any)
     if where["recipe"] == "average-scores":
         spec = averaged(spec)
     scorer = get_registry().scorer(spec)
-    kinds = [kind for kind in ("pre_projection", "local") if f"extra:{kind}" in scorer.needs]
-    request, sets = options.opened((name,), {}, keep=kinds, views="text:prompts" in scorer.needs, **where)
+    request, sets = options.opened((name,), {}, **options.asked_by(scorer.needs, where))
     rows = _rows(scorer, sets, request, split)
     clear()
     if output is None:
@@ -70,11 +69,9 @@ def _rows(scorer: Scorer, sets: Sets, request: Request, split: str) -> list[list
     """Score one split and lay its images out, header first; what there is not is left empty."""
     from ood_toolkit.errors import DataError, ScorerError
     from ood_toolkit.runner import bench
-    from ood_toolkit.sources import gather
 
     (name,) = request.ids
-    with_train = split == "train" or bool(scorer.needs & {"train", "train_labels"})
-    member = gather(request, sets, with_train=with_train).members[name]
+    member = options.gathered(request, sets, scorer.needs, with_train=split == "train").members[name]
     val = member.val[name] if isinstance(member.val, Mapping) else member.val
     x = {"test": member.tests[name], "val": val, "train": member.train}[split]
     if x is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import zipfile
 from collections.abc import Mapping
 from functools import lru_cache
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ood_toolkit.errors import ModelError
+from ood_toolkit.store.memory import sha256_of as hash_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["SUFFIXES", "check_file", "load_strictly", "read_weights", "sha256_of"]
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
-CHUNK = 1 << 20
 
 
 def check_file(path: Path) -> None:
@@ -44,11 +43,7 @@ def sha256_of(path: Path) -> str:
 
 @lru_cache(maxsize=64)
 def _hashed(path: Path, stamp: tuple[int, ...]) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while part := file.read(CHUNK):
-            digest.update(part)
-    return digest.hexdigest()
+    return hash_of(path).hex()
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:

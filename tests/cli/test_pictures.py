@@ -100,6 +100,10 @@ def test_an_unreadable_picture_is_named_and_counted(oodkit, drawn, clip_folder, 
     counted = oodkit(*line, "--format", "json").read["encoding"][f"{other}/test"]
     assert list(counted["unreadable"]) == ["3.png"]
     oodkit(*line, "--strict").is_refused("3.png: not a readable picture", "leave out --strict")
+    (tmp_path / "known" / "bar" / "2.png").write_bytes(b"no picture")
+    scored = oodkit("score", "msp", "--id", known, "--model", f"local-dir:{clip_folder}", "--val-split", "0")
+    assert f"{known}/test: skipped bar/2.png: not a readable picture" in scored.err
+    assert len(scored.out.splitlines()) == 1 + 23
 
 
 def test_pictures_that_are_gone_are_remembered(oodkit, clip_folder, tmp_path, monkeypatch):
