@@ -138,8 +138,17 @@ class Head:
         """Give the logits (n, k) of features (n, d), which a zero-shot head normalises first."""
         if self.kind == "zero_shot":
             return self.logits_of_cosine(self.cosine(normalise(features)))
-        features = scoring_precision(self.check_width(features))
-        return torch.addmm(self.bias.to(features), features, self.weight.to(features).T)
+        return self.apply(features)
+
+    @cached_property
+    def matrix(self) -> Tensor:
+        """What the rows of `Outputs.head_input` are multiplied by, (k, d): the weight times the scale."""
+        return self.weight * self.scale if self.kind == "zero_shot" else self.weight
+
+    def apply(self, rows: Tensor) -> Tensor:
+        """Give the logits (n, k) of rows (n, d) like `Outputs.head_input`, taken as they are: never normalised."""
+        rows = scoring_precision(self.check_width(rows))
+        return torch.addmm(self.bias.to(rows), rows, self.matrix.to(rows).T)
 
     def cosine(self, embeddings: Tensor) -> Tensor:
         """Give the cosines (n, k) of unit rows (n, d) with the class texts; `OutputsError` for a linear head."""

@@ -29,6 +29,10 @@ STEP = {torch.float16: 2.0**-11, torch.bfloat16: 2.0**-8, torch.float32: 2.0**-2
 """Relative rounding of a stored number; for float32 with room for another order of summation."""
 
 
+NONNEGATIVE = "nonnegative_features"
+"""The need of scores that assume features behind a ReLU."""
+
+
 def _per_image(function: Callable[[Outputs], Tensor]) -> Any:
     """Make a derived (n,) array: at once on a chunk; on a larger set all of them in one walk over the chunks."""
     name = function.__name__
@@ -171,9 +175,23 @@ class Outputs:
         if self.features is not None:
             held.add("features")
             if self.head is not None:
+                held.add("head")
                 held.add("zero_shot" if self.head.kind == "zero_shot" else "linear_head")
                 held |= {f"text:{name}" for name in self.head.banks}
         return frozenset(held)
+
+    def lacking(self, needs: frozenset[str]) -> frozenset[str]:
+        """Give those needs that these outputs do not meet; looks at the features only where they must not be signed."""
+        signed = NONNEGATIVE in needs and not self.has_nonnegative_features
+        return needs - self.provides - (frozenset() if signed else {NONNEGATIVE})
+
+    @cached_property
+    def has_nonnegative_features(self) -> bool:
+        """Whether there are features and no number in them is below 0, as after a ReLU; one walk over the set."""
+        if self.features is None:
+            return False
+        blocks = range(0, len(self), self.chunk_rows)
+        return all(bool((self.features[start : start + self.chunk_rows] >= 0).all()) for start in blocks)
 
     @property
     def chunk_rows(self) -> int:
@@ -277,6 +295,16 @@ class Outputs:
         features = self._features("embeddings")
         self._check_size(features.shape[1], "embeddings")
         return normalise(features)
+
+    @property
+    def head_input(self) -> Tensor:
+        """What the head multiplies, (n, d): unit rows under a zero-shot head, features as they are under a linear one.
+
+        With it the logits are `head.apply(x.head_input)`, one linear layer for either kind.
+        """
+        if self.head is None:
+            raise OutputsError("head_input: needs a head, got features or logits without one")
+        return self.embeddings if self.head.kind == "zero_shot" else scoring_precision(self._features("head_input"))
 
     @cached_property
     def cosine(self) -> Tensor:

@@ -54,9 +54,11 @@ class Scorer(Component, ABC):
 
     @property
     def needs(self) -> frozenset[str]:
-        """What must be there, of: logits, features, zero_shot, linear_head, val, val_labels, train, train_labels,
-        text:<bank>, extra:<name>.
-        """  # noqa: D205
+        """What must be there, of these words.
+
+        `logits`, `features`, `nonnegative_features`, `head` (of either kind), `zero_shot`, `linear_head`, `val`,
+        `val_labels`, `train`, `train_labels`, `text:<bank>`, `extra:<name>`.
+        """
         return frozenset()
 
     @property
@@ -105,5 +107,5 @@ def missing_needs(scorer: Scorer, x: Outputs | None, val: Outputs | None, train:
     for name, split in (("val", val), ("train", train)):
         if split is not None:
             provided |= {name} | ({f"{name}_labels"} if split.labels is not None else set())
-    asked = scorer.needs & SPLIT_NEEDS if x is None else scorer.needs - x.provides
+    asked = scorer.needs & SPLIT_NEEDS if x is None else x.lacking(frozenset(scorer.needs))
     return sorted(asked - provided)

@@ -15,7 +15,7 @@ from ood_toolkit.detector import checked, fit
 from ood_toolkit.errors import one_line
 from ood_toolkit.head import Head
 from ood_toolkit.members import TEST, VAL, Member, class_names, head_print, labelled, member_sets
-from ood_toolkit.outputs import Outputs
+from ood_toolkit.outputs import NONNEGATIVE, Outputs
 from ood_toolkit.plugins import get_registry
 from ood_toolkit.results import Answers, Row
 from ood_toolkit.scorer import SPLIT_NEEDS, Prompts, Scorer, missing_needs
@@ -143,11 +143,11 @@ def _missing_elsewhere(scorer: Scorer, seen: Mapping[str, Outputs]) -> list[str]
     """List what the ID test provides but another set that is to be scored, or fitted on, does not."""
     asked = scorer.needs - SPLIT_NEEDS
     # A training set is not scored, but what learns from one looks at its features.
-    of_train = asked & {"features"} if "train" in scorer.needs else frozenset()
+    of_train = asked & {"features", NONNEGATIVE} if "train" in scorer.needs else frozenset()
     return [
         f"{need} in {key.removeprefix('ood:')}"
         for key, x in seen.items()
-        for need in sorted((of_train if key == TRAIN else asked) - x.provides)
+        for need in sorted(x.lacking(of_train if key == TRAIN else asked))
     ]
 
 

@@ -363,10 +363,11 @@ def test_what_is_missing_is_named():
 
 
 def test_provides_speaks_the_words_of_needs(make_outputs):
-    assert make_outputs().provides == {"logits", "features", "zero_shot", "text:no", "text:negatives", "text:prompts"}
+    assert make_outputs().provides == {"logits", "features", "head", "zero_shot", "text:no", "text:negatives", "text:prompts"}
     assert Outputs(FEATURES, head=HEAD, extras={"t": [1, 2]}).provides == {
         "logits",
         "features",
+        "head",
         "linear_head",
         "extra:t",
     }
@@ -468,3 +469,22 @@ def test_real_half_precision_features_head_and_logits_agree(data, model):
     assert computed.logits.numpy() == pytest.approx(arrays["logits"], abs=0.05)
     with pytest.raises(OutputsError, match="contradicts features and head"):
         Outputs(arrays["features"], arrays["logits"][::-1], head=linear)
+
+
+def test_what_the_head_multiplies_gives_the_logits_of_either_kind(make_outputs):
+    clip, linear = make_outputs(), Outputs(FEATURES, head=HEAD)
+    torch.testing.assert_close(clip.head_input.norm(dim=1), torch.ones(len(clip)))
+    assert linear.head_input is linear.features
+    for x in (clip, linear):
+        torch.testing.assert_close(x.head.apply(x.head_input), x.logits)
+    with pytest.raises(OutputsError, match="head_input: needs a head"):
+        _ = Outputs(FEATURES).head_input
+
+
+def test_features_below_zero_are_noticed_only_where_asked():
+    needs = frozenset({"features", "nonnegative_features", "train"})
+    signed, rectified = Outputs(FEATURES - 5), Outputs(torch.as_tensor(FEATURES).clamp(min=0))
+    assert signed.lacking(needs) == {"nonnegative_features", "train"}
+    assert rectified.lacking(needs) == {"train"}
+    assert Outputs(logits=FEATURES).lacking(needs) == {"features", "nonnegative_features", "train"}
+    assert "has_nonnegative_features" not in signed.__dict__ or signed.lacking(frozenset({"features"})) == frozenset()

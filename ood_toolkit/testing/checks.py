@@ -28,7 +28,10 @@ ALWAYS = frozenset({"declaration", "sign", "finiteness", "refit"})
 TOLERANCE = 1e-5
 """How far scores that should be equal may lie apart, relative to their size and spread."""
 METHODS = frozenset({"parameters", "spec", "clone", "learned", "state", "from_state", "to", "fit", "score"})
-WORDS = ("logits", "features", "zero_shot", "linear_head", "val", "val_labels", "train", "train_labels")
+WORDS = (
+    *("logits", "features", "nonnegative_features", "head", "zero_shot", "linear_head"),
+    *("val", "val_labels", "train", "train_labels"),
+)
 
 
 class BreachError(Exception):

@@ -21,6 +21,10 @@ SHARE = (0.65, 0.45)
 """Least share of an image's own class in its direction: when scored, and in val and train, where some err."""
 
 
+LINEAR = frozenset({"linear_head", "head", "nonnegative_features"})
+"""Needs that a linear head on non-negative features meets."""
+
+
 @dataclass(frozen=True, eq=False)
 class Problem:
     """An OOD problem that is easy for any honest score; nothing of it that is OOD is ever given to `fit`."""
@@ -55,7 +59,7 @@ def make_problem(needs: frozenset[str] = frozenset(), classes: int = 5, seed: in
     """
     draw = torch.Generator().manual_seed(1000 * seed + classes)
     patterns = _patterns(classes + 2, draw)  # (k + 2, d), the last two spare
-    linear = "linear_head" in needs and "zero_shot" not in needs
+    linear = not needs.isdisjoint(LINEAR) and "zero_shot" not in needs
     head = _linear(patterns[:-2], draw) if linear else _zero_shot(patterns, needs, draw)
     extras = sorted(word.removeprefix("extra:") for word in needs if word.startswith("extra:"))
 
@@ -123,12 +127,12 @@ def bare(problem: Problem, needs: frozenset[str]) -> list[Problem]:
 
 def _only(x: Outputs, words: frozenset[str], *, labels: bool = False) -> Outputs:
     head = None
-    if x.head is not None and any(word.startswith(("zero_shot", "linear_head", "text:")) for word in words):
+    if x.head is not None and any(word.startswith(("zero_shot", "linear_head", "head", "text:")) for word in words):
         banks = {name: bank for name, bank in x.head.banks.items() if f"text:{name}" in words}
         head = dataclasses.replace(x.head, banks=banks)
     # Labels index classes, so that a labelled split has logits even where only features were asked for.
     ready = head is None and ("logits" in words or labels)
-    features = x.features if head is not None or "features" in words else None
+    features = x.features if head is not None or words & {"features", "nonnegative_features"} else None
     extras = {name: array for name, array in x.extras.items() if f"extra:{name}" in words}
     return Outputs(features, x.logits if ready else None, x.labels if labels else None, None, extras, head)
 
