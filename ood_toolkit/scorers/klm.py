@@ -1,0 +1,48 @@
+"""KL matching: Hendrycks et al., ICML 2022, arXiv 1911.11132."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ood_toolkit.scorer import Scorer, given
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ood_toolkit.outputs import Outputs
+
+LEAST = 1e-38
+"""Least probability of a typical distribution, about the least that a float32 softmax gives."""
+
+
+@dataclass
+class KLMatching(Scorer):
+    """Negative divergence from the nearest typical distribution, -min_c KL(p || q_c), at most 0 but for rounding.
+
+    p (n, k) = softmax(z); q_c (k,) is the mean of p over the ID validation images *predicted* c, labels are not used,
+    and the one-hot e_c where there are none, as OpenOOD has it; pytorch-ood 0.4.0 leaves such classes out. With
+    KL(p || q) = sum_j p_j log p_j - sum_j p_j log q_j all classes are one product, p (n, k) with log q (k, k), in
+    float64. q is kept above 1e-38, where OpenOOD has an infinite divergence.
+    """
+
+    name = "klm"
+    group = "classical"
+    needs = frozenset({"logits", "val"})
+
+    def fit(self, val: Outputs, train: Outputs | None = None) -> KLMatching:
+        """Learn the logarithms of the typical distributions."""
+        import torch
+
+        val = given(self, val, "val")
+        sums = torch.zeros(val.classes, val.classes, dtype=torch.float64, device=val.device)
+        for chunk in val.chunks():
+            sums.index_add_(0, chunk.prediction, chunk.probs.double())
+        count = torch.bincount(val.prediction, minlength=val.classes)
+        typical = torch.eye(val.classes).to(sums).where((count == 0)[:, None], sums / count.clamp(min=1)[:, None])
+        self.log_typical_ = typical.clamp(min=LEAST).log()  # (k, k), one class a row
+        return self
+
+    def score(self, x: Outputs) -> Tensor:
+        """Give the negative divergence (n,)."""
+        return x.map(lambda chunk: chunk.entropy + (chunk.probs.double() @ self.log_typical_.T).amax(dim=1))
