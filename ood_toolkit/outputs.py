@@ -13,6 +13,7 @@ from torch import Tensor
 from ood_toolkit.arrays import ArrayLike, as_extra, as_ids, as_labels, as_tensor, check_rows, scoring_precision
 from ood_toolkit.errors import OutputsError, RowError
 from ood_toolkit.head import Bank, Head, ReadOnly, normalise
+from ood_toolkit.largest import largest
 from ood_toolkit.softmax import Softmax
 
 if TYPE_CHECKING:
@@ -397,7 +398,7 @@ class Outputs:
         held = self.__dict__.get("_sorted")
         if held is None or held.shape[1] < count:
             self._check_size(count, "top_logits")
-            held = self.__dict__["_sorted"] = self.logits.topk(count, dim=1).values
+            held = self.__dict__["_sorted"] = largest(self.logits, count)
         return held[:, :count]
 
     def cosine_to(self, bank: str | Bank | ArrayLike) -> Tensor:
