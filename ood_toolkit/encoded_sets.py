@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from ood_toolkit.data.dataset import DataSet, Pictures
+from ood_toolkit.encode.banks import furnished
 from ood_toolkit.encode.images import Encoded, encode_pictures, is_stored, stored
+from ood_toolkit.encode.noise import with_noise
 from ood_toolkit.encode.texts import zero_shot_head
 from ood_toolkit.errors import AbsentError, DataError
 from ood_toolkit.head import Head
@@ -70,12 +72,15 @@ class EncodedSets(Sets):
         classes = dataset.classes or self.pictures(name, "test").classes
         if not classes:
             raise DataError(f"{name}: has no classes, so it can only be an OOD set; name another after --id")
-        key = (classes, prompts or Prompts(dataset.templates[:1]))
+        key = (classes, self._readable(prompts or Prompts(self.default_templates(name))))
         if key not in self._heads:
-            self._heads[key] = zero_shot_head(self.model, *key, self.place.store)
+            told = lambda done, of: self.progress("encoding words", done, of)  # noqa: E731
+            bare = zero_shot_head(self.model, *key, self.place.store)
+            made = furnished(self.model, bare, key[1], self.place.store, told)
+            self._heads[key] = with_noise(self.model, made, key[1].noise, self.place.effort.own_device)
         return self._heads[key]
 
-    def outputs(self, name: str, split: str, head: Head | None) -> Outputs:
+    def outputs(self, name: str, split: str, head: Head | None, local: Head | None = None) -> Outputs:
         """Take a split from the store, encoding what it lacks."""
         pictures = self.pictures(name, split)
         extras: dict[str, Any] = {}
@@ -84,7 +89,7 @@ class EncodedSets(Sets):
             lost = f", such as {': '.join(made.unreadable[0])}" if made.unreadable else ""
             raise DataError(f"{name}: none of its {len(pictures.ids)} {split} images can be read{lost}")
         for kind in self.kinds:
-            more = self.encoded(name, split, kind, head)
+            more = self.encoded(name, split, kind, head if local is None else local)
             if more.rows.tolist() != made.rows.tolist():
                 raise DataError(f"{name}: its pictures changed while they were encoded; run it again")
             extras[kind] = more.outputs[kind]
@@ -176,9 +181,20 @@ class EncodedSets(Sets):
         """Give a data set's templates; none for a model with a linear head."""
         return self._dataset(name).templates if self.model.head is None else ()
 
+    def default_templates(self, name: str) -> tuple[str, ...]:
+        """Give the templates that the model was trained with, else the data set's first."""
+        return self.model.templates or super().default_templates(name)
+
     def has_text_tower(self) -> bool:
-        """Tell whether the model reads prompts."""
-        return self.model.head is None
+        """Tell whether the model reads prompts; it does not where its prompt is learned."""
+        return self.model.head is None and not self.model.learned_prompt
+
+    def _readable(self, prompts: Prompts) -> Prompts:
+        """Leave of prompts what the model reads: a learned prompt takes the place of all templates."""
+        if not self.model.learned_prompt:
+            return prompts
+        banks = tuple(replace(bank, templates=(), adjectives=()) for bank in prompts.banks)
+        return replace(prompts, templates=self.model.templates, shuffles=0, banks=banks)
 
     def about(self) -> dict[str, Any]:
         """Count, for each split, its images, those encoded now and those that could not be read; with notes."""

@@ -39,6 +39,8 @@ class Bank:
     embeddings: Tensor
     texts: tuple[str, ...] | None = None
     """The strings behind the rows, where known."""
+    source: str = ""
+    """Where they are from, in words, if that is worth a note."""
 
     @classmethod
     def of(cls, value: Bank | ArrayLike | tuple[Sequence[str], ArrayLike], what: str) -> Bank:
@@ -58,6 +60,14 @@ class Bank:
     def rows(self) -> Tensor:
         """All embeddings as (m, d), prompt sets one after the other."""
         return self.embeddings.reshape(-1, self.embeddings.shape[-1])
+
+    def shuffled(self, seed: int, count: int) -> Tensor:
+        """Give the first `count` rows (count, d) in a random order that is the same on every machine; made once."""
+        held: dict[tuple[int, int], Tensor] = self.__dict__.setdefault("_shuffled", {})
+        if (seed, count) not in held:
+            order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
+            held[seed, count] = self.rows[order.to(self.rows.device)]
+        return held[seed, count]
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,7 +185,7 @@ class Head:
 
     def to(self, device: torch.device | str) -> Head:
         """Give the same head on another device."""
-        banks = {name: Bank(bank.embeddings.to(device), bank.texts) for name, bank in self.banks.items()}
+        banks = {name: replace(bank, embeddings=bank.embeddings.to(device)) for name, bank in self.banks.items()}
         return replace(self, weight=self.weight.to(device), bias=self.bias.to(device), banks=ReadOnly(banks))
 
     @cached_property

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from ood_toolkit.encode.banks import mined
 from ood_toolkit.errors import DataError
-from ood_toolkit.head import Head
+from ood_toolkit.head import Bank, Head
 from ood_toolkit.outputs import Outputs
 from ood_toolkit.scorer import Prompts
 from ood_toolkit.sets import Sets, labels_under
@@ -13,6 +14,9 @@ from ood_toolkit.store.imports import Imports
 from ood_toolkit.store.npz import head_of, outputs_of
 
 __all__ = ["ImportedSets"]
+
+CANDIDATES = "candidates"
+"""The bank of imported texts that negatives are mined from."""
 
 
 class ImportedSets(Sets):
@@ -26,17 +30,31 @@ class ImportedSets(Sets):
         return self.imports.find(name, self.label, split) is not None
 
     def head(self, name: str, prompts: Prompts | None) -> Head | None:
-        """Give the head that came with any split of the set."""
+        """Give the head that came with any split of the set, with negatives mined from its candidates."""
         for split in ("test", "val", "train"):
             if self.has(name, split) and (head := head_of(self.arrays(name, split))) is not None:
-                return head
+                return self._with_negatives(head, prompts)
         return None
 
-    def ood(self, name: str, head: Head | None) -> Outputs:
+    def _with_negatives(self, head: Head, prompts: Prompts | None) -> Head:
+        """Mine the bank `candidates` for every bank that prompts want mined; the candidates count as one kind of word."""
+        if CANDIDATES not in head.banks:
+            return head
+        candidates, classes = head.bank(CANDIDATES), Bank(head.weight, head.class_names)
+        wanted = {bank.name: bank.mining for bank in prompts.banks if bank.mining} if prompts else {}
+        about = {"model": self.label, "words": "imported", "templates": [], "recipe": ""}
+        return head.with_banks(
+            {
+                name: mined(candidates, len(candidates.rows), classes, mining, self.imports.folder, about)
+                for name, mining in wanted.items()
+            }
+        )
+
+    def ood(self, name: str, head: Head | None, local: Head | None = None) -> Outputs:
         """Wrap the memory maps of an OOD set; its labels may index classes that nobody named."""
         return self._outputs(name, "test", head, labelled=False)
 
-    def outputs(self, name: str, split: str, head: Head | None) -> Outputs:
+    def outputs(self, name: str, split: str, head: Head | None, local: Head | None = None) -> Outputs:
         """Wrap the memory maps of a split."""
         return self._outputs(name, split, head, labelled=True)
 

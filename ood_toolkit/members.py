@@ -29,7 +29,9 @@ class Member:
     ood: Mapping[str, Outputs]
     train: Outputs | None = None
     heads: Callable[[Prompts], Head] | None = field(default=None, repr=False)
-    """Makes the head of a scorer's own prompts, where the model has a text tower."""
+    """Makes the head of a scorer's own prompts, where the model has a text tower or texts to choose from."""
+    reads_prompts: bool = True
+    """Whether `heads` can encode other prompts; without a text tower it only chooses among given texts."""
 
 
 def named(members: Mapping[str, Member] | Sequence[Member]) -> dict[str, Member]:

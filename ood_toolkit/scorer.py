@@ -4,35 +4,23 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from ood_toolkit.component import Component
 from ood_toolkit.errors import ScorerError
+from ood_toolkit.wording import Prompts
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from ood_toolkit.outputs import Outputs
 
-__all__ = ["Prompts", "Scorer", "given", "missing_needs", "positive"]
+__all__ = ["Prompts", "Scorer", "given", "missing_needs", "not_negative", "positive"]
 
 Self = TypeVar("Self", bound="Scorer")
 SPLIT_NEEDS = frozenset({"val", "val_labels", "train", "train_labels"})
 """Needs that ID splits meet; a scorer without any has nothing to fit."""
-
-
-@dataclass(frozen=True)
-class Prompts:
-    """The texts a score's paper uses for the classes, as data; the runner makes a head of them."""
-
-    templates: tuple[str, ...]
-    """Prompt templates with one `{}` for the class name."""
-    recipe: Literal["normalise-sum-normalise", "mean-then-normalise"] = "normalise-sum-normalise"
-    """How the embeddings of several templates become one row a class."""
-    views: bool = False
-    """Whether the head also carries the embeddings of each template, as the bank `prompts` (p, k, d)."""
 
 
 class Scorer(Component, ABC):
@@ -87,7 +75,7 @@ def given(scorer: Scorer, split: Outputs | None, name: str) -> Outputs:
     return split
 
 
-def positive(scorer: Scorer, *names: str) -> None:
+def positive(scorer: Component, *names: str) -> None:
     """Refuse parameters that are not finite and above zero."""
     for name in names:
         value = getattr(scorer, name)
@@ -96,6 +84,14 @@ def positive(scorer: Scorer, *names: str) -> None:
         if isinstance(value, bool) or not number or not 0 < value < float("inf"):
             kind = "whole number" if whole else "number"
             raise ScorerError(f"{scorer.name}: {name}: expected a {kind} above 0, got {value!r}")
+
+
+def not_negative(scorer: Scorer, *names: str) -> None:
+    """Refuse parameters that are not finite numbers of at least zero."""
+    for name in names:
+        value = getattr(scorer, name)
+        if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) < float("inf"):
+            raise ScorerError(f"{scorer.name}: {name}: expected a number of at least 0, got {value!r}")
 
 
 def missing_needs(scorer: Scorer, x: Outputs | None, val: Outputs | None, train: Outputs | None) -> list[str]:

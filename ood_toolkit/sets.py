@@ -54,16 +54,23 @@ class Sets(ABC):
         """Give the head of an ID set under its own prompts, or under these."""
 
     @abstractmethod
-    def outputs(self, name: str, split: str, head: Head | None) -> Outputs:
-        """Give a split of a set under a head; labels of classes that the head knows by name."""
+    def outputs(self, name: str, split: str, head: Head | None, local: Head | None = None) -> Outputs:
+        """Give a split of a set under a head; labels of classes that the head knows by name.
 
-    def ood(self, name: str, head: Head | None) -> Outputs:
+        `local` is the head under whose texts `extra:local` is taken, by default the same.
+        """
+
+    def ood(self, name: str, head: Head | None, local: Head | None = None) -> Outputs:
         """Give the test split of an OOD set, whose labels are no classes of the head."""
-        return self.outputs(name, "test", head).without_labels()
+        return self.outputs(name, "test", head, local).without_labels()
 
     @abstractmethod
     def templates(self, name: str) -> tuple[str, ...]:
         """Give all of the set's own prompt templates, the default first."""
+
+    def default_templates(self, name: str) -> tuple[str, ...]:
+        """Give the templates that are used where the user gives none."""
+        return self.templates(name)[:1]
 
     def has_text_tower(self) -> bool:
         """Tell whether heads can be made of other prompts."""

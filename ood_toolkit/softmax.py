@@ -66,6 +66,14 @@ class Softmax:
         spread = torch.linalg.vecdot(self.others, self.shifted).double()
         return torch.log1p(self.rest) - spread / (1 + self.rest)
 
+    @property
+    def variance(self) -> Tensor:
+        """Population variance of the probabilities over the classes, (n,) float64; from the distances to their mean."""
+        mean = ((1 + self.rest) / self.logits.shape[1]).to(self.logits)[:, None]
+        apart = (self.others - mean).scatter_(1, self.index[:, None], 1 - mean)
+        spread = torch.linalg.vecdot(apart, apart).double()
+        return spread / self.logits.shape[1] / (1 + self.rest).square()
+
     @cached_property
     def probs(self) -> Tensor:
         """Probabilities, (n, k), in the precision of the logits."""

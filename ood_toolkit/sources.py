@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -16,15 +17,19 @@ from ood_toolkit.errors import DataError
 from ood_toolkit.head import Head
 from ood_toolkit.imported_sets import ImportedSets
 from ood_toolkit.members import Member
+from ood_toolkit.models.bank_files import read_bank
 from ood_toolkit.models.names import Choice
 from ood_toolkit.outputs import Outputs
 from ood_toolkit.plans import Plan, drawn, planned
 from ood_toolkit.scorer import Prompts
 from ood_toolkit.sets import Place, Sets
 from ood_toolkit.store.imports import Imports
+from ood_toolkit.wording import WORDNET, TextBank
 
 __all__ = ["OWN", "Gathered", "Request", "gather", "head_for", "open_sets", "ready_scores"]
 
+ARRAYS = (".npz", ".npy", ".safetensors", ".pt", ".pth", ".bin")
+"""Endings of files with embeddings; any other file holds texts."""
 OWN = "own"
 """Stands for all templates of the data set."""
 
@@ -47,6 +52,12 @@ class Request:
     seed: int = 0
     limit: int | None = None
     """At most so many images of each set."""
+    negatives: str = ""
+    """Words that negative labels are mined from: `wordnet`, a file with one a line, or "" for none."""
+    texts: Mapping[str, str] = field(default_factory=dict)
+    """Files with further texts, or their embeddings, by the name of the bank that they become."""
+    local: Prompts | None = None
+    """Prompts that `extra:local` is taken under; None: those of the run."""
 
     @property
     def ood(self) -> tuple[str, ...]:
@@ -68,14 +79,20 @@ def open_sets(
     find: Find,
     place: Place,
     kinds: Sequence[str] = (),
+    wished: Sequence[str] = (),
     progress: Callable[[str, int, int], None] = lambda what, done, of: None,
 ) -> Sets:
-    """Load the chosen model, or open the arrays that were imported under its label."""
+    """Load the chosen model, or open the arrays that were imported under its label.
+
+    `kinds` are encoded beside the features, and those `wished` that the model has.
+    """
     if isinstance(choice, Imported):
         return ImportedSets(Imports(place.store), choice.label, place.effort.device)
     progress(f"loading {choice.name}", 0, 0)
     encoder = encode_on_ray if place.effort.engine == "ray" else encode_pictures
-    return EncodedSets(choice.load(), find, place, kinds, progress, encoder)
+    model = choice.load()
+    kept = dict.fromkeys([*kinds, *(kind for kind in wished if kind in model.kinds)])
+    return EncodedSets(model, find, place, tuple(kept), progress, encoder)
 
 
 def gather(request: Request, sets: Sets, *, with_train: bool) -> Gathered:
@@ -85,10 +102,12 @@ def gather(request: Request, sets: Sets, *, with_train: bool) -> Gathered:
     plans = {name: _plan(sets, name, head, request) for name, head in heads.items()}
     members = {}
     for name, head in heads.items():
+        make = _maker(request, sets, name)
+        local = head if request.local is None or request.prompts or not sets.has_text_tower() else make(request.local)
 
-        def chosen(part: str, other: str, head: Head | None = head) -> Outputs:
+        def chosen(part: str, other: str, head: Head | None = head, local: Head | None = local) -> Outputs:
             split, index = plans[other].parts[part]
-            x = _with_ids(sets.outputs(other, split, head), other, split)
+            x = _with_ids(sets.outputs(other, split, head, local), other, split)
             return x if index is None else x[index]
 
         validated = all("val" in plan.parts for plan in plans.values())
@@ -96,9 +115,10 @@ def gather(request: Request, sets: Sets, *, with_train: bool) -> Gathered:
         members[name] = Member(
             val={other: chosen("val", other) for other in plans} if validated else None,
             tests={other: chosen("test", other) for other in plans},
-            ood={ood: _limited(_with_ids(sets.ood(ood, head), ood, "test"), request) for ood in request.ood},
+            ood={ood: _limited(_with_ids(sets.ood(ood, head, local), ood, "test"), request) for ood in request.ood},
             train=_limited(_with_ids(sets.outputs(name, "train", head), name, "train"), request) if train else None,
-            heads=_heads(sets, name, head if request.prompts else None) if sets.has_text_tower() else None,
+            heads=make if head is not None and head.kind == "zero_shot" else None,
+            reads_prompts=sets.has_text_tower(),
         )
     templates = {name: _templates(request, sets, name) for name in request.ids}
     about = {
@@ -141,15 +161,18 @@ def _shared(request: Request, sets: Sets) -> list[str]:
 def head_for(request: Request, sets: Sets, name: str) -> Head | None:
     """Make the head of an ID set under the prompts of a request."""
     if request.prompts and not sets.has_text_tower():
-        raise DataError(f"--prompts: model {sets.label!r} has no text tower here; its texts were imported")
-    return sets.head(name, _prompts(request, sets, name))
+        raise DataError(
+            f"--prompts: model {sets.label!r} has no text tower here; its texts were imported or its "
+            "prompt is learned (context=)"
+        )
+    return _given_banks(request, sets.head(name, _prompts(request, sets, name)))
 
 
 def _templates(request: Request, sets: Sets, name: str) -> tuple[str, ...]:
     """Give the templates of an ID set's head."""
-    own = sets.templates(name)
     if not request.prompts:
-        return own[:1]
+        return sets.default_templates(name)
+    own = sets.templates(name)
     return tuple(dict.fromkeys(t for given in request.prompts for t in (own if given == OWN else (given,))))
 
 
@@ -161,9 +184,10 @@ def _said(templates: Sequence[str]) -> str:
 
 def _prompts(request: Request, sets: Sets, name: str) -> Prompts | None:
     """Say how the head of an ID set is made where its own first template is not all there is to it."""
-    if not sets.has_text_tower() or not (request.prompts or request.views):
+    files = tuple(TextBank(bank, file) for bank, file in request.texts.items() if not holds_arrays(file))
+    if not sets.has_text_tower() or not (request.prompts or request.views or files):
         return None
-    return Prompts(_templates(request, sets, name), request.recipe, request.views)
+    return Prompts(_templates(request, sets, name), request.recipe, request.views, banks=files)
 
 
 def ready_scores(sets: Sets, names: Iterable[str]) -> dict[str, dict[str, np.ndarray]] | None:
@@ -190,11 +214,46 @@ def _with_ids(x: Outputs, name: str, split: str) -> Outputs:
     return x if x.ids is not None else x.named([f"{name}/{split}/{i}" for i in range(len(x))])
 
 
-def _heads(sets: Sets, name: str, fixed: Head | None) -> Callable[[Prompts], Head]:
+def _maker(request: Request, sets: Sets, name: str) -> Callable[[Prompts], Head]:
+    """Give what makes the head of an ID set under a scorer's own prompts, as far as the request leaves them."""
+
     def make(prompts: Prompts) -> Head:
-        head = fixed if fixed is not None else sets.head(name, prompts)
+        wanted = replace(prompts, banks=_banks(request, prompts.banks))
+        if request.prompts:
+            wanted = replace(
+                wanted, templates=_templates(request, sets, name), recipe=request.recipe, views=request.views
+            )
+        head = _given_banks(request, sets.head(name, wanted))
         if head is None:
             raise DataError(f"{name}: there is no text tower to encode prompts with")
         return head
 
     return make
+
+
+def holds_arrays(file: str) -> bool:
+    """Tell files with embeddings from files with texts, by their ending."""
+    return Path(file).suffix in ARRAYS
+
+
+def _banks(request: Request, declared: Sequence[TextBank]) -> tuple[TextBank, ...]:
+    """Give the banks of texts that a score declares their sources; what the user gives takes their place."""
+    banks = {}
+    for bank in declared:
+        if bank.name not in request.texts:
+            source = request.negatives if bank.source == WORDNET else bank.source
+            banks[bank.name] = replace(bank, source=source)
+    for name, file in request.texts.items():
+        if not holds_arrays(file):
+            banks[name] = TextBank(name, file)
+    return tuple(banks.values())
+
+
+def _given_banks(request: Request, head: Head | None) -> Head | None:
+    """Add the embeddings of further texts that the user gives in files."""
+    files = {name: file for name, file in request.texts.items() if holds_arrays(file)}
+    if not files:
+        return head
+    if head is None or head.kind != "zero_shot":
+        raise DataError(f"--texts {next(iter(files))}: goes with a head of text embeddings; this model has none")
+    return head.with_banks({name: read_bank(file, head.width, head.class_names, name) for name, file in files.items()})

@@ -22,7 +22,7 @@ class Mining:
     """Share of the candidates that is kept, in (0, 1]."""
     quantile: float = 0.95
     """The similarity of a candidate is this quantile of its cosines with the class texts."""
-    exclude_above: float = 1.0
+    exclude_above: float | None = None
     """A candidate whose largest cosine with a class text exceeds this counts as a class itself and comes last."""
 
 
@@ -61,3 +61,5 @@ class Prompts:
     """Of the shuffles and of the nouns that adjectives get."""
     banks: tuple[TextBank, ...] = ()
     """Further texts that the head carries."""
+    noise: int = 0
+    """Pictures of each of five kinds of noise whose embeddings are the bank `noise` (5 noise, d)."""

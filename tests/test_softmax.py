@@ -63,11 +63,50 @@ def test_entropy_keeps_its_digits_where_the_softmax_is_one():
 @pytest.mark.parametrize("size", [1e4, 1e10, 1e30])
 def test_huge_logits_give_finite_parts(size):
     softmax = Softmax(torch.tensor([[size, -size, 0.0], [-size, -size, -size]]))
-    for name in ("confidence", "logsumexp", "entropy", "probs", "log_probs"):
+    for name in ("confidence", "logsumexp", "entropy", "variance", "probs", "log_probs"):
         assert bool(torch.isfinite(getattr(softmax, name)).all()), name
     assert softmax.confidence.numpy() == pytest.approx([1, 1 / 3])
     assert softmax.entropy.numpy() == pytest.approx([0, math.log(3)])
     assert softmax.logsumexp.numpy() == pytest.approx([size, math.log(3) - size], rel=1e-6)
+
+
+def slow_variance(logits):
+    """Population variance of the probabilities of each row, in float64, by the definition."""
+    found = []
+    for row in logits.astype(np.float64):
+        probs = np.array(slow(row.tolist())[0])
+        found.append(math.fsum((probs - 1 / len(row)) ** 2) / len(row))
+    return np.array(found)
+
+
+@given(st.lists(st.floats(-30, 30), min_size=2, max_size=6))
+def test_variance_equals_the_slow_formula(row):
+    found = Softmax(torch.tensor([row], dtype=torch.float64)).variance.numpy()
+    assert found == pytest.approx(slow_variance(np.array([row])), rel=1e-9, abs=1e-24)
+
+
+def test_variance_golden_values():
+    assert Softmax(torch.tensor(A)).variance.numpy() == pytest.approx([0.05734023, 0.00077840], abs=5e-9)
+    assert Softmax(torch.zeros(2, 1)).variance.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("classes", [10, 1000, 5000])
+@pytest.mark.parametrize("spread", [0.01, 0.05, 0.2])
+@pytest.mark.parametrize("middle", [0.0, 0.25, 0.8])
+def test_variance_keeps_its_digits_where_the_probabilities_are_nearly_equal(classes, spread, middle):
+    draw = np.random.default_rng(0)
+    cosines = (middle + spread * draw.normal(size=(20, classes))).astype(np.float32)
+    found = Softmax(torch.from_numpy(cosines)).variance
+    assert found.dtype == torch.float64
+    assert found.numpy() == pytest.approx(slow_variance(cosines), rel=1e-5, abs=0)
+
+
+def test_variance_where_one_probability_is_nearly_one():
+    logits = np.zeros((40, 1000), dtype=np.float32)
+    logits[:, 7] = np.arange(1, 41)
+    found = Softmax(torch.from_numpy(logits)).variance.numpy()
+    assert found == pytest.approx(slow_variance(logits), rel=1e-5, abs=0)
+    assert (np.diff(found[:10]) > 0).all()
 
 
 def test_each_array_is_made_once():

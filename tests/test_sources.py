@@ -15,6 +15,7 @@ from ood_toolkit.plans import stratified
 from ood_toolkit.sets import Place
 from ood_toolkit.sources import Request, gather, open_sets, ready_scores
 from ood_toolkit.store.imports import Imports
+from ood_toolkit.wording import Mining, TextBank
 
 
 class Toy(Model):
@@ -261,7 +262,7 @@ def test_imported_sets_are_memory_maps_under_the_id_head(store):
     assert member.tests["i"].ids[0].startswith("i/test/")
     assert member.ood["o"].head.fingerprint == member.tests["i"].head.fingerprint
     assert member.ood["o"].labels is None
-    assert member.heads is None
+    assert not member.reads_prompts
     assert found.about["model"] == "m"
     with pytest.raises(DataError, match="--prompts: model 'm' has no text tower here"):
         gather(request(["i"], ["o"], prompts=("a {}",)), sets, with_train=False)
@@ -282,3 +283,50 @@ def test_ready_scores_go_with_ready_scores_only(store):
 
 def test_every_ood_set_is_named_once():
     assert Request(("i",), {"near": ("a", "b"), "": ("b", "c")}).ood == ("a", "b", "c")
+
+
+# -- further texts ------------------------------------------------------------------------------------------------
+
+LISTED = Prompts(("the {}",), banks=(TextBank("negatives", adjectives=("{} a",), mining=Mining(0.5)),))
+
+
+def test_words_to_mine_come_from_a_file_or_not_at_all(encoded, tmp_path):
+    none = gather(request(), encoded, with_train=False).members["whole"]
+    assert "negatives" not in none.heads(LISTED).banks
+    (tmp_path / "words").write_text("ant hill\nbeehive\nzebra\neel\n")
+    some = gather(request(negatives=str(tmp_path / "words")), encoded, with_train=False).members["whole"]
+    bank = some.heads(LISTED).bank("negatives")
+    assert len(bank.rows) == 2
+    assert set(bank.texts) < {"ant hill", "beehive", "zebra", "eel"}
+    mine = gather(request(negatives=str(tmp_path / "words"), prompts=("my {}",)), encoded, with_train=False)
+    head = mine.members["whole"].heads(LISTED)
+    assert torch.equal(head.weight, mine.members["whole"].tests["whole"].head.weight)
+    assert len(head.bank("negatives").rows) == 2
+
+
+def test_further_texts_become_banks_of_every_head(encoded, tmp_path):
+    (tmp_path / "names").write_text("owl\nelk\n")
+    np.savez(tmp_path / "rows.npz", embeddings=np.eye(4)[:3])
+    given = {"negatives": str(tmp_path / "names"), "opposites": str(tmp_path / "rows.npz")}
+    found = gather(request(texts=given), encoded, with_train=False).members["whole"]
+    for head in (found.tests["whole"].head, found.heads(Prompts(("the {}",))), found.heads(LISTED)):
+        assert head.bank("negatives").texts == ("owl", "elk")
+        assert torch.equal(head.bank("opposites").rows, torch.eye(4)[:3])
+
+
+def test_negatives_are_mined_from_imported_candidates(store):
+    rng = np.random.default_rng(1)
+    rows = rng.normal(size=(20, 4)).astype(np.float32)
+    arrays = {"features": TEXT, "text": TEXT, "classes": np.array(["ant", "bee", "cat"]), "bank.candidates": rows}
+    imports = Imports(store)
+    imports.add("i", "c", "test", {**arrays, "words.candidates": np.array([f"w{i}" for i in range(20)])}, "i.npz")
+    imports.add("o", "c", "test", {"features": TEXT}, "o.npz")
+    member = gather(request(["i"], ["o"], val_split=0.0), ImportedSets(imports, "c"), with_train=False).members["i"]
+    assert not member.reads_prompts
+    assert list(member.tests["i"].head.banks) == ["candidates"]
+    bank = member.heads(LISTED).bank("negatives")
+    unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    order = np.argsort(np.quantile(unit @ TEXT.T, 0.95, axis=1), kind="stable")[:10]
+    assert bank.texts == tuple(f"w{i}" for i in order)
+    np.testing.assert_allclose(bank.rows.numpy(), unit[order], rtol=1e-6)
+    assert torch.equal(member.heads(LISTED).weight, member.tests["i"].head.weight)

@@ -35,17 +35,19 @@ def zero_shot_head(model: Model, class_names: Sequence[str], prompts: Prompts, s
     head = Head.zero_shot(texts, class_names, model.scale, model.bias)
     if model.no_templates:
         no = Prompts(model.no_templates, prompts.recipe)
-        banks["no"] = class_texts(model, class_names, no, store)
+        banks["no"] = class_texts(model, class_names, no, store, no=True)
     return head.with_banks(banks) if banks else head
 
 
-def class_texts(model: Model, class_names: Sequence[str], prompts: Prompts, store: Path | None = None) -> Tensor:
-    """Embed each class under all templates and merge them by the recipe: (k, d) unit rows."""
+def class_texts(
+    model: Model, class_names: Sequence[str], prompts: Prompts, store: Path | None = None, *, no: bool = False
+) -> Tensor:
+    """Embed each class under all templates, with the "no" tower where `no`, and merge them: (k, d) unit rows."""
 
     def make() -> Tensor:
-        return _merged(_encoded(model, class_names, prompts.templates), prompts.recipe)
+        return _merged(_encoded(model, class_names, prompts.templates, no=no), prompts.recipe)
 
-    return _kept(store, text_identity(model, class_names, prompts), make)
+    return _kept(store, text_identity(model, class_names, prompts, no=no), make)
 
 
 def template_texts(
@@ -69,9 +71,10 @@ def _kept(store: Path | None, identity: Mapping[str, Any], make: Callable[[], Te
     return made
 
 
-def text_identity(model: Model, class_names: Sequence[str], prompts: Prompts) -> Mapping[str, Any]:
-    """Say all that decides the embeddings of class texts."""
-    return {
+def text_identity(model: Model, class_names: Sequence[str], prompts: Prompts, *, no: bool = False) -> Mapping[str, Any]:
+    """Say all that decides the embeddings of class texts; a "no" tower of its own gives others of equal texts."""
+    tower = {"tower": "no"} if no and model.has_no_tower else {}
+    return tower | {
         "weights": model.fingerprint,
         "architecture": model.architecture,
         "tokenizer": model.tokenizer,
@@ -82,13 +85,16 @@ def text_identity(model: Model, class_names: Sequence[str], prompts: Prompts) ->
     }
 
 
-def _encoded(model: Model, class_names: Sequence[str], templates: Sequence[str]) -> Tensor:
+def _encoded(model: Model, class_names: Sequence[str], templates: Sequence[str], *, no: bool = False) -> Tensor:
+    embed = model.encode_no_texts if no else model.encode_texts
     texts = [template.replace("{}", name) for template in templates for name in class_names]
+    order = sorted(range(len(texts)), key=lambda place: len(texts[place]))  # texts of one length need the least padding
     with torch.inference_mode():
-        parts = [
-            model.encode_texts(texts[i : i + TEXTS_PER_BATCH]).float() for i in range(0, len(texts), TEXTS_PER_BATCH)
-        ]
-    return torch.cat(parts).clone().reshape(len(templates), len(class_names), -1).cpu()  # (p, k, d)
+        batches = [order[i : i + TEXTS_PER_BATCH] for i in range(0, len(order), TEXTS_PER_BATCH)]
+        rows = torch.cat([embed([texts[place] for place in batch]).float().cpu() for batch in batches])
+    made = torch.empty_like(rows)
+    made[torch.tensor(order)] = rows
+    return made.reshape(len(templates), len(class_names), -1)  # (p, k, d)
 
 
 def _merged(rows: Tensor, recipe: str) -> Tensor:

@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING
 
 from ood_toolkit.errors import ScorerError
 from ood_toolkit.scorer import Scorer, given, positive
+from ood_toolkit.scorers.neighbours import nearest
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from ood_toolkit.outputs import Outputs
-
-BANK_ROWS = 8192
-"""Training rows that one product compares with."""
 
 
 @dataclass
@@ -47,21 +45,6 @@ class KNN(Scorer):
         return x.map(self._score)
 
     def _score(self, x: Outputs) -> Tensor:
-        neighbour = self.bank_[self._neighbour(x.embeddings)].double()
-        return -(x.embeddings.double() - neighbour).square().sum(dim=1)
-
-    def _neighbour(self, embeddings: Tensor) -> Tensor:
-        """Find the place in the bank of the k-th nearest row, (n,), with a running top-k over blocks of the bank."""
-        import torch
-
-        cosine, place = (
-            embeddings.new_empty(len(embeddings), 0),
-            embeddings.new_empty(len(embeddings), 0).long(),
-        )
-        for start in range(0, len(self.bank_), BANK_ROWS):
-            block = embeddings @ self.bank_[start : start + BANK_ROWS].to(embeddings).T  # (n, at most BANK_ROWS)
-            near, where = block.topk(min(self.k, block.shape[1]), dim=1)
-            cosine, place = torch.cat([cosine, near], dim=1), torch.cat([place, where + start], dim=1)
-            cosine, order = cosine.topk(min(self.k, cosine.shape[1]), dim=1)
-            place = place.gather(1, order)
-        return place[:, -1]
+        place = nearest(x.embeddings, self.bank_, self.k)[1][:, -1]
+        # Products find the neighbour; the difference keeps the digits of a small distance.
+        return -(x.embeddings.double() - self.bank_[place].double()).square().sum(dim=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from ood_toolkit.errors import ScorerError
 from ood_toolkit.scorer import SPLIT_NEEDS, Scorer
@@ -25,6 +25,8 @@ class PromptAverage(Scorer):
 
     name = "prompt-average"
     group = "clip"
+    bank: ClassVar[str] = "prompts"
+    """Which bank (p, k, d) holds the texts of each prompt."""
 
     base: Scorer = field(default_factory=MSP)
     """The score that is averaged."""
@@ -38,11 +40,11 @@ class PromptAverage(Scorer):
     @property
     def needs(self) -> frozenset[str]:
         """What the base needs, and the texts of each template."""
-        return self.base.needs | {"zero_shot", "text:prompts"}
+        return self.base.needs | {"zero_shot", f"text:{self.bank}"}
 
     def score(self, x: Outputs) -> Tensor:
         """Give the mean score (n,)."""
-        scores = [self.base.score(x.with_head(head)).double() for head in _heads(x)]
+        scores = [self.base.score(x.with_head(head)).double() for head in _heads(x, self.bank)]
         return sum(scores[1:], scores[0]) / len(scores)
 
 
@@ -54,9 +56,9 @@ def averaged(scorer: Scorer) -> Scorer:
     return scorer if isinstance(scorer, PromptAverage) else PromptAverage(scorer)
 
 
-def _heads(x: Outputs) -> list[Head]:
+def _heads(x: Outputs, bank: str) -> list[Head]:
     """Make the head of each template."""
     head = x.head
     if head is None:
         return []
-    return [replace(head, weight=view, banks={}) for view in head.bank("prompts").embeddings]
+    return [replace(head, weight=view, banks={}) for view in head.bank(bank).embeddings]

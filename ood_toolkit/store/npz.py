@@ -18,14 +18,19 @@ __all__ = ["head_of", "outputs_of", "read_import", "read_scores"]
 FEATURES = ("embeddings", "features")
 CLASSES = ("classes", "class_names", "names")
 IDS = ("ids", "files", "paths")
+BANK, WORDS = "bank.", "words."
+"""What the arrays of further texts, and their strings, are called before the name."""
 KEYS = "embeddings | features | logits, labels, classes | class_names | names, ids | files, text, weight, bias, scale"
 
 
-def read_import(file: Path, text: Path | None = None, head: Path | None = None) -> dict[str, np.ndarray]:
+def read_import(
+    file: Path, text: Path | None = None, head: Path | None = None, texts: Mapping[str, Path] | None = None
+) -> dict[str, np.ndarray]:
     """Read and check the arrays of a set; images, texts and a linear head may lie in separate files.
 
     Gives `features` and/or `logits` (n, ...), `labels` (n,), `ids` (n,), `classes` (k,), and `text` (k, d) or
-    `weight` (k, d) with `bias` (k,), and `scale`. Labels that are strings are looked up among the classes.
+    `weight` (k, d) with `bias` (k,), and `scale`. Labels that are strings are looked up among the classes. Each of
+    `texts` becomes the bank `bank.NAME` (m, d) or (p, k, d), with `words.NAME` where its strings are known.
     """
     found = _load(file)
     features = _first(found, FEATURES)
@@ -45,6 +50,7 @@ def read_import(file: Path, text: Path | None = None, head: Path | None = None) 
         arrays |= _text_head(text, named)
     if head is not None:
         arrays |= _linear_head(head)
+    arrays |= _banks(texts or {})
     classes = arrays.pop("classes", named)
     if classes is not None:
         arrays["classes"] = np.asarray(classes).astype(str)
@@ -86,7 +92,14 @@ def head_of(arrays: Mapping[str, np.ndarray]) -> Head | None:
         scale = np.asarray(arrays.get("scale", 100.0))
         if scale.size != 1 or scale.dtype.kind not in "fiu":
             raise DataError(f"scale: expected one number, got {scale.dtype} of shape {scale.shape}")
-        return Head.zero_shot(arrays["text"], names.tolist(), float(scale.reshape(())))
+        banks = {
+            key.removeprefix(BANK): (arrays[WORDS + key.removeprefix(BANK)].tolist(), rows)
+            if WORDS + key.removeprefix(BANK) in arrays
+            else rows
+            for key, rows in arrays.items()
+            if key.startswith(BANK)
+        }
+        return Head.zero_shot(arrays["text"], names.tolist(), float(scale.reshape(())), texts=banks)
     if "weight" in arrays:
         return Head.linear(arrays["weight"], arrays.get("bias"), None if names is None else names.tolist())
     return None
@@ -139,6 +152,20 @@ def _text_head(file: Path, named: np.ndarray | None) -> dict[str, np.ndarray]:
         raise DataError(f"{file}: expected {len(text)} class names for its texts, got {got}")
     scale = {"scale": found["scale"]} if "scale" in found else {}
     return {"text": text, "classes": names, **scale}
+
+
+def _banks(texts: Mapping[str, Path]) -> dict[str, np.ndarray]:
+    """Read further texts: embeddings and, where there are as many as rows, the strings."""
+    arrays = {}
+    for name, file in texts.items():
+        found = _load(file)
+        rows, words = _first(found, ("text", *FEATURES)), _first(found, ("texts", *CLASSES))
+        if rows is None:
+            raise DataError(f"{file}: expected embeddings of texts under text | embeddings, got {', '.join(found)}")
+        arrays[BANK + name] = rows
+        if words is not None and len(words) == rows[..., 0].size:
+            arrays[WORDS + name] = words.astype(str)
+    return arrays
 
 
 def _linear_head(file: Path) -> dict[str, np.ndarray]:

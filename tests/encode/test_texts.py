@@ -80,3 +80,20 @@ def test_damaged_texts_are_encoded_again(toy, tmp_path):
         assert torch.equal(class_texts(model, NAMES, Prompts(TEMPLATES), tmp_path), first)
         assert len(model.texts) == 1
     assert file.read_bytes() == content
+
+
+def test_no_texts_go_through_their_own_tower_and_are_kept_apart(toy, tmp_path):
+    class Two(toy):
+        has_no_tower = True
+
+        def encode_no_texts(self, texts):
+            return self.encode_texts(texts)[:, [1, 2, 0]]
+
+    model = Two(("b {}",))
+    for _ in range(2):
+        head = zero_shot_head(model, NAMES, Prompts(("b {}",)), tmp_path)
+        rows = unit(vectors("b {}", NAMES))
+        np.testing.assert_allclose(head.weight.numpy(), rows, rtol=1e-6)
+        np.testing.assert_allclose(head.bank("no").rows.numpy(), rows[:, [1, 2, 0]], rtol=1e-6)
+    assert len(model.texts) == 2
+    assert len(list((tmp_path / "texts").glob("*.texts"))) == 2

@@ -1,0 +1,120 @@
+"""Banks of further texts beside the classes: words to negatives, mined and remembered; shuffled prompts."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ood_toolkit.data.words import Words, conjugated, read_words, wordnet_words
+from ood_toolkit.encode.texts import class_texts
+from ood_toolkit.head import Bank, Head
+from ood_toolkit.mining import class_similarity, mine_by_kind
+from ood_toolkit.models.model import Model
+from ood_toolkit.store.negatives import Negatives
+from ood_toolkit.wording import WORDNET, Mining, Prompts, TextBank
+
+__all__ = ["furnished", "mined"]
+
+WORDS_PER_ENTRY = 2048
+"""Words that are kept in the store together: what a killed run loses at most."""
+Told = Callable[[int, int], None]
+
+
+def furnished(
+    model: Model, head: Head, prompts: Prompts, store: Path | None, told: Told = lambda done, of: None
+) -> Head:
+    """Add the banks of texts that prompts declare to the head that is made of them; those without a source stay out."""
+    classes = Bank(head.weight, head.class_names)
+    banks = {
+        wanted.name: text_bank(model, wanted, classes, prompts, store, told)
+        for wanted in prompts.banks
+        if wanted.source
+    }
+    if prompts.shuffles:
+        banks["shuffled"] = shuffled_bank(model, head.class_names, prompts, store)
+    return head.with_banks(banks) if banks else head
+
+
+def text_bank(
+    model: Model, wanted: TextBank, classes: Bank, prompts: Prompts, store: Path | None, told: Told = lambda d, of: None
+) -> Bank:
+    """Encode the words of a bank, and mine them where that is wanted; `classes` are the texts of the classes."""
+    words = _words(wanted)
+    adjectives = conjugated(words.adjectives, prompts.seed) if wanted.conjugated else words.adjectives
+    nouns, total = words.nouns, len(words)
+    templates = wanted.templates or prompts.templates
+    of_nouns = Prompts(templates, prompts.recipe)
+    of_adjectives = Prompts(wanted.adjectives or templates, prompts.recipe)
+    first = _encoded(model, nouns, of_nouns, store, lambda done: told(done, total))
+    second = _encoded(model, adjectives, of_adjectives, store, lambda done: told(len(nouns) + done, total))
+    rows = torch.cat([part for part in (first, second) if len(part)])
+    bank = Bank(rows, (*nouns, *adjectives))
+    if wanted.mining is None:
+        return bank
+    said = {"model": model.name, "words": str(wanted.source), "templates": list(templates), "recipe": prompts.recipe}
+    return mined(bank, len(nouns), classes, wanted.mining, store, said)
+
+
+def mined(
+    candidates: Bank, nouns: int, classes: Bank, mining: Mining, store: Path | None, about: Mapping[str, object]
+) -> Bank:
+    """Keep the candidates least similar to the class texts; the first `nouns` rows and the rest are mined apart.
+
+    With a store, the list is remembered there under the hash of what it was made of.
+    """
+    rows, texts = candidates.rows, classes.rows.to(candidates.rows)
+    kept = mine_by_kind(rows[:nouns], rows[nouns:], texts, mining.share, mining.quantile, mining.exclude_above)
+    words = None if candidates.texts is None else tuple(candidates.texts[place] for place in kept.tolist())
+    source = f"{len(kept):,} negatives, mined from {len(rows):,} words"
+    if store is not None and words is not None:
+        similarity = class_similarity(rows[kept], texts, mining.quantile, mining.exclude_above)
+        key = Negatives(store).write(
+            {
+                **about,
+                "classes": list(classes.texts or ()),
+                "candidates": len(rows),
+                "share": mining.share,
+                "quantile": mining.quantile,
+                "exclude_above": mining.exclude_above,
+            },
+            words,
+            similarity.tolist(),
+        )
+        source += f" (oodkit negatives {key[:8]})"
+    return Bank(rows[kept], words, source)
+
+
+def shuffled_bank(model: Model, class_names: Sequence[str], prompts: Prompts, store: Path | None) -> Bank:
+    """Encode each class under its template with the words in another order, `prompts.shuffles` times: (p, k, d)."""
+    draw = random.Random(prompts.seed)
+    texts = []
+    for place in range(prompts.shuffles):
+        words = prompts.templates[place % len(prompts.templates)].split()
+        for name in class_names:
+            order = draw.sample(words, len(words))
+            texts.append(" ".join(order).replace("{}", name))
+    rows = class_texts(model, texts, Prompts(("{}",)), store)
+    return Bank(rows.reshape(prompts.shuffles, len(class_names), -1), tuple(texts))
+
+
+def _words(wanted: TextBank) -> Words:
+    if wanted.source == WORDNET:
+        return wordnet_words(wanted.without)
+    if not isinstance(wanted.source, str):
+        return Words.of(wanted.source, wanted.name)
+    return read_words(wanted.source)
+
+
+def _encoded(
+    model: Model, words: Sequence[str], prompts: Prompts, store: Path | None, told: Callable[[int], None]
+) -> Tensor:
+    """Embed words as unit rows (m, d), a part of them at a time so that a killed run goes on where it was."""
+    parts = [torch.empty(0)]
+    for start in range(0, len(words), WORDS_PER_ENTRY):
+        told(start)
+        parts.append(class_texts(model, words[start : start + WORDS_PER_ENTRY], prompts, store))
+    return torch.cat(parts[1:]) if len(parts) > 1 else parts[0]

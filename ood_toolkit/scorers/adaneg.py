@@ -1,0 +1,151 @@
+"""AdaNeg, adaptive negative proxies: Zhang and Zhang, NeurIPS 2024, arXiv 2410.20149."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ood_toolkit.errors import ScorerError
+from ood_toolkit.scorer import positive
+from ood_toolkit.scorers.neglabel import check_share, grouped, grouped_logsumexp, texts_of
+from ood_toolkit.stream import StreamScorer
+from ood_toolkit.wording import Mining, Prompts, TextBank
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ood_toolkit.outputs import Outputs
+
+
+@dataclass
+class AdaNeg(StreamScorer):
+    """NegLabel's score with proxies that take in images of the stream, S = S_1 + lambda S_0, in (0, 1 + lambda).
+
+    S_0 (n,) is NegLabel's score with the texts t of the k classes and m negatives; S_1 (n,) is the same score with
+    the proxies w in place of t. Each label has L places: the first holds its text, the others images. Of a batch,
+    images with S_0 > thr + g (1 - thr) go to their most likely class and those with S_0 < thr - g thr to their most
+    likely negative label, one after the other. Where all L - 1 places are taken, an image takes that of the largest
+    entropy if its own is smaller; the entropy is that of the softmax over the classes, or over the negatives, at the
+    model's scale. Then w is the mean of what a label's places hold, as a unit row, and the batch is scored.
+
+    The reference code counts an empty last place too, so that L = 10 are 9 images, as here. Its other setting, in which
+    proxies depend on the image (`samada`), is not the one published and is left out. It takes exactly 10,000
+    negatives, the least similar of nouns and of adjectives in proportion; here it is the `share` of NegLabel.
+    """
+
+    groups: int = 5
+    """G, of NegLabel's score."""
+    middle: float = 0.5
+    """Thr, on S_0, in (0, 1)."""
+    gap: float = 0.5
+    """The g that keeps unsure images out of the memory, in [0, 1]."""
+    length: int = 10
+    """L, places of a label, its text among them."""
+    weight: float = 0.1
+    """Lambda, of S_0 in the sum."""
+    share: float = 0.15
+    """Share of the candidate words that become negatives, in (0, 1]."""
+    negatives_seed: int = 0
+    """Of the order in which negatives fall into groups."""
+    batch: int = 256
+    """Images that are taken in, and scored, together."""
+
+    name = "adaneg"
+    group = "clip"
+    needs = frozenset({"zero_shot", "text:negatives"})
+    order = "an image is scored with what the batches up to its own have left in the memory"
+
+    def __post_init__(self) -> None:
+        positive(self, "groups", "length", "batch")
+        check_share(self, self.share)
+        for key, low, high in (("middle", 0, 1), ("gap", 0, 1), ("weight", 0, float("inf"))):
+            if not low <= getattr(self, key) <= high:
+                raise ScorerError(f"adaneg: {key}: expected from {low} to {high}, got {getattr(self, key)!r}")
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """From 0 to 1 + lambda."""
+        return 0.0, 1.0 + self.weight
+
+    @property
+    def prompts(self) -> Prompts:
+        """The reference code's prompts, and negatives mined as NegLabel's."""
+        bank = TextBank("negatives", adjectives=("This is a {} photo.",), mining=Mining(self.share))
+        return Prompts(("The nice {}.",), banks=(bank,))
+
+    def run(self, chunks: Iterable[Outputs], seed: int) -> Tensor:
+        """Give S_1 + lambda S_0, (n,) float64; nothing but the order of the stream is random."""
+        import torch
+
+        memory, parts = None, []
+        for x in chunks:
+            memory = memory or self._empty(x)
+            first = grouped(x, memory.negatives.texts[memory.order], self.groups)
+            self._take_in(x, first, memory)
+            parts.append(self._adapted(x, memory) + self.weight * first)
+        return torch.cat(parts)
+
+    def _empty(self, x: Outputs) -> _Memory:
+        """Make a memory of texts alone; as many negatives as fill the groups, in a random order, are scored with."""
+        import torch
+
+        head = texts_of(x)
+        negatives = head.bank("negatives").rows
+        used = len(negatives) - len(negatives) % min(self.groups, len(negatives))
+        order = torch.randperm(used, generator=torch.Generator().manual_seed(self.negatives_seed))
+        return _Memory(_Places(head.weight), _Places(negatives), order.to(negatives.device))
+
+    def _take_in(self, x: Outputs, scores: Tensor, memory: _Memory) -> None:
+        sure = (scores > self.middle + self.gap * (1 - self.middle), scores < self.middle - self.gap * self.middle)
+        for places, chosen in zip((memory.classes, memory.negatives), sure, strict=True):
+            if bool(chosen.any()):
+                places.write(x.embeddings[chosen], texts_of(x).scale, self.length - 1)
+
+    def _adapted(self, x: Outputs, memory: _Memory) -> Tensor:
+        """Give the grouped score with the proxies, S_1; the classes' part in float64 as in `grouped`."""
+        scale, classes = texts_of(x).scale, memory.classes.proxies
+        inside = (x.embeddings.double() @ classes.to(x.device).double().T * scale).logsumexp(dim=1)
+        outside = grouped_logsumexp(x.embeddings * scale, memory.negatives.proxies[memory.order], self.groups)
+        return (inside[:, None] - outside).sigmoid().mean(dim=1)
+
+
+class _Places:
+    """The images that labels hold, only of labels that hold any, and the proxies (labels, d)."""
+
+    def __init__(self, texts: Tensor) -> None:
+        self.texts, self.proxies = texts, texts.clone()
+        self.images: dict[int, list[Tensor]] = {}
+        self.entropies: dict[int, list[float]] = {}
+
+    def write(self, images: Tensor, scale: float, most: int) -> None:
+        """Put images (n, d) to their most likely labels, one after the other, and renew the proxies of these."""
+        logits = images @ self.texts.to(images).T * scale
+        log_probs = logits.double().log_softmax(dim=1)
+        entropies = -(log_probs.exp() * log_probs).sum(dim=1)
+        labels = logits.argmax(dim=1).tolist()
+        for label, image, entropy in zip(labels, images, entropies.tolist(), strict=True):
+            self._put(label, image, entropy, most)
+        for label in set(labels):
+            total = sum(self.images[label], self.texts[label].to(images))
+            self.proxies[label] = total / total.norm()
+
+    def _put(self, label: int, image: Tensor, entropy: float, most: int) -> None:
+        """Put an image into a free place, or into that of the largest entropy if its own is smaller."""
+        images, entropies = self.images.setdefault(label, []), self.entropies.setdefault(label, [])
+        if len(images) < most:
+            images.append(image.clone())
+            entropies.append(entropy)
+        elif entropies and entropy < max(entropies):
+            worst = entropies.index(max(entropies))
+            images[worst], entropies[worst] = image.clone(), entropy
+
+
+@dataclass(frozen=True, eq=False)
+class _Memory:
+    """What a run has seen so far."""
+
+    classes: _Places
+    negatives: _Places
+    order: Tensor
+    """Places (m,) of the negatives that are scored with, as they are cut into groups."""

@@ -1,0 +1,115 @@
+"""NegLabel, negative labels: Jiang et al., ICLR 2024, arXiv 2403.20078."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ood_toolkit.errors import ScorerError
+from ood_toolkit.scorer import Scorer, not_negative, positive
+from ood_toolkit.wording import Mining, Prompts, TextBank
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ood_toolkit.component import Component
+    from ood_toolkit.head import Head
+    from ood_toolkit.outputs import Outputs
+
+COLUMNS = 2048
+"""Negatives whose logits are held at once, if a group is not larger."""
+
+
+@dataclass
+class NegLabel(Scorer):
+    """Probability of the ID classes against groups of negative labels, (1/G) sum_g A / (A + B_g), in (0, 1).
+
+    A = sum_k exp(z_k) over the class logits z (n, k), B_g = sum over the negatives j of group g of exp(z~_j), where
+    z~ (n, m) are the logits of the bank `negatives` at the same scale. The last m mod G negatives, the least distant,
+    are left out, the others put in a random order that is fixed by the seed and cut into G groups of equal size. Fewer negatives than groups make one group each. Each term is the sigmoid of log A - log B_g, and the mean
+    is taken in float64: at scale 100 most ID images lie within 1e-7 of 1.
+
+    The negatives are mined from a word list where there is a text tower: of nouns and of adjectives the `share` that
+    is least similar to the classes. The reference code draws its order on a GPU, which no CPU can repeat, and gives
+    logits instead of probabilities where there is one group; neither is followed.
+    """
+
+    groups: int = 100
+    """G; 1 is the score without grouping."""
+    temperature: float = 1.0
+    """T, on logits at the scale of the model (100 for CLIP, so that it is 0.01 on cosines)."""
+    share: float = 0.15
+    """Share of the candidate words that become negatives, in (0, 1]."""
+    seed: int = 0
+    """Of the order of the negatives."""
+
+    name = "neglabel"
+    group = "clip"
+    needs = frozenset({"zero_shot", "text:negatives"})
+    bounds = (0.0, 1.0)
+
+    def __post_init__(self) -> None:
+        positive(self, "groups", "temperature")
+        not_negative(self, "seed")
+        check_share(self, self.share)
+
+    @property
+    def prompts(self) -> Prompts:
+        """The paper's prompts and how its negatives are chosen."""
+        bank = TextBank("negatives", adjectives=("This is a {} photo",), mining=Mining(self.share))
+        return Prompts(("the nice {}",), banks=(bank,))
+
+    def score(self, x: Outputs) -> Tensor:
+        """Give the mean probability (n,) float64."""
+        return x.map(self._score)
+
+    def _score(self, x: Outputs) -> Tensor:
+        return grouped(x, negatives_of(x, self.groups, self.seed), self.groups, self.temperature)
+
+
+def negatives_of(x: Outputs, groups: int, seed: int) -> Tensor:
+    """Give the negatives of these outputs' head, as many as fill the groups, (m, d), in the order of the seed."""
+    bank = texts_of(x).bank("negatives")
+    rows = len(bank.rows)
+    return bank.shuffled(seed, rows - rows % min(groups, rows))
+
+
+def texts_of(x: Outputs) -> Head:
+    """Give the head of these outputs; `ScorerError` where there is none."""
+    if x.head is None:
+        raise ScorerError("needs zero_shot, a head of text embeddings; got outputs without a head")
+    return x.head
+
+
+def grouped(x: Outputs, negatives: Tensor, groups: int, temperature: float = 1.0) -> Tensor:
+    """Give (1/G) sum_g A / (A + B_g) for a chunk, (n,) float64; `negatives` (m, d) are cut into groups as they lie."""
+    head = texts_of(x)
+    scale = head.scale / temperature
+    # One class mostly decides the sum, so its rounding is the score's; the negatives' averages out over many.
+    inside = (x.embeddings.double() @ head.weight.to(x.device).double().T * scale).logsumexp(dim=1)  # (n,)
+    outside = grouped_logsumexp(x.embeddings * scale, negatives, groups)  # (n, G)
+    return (inside[:, None] - outside).sigmoid().mean(dim=1)
+
+
+def grouped_logsumexp(rows: Tensor, negatives: Tensor, groups: int) -> Tensor:
+    """Give the log of sum of exponentials of rows @ negatives.T within each group, (n, G) float64, block by block."""
+    import torch
+
+    groups = min(groups, len(negatives))
+    size = len(negatives) // groups
+    step = max(1, COLUMNS // size)
+    parts = []
+    for start in range(0, groups, step):
+        stop = min(groups, start + step)
+        block = rows @ negatives[start * size : stop * size].to(rows).T
+        block = block.view(len(rows), stop - start, size)  # (n, groups here, size)
+        largest = block.amax(dim=2, keepdim=True)
+        sums = block.sub_(largest).exp_().sum(dim=2)
+        parts.append(sums.double().log() + largest.squeeze(2).double())
+    return torch.cat(parts, dim=1)
+
+
+def check_share(scorer: Component, share: float) -> None:
+    """Refuse a share of the candidates outside (0, 1]."""
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share <= 1:
+        raise ScorerError(f"{scorer.name}: share: expected a number above 0 and at most 1, got {share!r}")

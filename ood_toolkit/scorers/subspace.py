@@ -1,0 +1,66 @@
+"""`Subspace`: what ViM and Residual share: how far features lie from the principal subspace of training features."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from numbers import Integral
+from typing import TYPE_CHECKING
+
+from ood_toolkit.errors import ScorerError
+from ood_toolkit.scorer import Scorer, given
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ood_toolkit.outputs import Outputs
+
+
+@dataclass
+class Subspace(Scorer):
+    """The D directions in which training features lie furthest from the origin of the head, and what they leave out.
+
+    The origin u = -pinv(W) b (d,) is where the head W (k, d), b (k,) gives logits as near 0 as it can. The directions
+    are the leading eigenvectors of the mean of (h - u)(h - u)', which is not centred; N (d, d - D) are the others.
+    """
+
+    dim: int | None = None
+    """D; none: the rule of the ViM authors' code, 1000 where d is 2048 or more, 512 from 768 on, else half of d."""
+
+    group = "classical"
+    needs = frozenset({"features", "head", "train"})
+
+    def __post_init__(self) -> None:
+        dim: object = self.dim
+        if dim is not None and (isinstance(dim, bool) or not isinstance(dim, Integral) or dim < 1):
+            raise ScorerError(f"{self.name}: dim: expected a whole number above 0 or none, got {dim!r}")
+
+    def fit(self, val: Outputs, train: Outputs | None = None) -> Subspace:
+        """Learn the origin and the directions off the principal subspace."""
+        self._learn(given(self, train, "train"))
+        return self
+
+    def _learn(self, train: Outputs) -> None:
+        import torch
+
+        head = train.head
+        if head is None:
+            raise ScorerError(f"{self.name}: needs head, got training outputs without one; put them under that of x")
+        matrix = head.matrix.double()
+        self.origin_ = -torch.linalg.pinv(matrix) @ head.bias.double()  # (d,)
+        left = head.width - self._dim(head.width)
+        moment = torch.zeros(head.width, head.width, dtype=torch.float64, device=train.device)
+        for chunk in train.chunks():
+            apart = chunk.head_input.double() - self.origin_
+            moment += apart.T @ apart
+        self.off_ = torch.linalg.eigh(moment / len(train)).eigenvectors[:, :left].contiguous()  # (d, d - D)
+
+    def _distance(self, x: Outputs) -> Tensor:
+        """Give ||N' (h - u)||, (n,) float64."""
+        return ((x.head_input.double() - self.origin_) @ self.off_).norm(dim=1)
+
+    def _dim(self, width: int) -> int:
+        usual = 1000 if width >= 2048 else 512 if width >= 768 else width // 2
+        dim = usual if self.dim is None else self.dim
+        if dim >= width:
+            raise ScorerError(f"{self.name}: dim={dim}: expected less than the width of the features, {width}")
+        return dim

@@ -1,0 +1,54 @@
+"""`Negatives`: the negative labels that were mined, as lists of words that a person can read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ood_toolkit.errors import StoreError
+from ood_toolkit.store.folder import replaced_file
+
+__all__ = ["Negatives"]
+
+FORMAT = 1
+
+
+class Negatives:
+    """The mined lists of a store, each under the hash of what it was made of."""
+
+    def __init__(self, store: Path) -> None:
+        self.folder = store / "negatives"
+
+    def write(self, about: Mapping[str, Any], words: Sequence[str], similarity: Sequence[float]) -> str:
+        """Remember a list, words in their order with the similarity that decided, and give its key."""
+        identity = json.dumps({"format": FORMAT, **about, "words_kept": list(words)}, sort_keys=True)
+        key = hashlib.sha256(identity.encode()).hexdigest()
+        file = self.folder / f"{key}.json"
+        if not file.is_file():
+            found = [{"word": word, "similarity": value} for word, value in zip(words, similarity, strict=True)]
+            with replaced_file(file) as partial:
+                partial.write_text(json.dumps({"format": FORMAT, **about, "negatives": found}, indent=1) + "\n")
+        return key
+
+    def keys(self) -> Iterator[str]:
+        """Give the keys of all lists."""
+        return (file.stem for file in sorted(self.folder.glob("*.json")))
+
+    def read(self, start: str) -> tuple[str, dict[str, Any]]:
+        """Give the key and content of the one list whose key starts so; `StoreError` where there is no such one."""
+        fitting = [key for key in self.keys() if key.startswith(start)] if start else []
+        if len(fitting) != 1:
+            many = "none" if not fitting else str(len(fitting))
+            raise StoreError(
+                f"negatives {start!r}: expected the start of one key, {many} fit; oodkit negatives lists them"
+            )
+        file = self.folder / f"{fitting[0]}.json"
+        try:
+            content = json.loads(file.read_text("utf-8"))
+            content["negatives"] = [(str(row["word"]), float(row["similarity"])) for row in content["negatives"]]
+        except (ValueError, KeyError, TypeError, OSError) as error:
+            raise StoreError(f"{file}: expected a list of negatives, got {type(error).__name__}; delete it") from None
+        return fitting[0], content

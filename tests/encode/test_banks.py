@@ -1,0 +1,106 @@
+import random
+
+import numpy as np
+import pytest
+import torch
+
+from ood_toolkit import Prompts
+from ood_toolkit.encode.banks import furnished
+from ood_toolkit.encode.texts import zero_shot_head
+from ood_toolkit.errors import DataError
+from ood_toolkit.store.negatives import Negatives
+from ood_toolkit.wording import Mining, TextBank
+
+NAMES, TEMPLATES = ("a", "bb", "aaab"), ("b {}", "{} and a")
+
+
+def unit(rows):
+    return rows / np.linalg.norm(rows, axis=-1, keepdims=True)
+
+
+def vectors(texts):
+    """Count letters as the toy's text tower does."""
+    return np.array([[1.0 + t.count("a"), 1.0 + t.count("b"), 1.0 + len(t)] for t in texts])
+
+
+def made(model, prompts, store=None):
+    return furnished(model, zero_shot_head(model, NAMES, prompts, store), prompts, store)
+
+
+def test_texts_are_encoded_under_the_templates_of_the_classes_or_their_own(toy):
+    banks = (TextBank("mine", source=("x", "a", "x")), TextBank("bare", source=("a b",), templates=("{}",)))
+    head = made(toy(), Prompts(TEMPLATES, banks=banks))
+    assert head.bank("mine").texts == ("x", "a")
+    wanted = unit(sum(unit(vectors([t.replace("{}", w) for w in ("x", "a")])) for t in TEMPLATES))
+    np.testing.assert_allclose(head.bank("mine").rows.numpy(), wanted, rtol=1e-6)
+    np.testing.assert_allclose(head.bank("bare").rows.numpy(), unit(vectors(["a b"])), rtol=1e-6)
+
+
+def test_a_bank_without_a_source_stays_out(toy):
+    head = made(toy(), Prompts(TEMPLATES, banks=(TextBank("outliers", source=""),)))
+    assert dict(head.banks) == {}
+
+
+def test_a_file_of_words_and_what_is_no_such_file(toy, tmp_path):
+    (tmp_path / "words.txt").write_text("ab ba\n\n# left out\naaaa\n")
+    bank = TextBank("negatives", source=str(tmp_path / "words.txt"), templates=("{}",))
+    head = made(toy(), Prompts(("b {}",), banks=(bank,)))
+    assert head.bank("negatives").texts == ("ab ba", "aaaa")
+    gone = TextBank("negatives", source=str(tmp_path / "gone.txt"))
+    with pytest.raises(DataError, match=r"gone\.txt"):
+        made(toy(), Prompts(("b {}",), banks=(gone,)))
+
+
+def test_mined_negatives_are_the_least_similar_ones_and_are_remembered(toy, tmp_path):
+    words = tuple("a" * i + "b" * (i % 7) + "c" * (40 - i) for i in range(40))
+    bank = TextBank("negatives", source=words, templates=("{}",), mining=Mining(0.2, 0.5))
+    head = made(toy(), Prompts(("b {}",), banks=(bank,)), tmp_path)
+    texts, rows = unit(vectors([f"b {n}" for n in NAMES])), unit(vectors(words))
+    similarity = np.quantile(rows @ texts.T, 0.5, axis=1)
+    wanted = np.argsort(similarity, kind="stable")[:8]
+    assert head.bank("negatives").texts == tuple(words[i] for i in wanted)
+    np.testing.assert_allclose(head.bank("negatives").rows.numpy(), rows[wanted], rtol=1e-6)
+    (key,) = Negatives(tmp_path).keys()
+    found = Negatives(tmp_path).read(key[:6])[1]
+    assert [word for word, _ in found["negatives"]] == [words[i] for i in wanted]
+    np.testing.assert_allclose([value for _, value in found["negatives"]], similarity[wanted], rtol=1e-5)
+    assert (found["classes"], found["candidates"], found["share"]) == (list(NAMES), 40, 0.2)
+    assert head.bank("negatives").source == f"8 negatives, mined from 40 words (oodkit negatives {key[:8]})"
+
+
+def test_wordnets_nouns_and_adjectives_have_templates_of_their_own_and_are_encoded_once(toy, tmp_path):
+    kept = {"noun.event", "noun.shape", "adj.ppl"}
+    from ood_toolkit.data.words import CSP_HEADS, shipped_lists, wordnet_words
+
+    without = tuple(sorted(set(shipped_lists()) - kept))
+    words = wordnet_words(without)
+    bank = TextBank("n", templates=("n {}",), adjectives=("{} a",), without=without, conjugated=True)
+    model = toy()
+    head = made(model, Prompts(("b {}",), banks=(bank,), seed=3), tmp_path)
+    draw = random.Random(3)
+    phrases = [f"{word} {draw.choice(CSP_HEADS)}" for word in words.adjectives]
+    assert head.bank("n").texts == (*words.nouns, *phrases)
+    wanted = unit(vectors([*(f"n {w}" for w in words.nouns), *(f"{p} a" for p in phrases)]))
+    np.testing.assert_allclose(head.bank("n").rows.numpy(), wanted, rtol=1e-6)
+    again = toy()
+    assert torch.equal(
+        made(again, Prompts(("b {}",), banks=(bank,), seed=3), tmp_path).bank("n").rows, head.bank("n").rows
+    )
+    assert again.texts == []
+
+
+def test_shuffled_prompts_keep_the_name_together_and_every_word(toy):
+    names = ("ant eater", "bee")
+    prompts = Prompts(("a photo of a {}",), shuffles=12, seed=5)
+    head = furnished(toy(), zero_shot_head(toy(), names, prompts), prompts, None)
+    bank = head.bank("shuffled")
+    assert bank.embeddings.shape == (12, 2, 3)
+    for place, text in enumerate(bank.texts):
+        name = names[place % 2]
+        assert sorted(text.replace(name, "{}").split()) == sorted("a photo of a {}".split())
+    assert len(set(bank.texts)) > 12
+    np.testing.assert_allclose(bank.rows.numpy(), unit(vectors(bank.texts)), rtol=1e-6)
+    other = furnished(
+        toy(), zero_shot_head(toy(), names, prompts), Prompts(prompts.templates, shuffles=12, seed=6), None
+    )
+    assert other.bank("shuffled").texts != bank.texts
