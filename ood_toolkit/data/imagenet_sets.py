@@ -27,6 +27,7 @@ __all__ = [
     "IMAGENET100",
     "IMAGENET_A",
     "IMAGENET_O",
+    "IMAGENET_OOD",
     "IMAGENET_R",
     "IMAGENET_V2",
     "NINCO",
@@ -263,4 +264,17 @@ OPENIMAGE_O = published(
         "source": "Wang, Li, Feng and Zhang, CVPR 2022, arXiv 2203.10807",
     },
     notes=("OpenOOD v1.5 tests on 15,869 of these images and keeps 1,763 for tuning.",),
+)
+IMAGENET_OOD = published(
+    "imagenet-ood",
+    "ImageNet-OOD: photos of 637 classes of ImageNet-21k that ImageNet-1k does not have.",
+    {"test": 31_807},
+    (plain_folder("imagenet-ood", "imagenet_ood", "ImageNet-OOD"),),
+    ("imagenet-ood/<WordNet id>/<image>",),
+    get="Get the images of its authors' list from ImageNet-21k, https://github.com/princetonvisualai/imagenetood",
+    source="https://github.com/princetonvisualai/imagenetood",
+    sources={
+        "counts": "LogitGap, NeurIPS 2025, arXiv 2510.20134, appendix: images and classes",
+        "source": "Yang, Zhang and Russakovsky, ICLR 2024, arXiv 2310.01755",
+    },
 )

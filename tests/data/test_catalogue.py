@@ -18,9 +18,13 @@ CLASSES = {
     "mnist": 10, "fashion-mnist": 10, "eurosat": 10, "flowers102": 102, "oxford-pets": 37, "stanford-cars": 196,
     "cub200": 200, "sun397": 397, "places365": 365, "imagenet-1k": 1000, "imagenet-10": 10, "imagenet-20": 20,
     "imagenet-100": 100, "imagenet-v2": 1000, "imagenet-r": 200, "imagenet-a": 200, "tiny-imagenet": 200,
-    "textures": 47,
+    "textures": 47, "imagenet-1k-openood": 1000, "cifar10-openood": 10, "cifar100-openood": 100,
 }  # fmt: skip
-NONE = {"imagenet-o", "inaturalist", "sun", "places", "ssb-hard", "ninco", "openimage-o", "textures-openood"}
+NONE = {
+    "imagenet-o", "inaturalist", "sun", "places", "ssb-hard", "ninco", "openimage-o", "textures-openood",
+    "imagenet-ood", "tiny-imagenet-cifar10", "tiny-imagenet-cifar100", "mnist-openood", "places365-cifar10",
+    "places365-cifar100",
+}  # fmt: skip
 LISTS = {
     "inaturalist": "imagenet/test_iNaturalist.txt",
     "sun": "imagenet/test_SUN.txt",
@@ -30,6 +34,12 @@ LISTS = {
     "textures-openood": "imagenet/test_textures.txt",
     "textures": "cifar10/test_texture.txt",
     "svhn": "cifar10/test_svhn.txt",
+    "imagenet-1k-openood": "imagenet/test_imagenet.txt",
+    "cifar10-openood": "cifar10/test_cifar10.txt",
+    "cifar100-openood": "cifar10/test_cifar100.txt",
+    "tiny-imagenet-cifar10": "cifar10/test_tin.txt",
+    "mnist-openood": "cifar10/test_mnist.txt",
+    "places365-cifar10": "cifar10/test_places365.txt",
 }
 
 
@@ -74,7 +84,7 @@ def test_classes_splits_and_templates(made):
     assert list(made.counts) == [split for split in ("train", "val", "test") if split in made.counts]
     assert "test" in made.counts
     assert all(template.count("{}") == 1 and template[-1] != "." for template in made.templates)
-    assert (made.label_space == "imagenet-1k") == (made.name in ("imagenet-1k", "imagenet-v2"))
+    assert (made.label_space == "imagenet-1k") == (made.name in ("imagenet-1k", "imagenet-v2", "imagenet-1k-openood"))
 
 
 @pytest.mark.parametrize("name", LISTS)

@@ -1,0 +1,65 @@
+"""`oodkit published`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ood_toolkit.cli import options
+
+if TYPE_CHECKING:
+    from ood_toolkit.presets import Preset
+
+
+@click.command("published")
+@click.argument("preset", required=False)
+@click.option("--method", metavar="TEXT", help="Only methods, models and scorers whose name holds this.")
+@options.as_json
+def command(preset: str | None, method: str | None, as_json: bool) -> None:
+    """Show what others published of a benchmark, with sources and conventions; without PRESET list the presets.
+
+    PRESET is a name, or the path of a file that ends in .toml. `oodkit bench --preset PRESET` measures it.
+    """
+    from ood_toolkit.presets import find_preset, preset_names
+
+    if preset is None:
+        if method is not None:
+            raise click.UsageError("--method: goes with a PRESET")
+        options.print_rows([_listed(find_preset(name)) for name in preset_names()], as_json)
+        return
+    found = find_preset(preset)
+    if method is not None:
+        found = _only(found, method)
+    if as_json:
+        click.echo(json.dumps(dataclasses.asdict(found), indent=1))
+        return
+    from ood_toolkit.report.published import published_text
+
+    click.echo(published_text(found, options.stdout_width(), options.use_color()))
+
+
+def _listed(preset: Preset) -> dict[str, Any]:
+    return {
+        "name": preset.name,
+        "id": preset.id.name,
+        "ood": [part.name for part in preset.ood],
+        "protocol": preset.protocol,
+        "published rows": len(preset.published),
+        "what": preset.description,
+    }
+
+
+def _only(preset: Preset, method: str) -> Preset:
+    """Keep the rows that a text names; `DataError` where there are none."""
+    from ood_toolkit.errors import DataError
+
+    rows = tuple(
+        row for row in preset.published if method.lower() in f"{row.method}\n{row.model}\n{row.scorer}".lower()
+    )
+    if not rows:
+        known = ", ".join(dict.fromkeys(row.method for row in preset.published)) or "none"
+        raise DataError(f"preset {preset.name}: no published row names {method!r}; it has {known}")
+    return dataclasses.replace(preset, published=rows)

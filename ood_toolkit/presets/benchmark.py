@@ -1,0 +1,108 @@
+"""`Benchmark`: a preset that runs: it fills the options of a run and sets the measured rows beside the published."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from ood_toolkit.errors import ModelError, OodkitError
+from ood_toolkit.models.names import parse, resolve
+from ood_toolkit.presets.preset import Preset
+
+if TYPE_CHECKING:
+    from ood_toolkit.plugins import Registry
+    from ood_toolkit.report import Report
+
+__all__ = ["Benchmark", "same_model"]
+
+CLIP_FAMILIES = ("open_clip", "hf-hub", "local-dir")
+"""Models to whose name a preset adds its preprocessing."""
+INDIFFERENT = ("resize", "interpolation", "precision")
+"""Options of a model name that make no other model of it."""
+ADDED = ("limit", "recipe")
+"""Options that no preset sets and that change what is measured."""
+NAMES = {"ids": "id", "val_split": "val-split"}
+
+
+@dataclass
+class Benchmark:
+    """A preset that runs."""
+
+    preset: Preset
+    registry: Registry
+    changed: list[str] = field(default_factory=list)
+    """What the user, or the model, has otherwise than the preset, by the name of the option."""
+
+    def filled(self, asked: Mapping[str, Any], given: Collection[str]) -> dict[str, Any]:
+        """Put the preset's options where the user gave none; `given` names those that the user gave."""
+        options = self.preset.options()
+        changed = [name for name in options if name in given and asked[name] != options[name]]
+        changed += [name for name in ADDED if name in given]
+        self.changed = [NAMES.get(name, name) for name in changed]
+        found = {**asked, **{name: value for name, value in options.items() if name not in given}}
+        found["models"] = tuple(self.with_preprocessing(model) for model in asked.get("models", ()))
+        if "scorers" not in given:
+            found["scorers"] = self.scorers(found["models"]) or asked["scorers"]
+        return found
+
+    def with_preprocessing(self, model: str) -> str:
+        """Add the preset's resize and interpolation to the name of a CLIP model that does not state its own."""
+        try:
+            choice = resolve(model, self.registry)
+        except ModelError:
+            return model
+        if choice.entry.name not in CLIP_FAMILIES:
+            return model
+        wanted = {k: v for k, v in self.preset.preprocessing().items() if k not in choice.options}
+        return ":".join([model, *(f"{key}={value}" for key, value in wanted.items())])
+
+    def scorers(self, models: Collection[str]) -> str:
+        """Name the scorers of the published rows of these models, or of any where there are none of these.
+
+        Those that are not installed are left out; without any, the preset's own list; "" where it has none.
+        """
+        rows = [row for row in self.preset.published if self.spec_of(row.scorer)]
+        own = [row for row in rows if any(same_model(model, row.model) for model in models)]
+        specs = dict.fromkeys(self.spec_of(row.scorer) for row in own or rows)
+        return ",".join(specs) or self.preset.scorers
+
+    def spec_of(self, scorer: str) -> str:
+        """Write a scorer canonically; "" where none of that name or with these parameters is installed."""
+        try:
+            return self.registry.scorer(scorer).spec if scorer else ""
+        except OodkitError:
+            return ""
+
+    def beside(self, report: Report) -> Report:
+        """Add the preset and the comparison with what was published to the header of a report."""
+        from ood_toolkit.report.published import compared
+
+        if any(self._resized(header) for header in report.header.get("models", [report.header])):
+            self.changed.append("preprocessing")
+        about = {"name": self.preset.name, "description": self.preset.description, "changed": self.changed}
+        found = compared(report.rows, self.preset, same_model, self.spec_of)
+        return replace(report, header={**report.header, "preset": about, "published": found})
+
+    def _resized(self, header: Mapping[str, Any]) -> bool:
+        """Tell whether pictures were resized otherwise than the preset says; nothing is known of imported arrays."""
+        used = header.get("encoder", {}).get("preprocessing", {})
+        return any(str(used.get(key, value)) != value for key, value in self.preset.preprocessing().items())
+
+    def summary(self) -> str:
+        """Say in a line which preset ran, and what of it was changed."""
+        return f"preset {self.preset.name}" + (f", changed: {', '.join(self.changed)}" if self.changed else "")
+
+
+def same_model(name: str, published: str) -> bool:
+    """Tell whether two model names mean the same weights, whatever their preprocessing and precision."""
+    return _weights(name) == _weights(published)
+
+
+def _weights(name: str) -> tuple[Any, ...]:
+    try:
+        request = parse(name)
+    except ModelError:
+        return (name,)
+    options = sorted((key, value) for key, value in request.options.items() if key not in INDIFFERENT)
+    return request.entry_name, request.argument.replace("-quickgelu/openai", "/openai"), options

@@ -1,0 +1,162 @@
+"""`oodkit bench --preset` and `oodkit published`, on the embedded sets."""
+
+import json
+
+import pytest
+
+from ood_toolkit.cli import main
+from ood_toolkit.presets import preset_names
+
+TINY = """
+description = "Digits against letters and patches."
+sources = ["a first run"]
+protocol = "mcm"
+averaging = "all sets"
+class_names = "own"
+val_split = 0.0
+
+[id]
+name = "digits"
+images = 360
+
+[[ood]]
+name = "letters"
+images = 720
+
+[[ood]]
+name = "patches"
+images = 800
+"""
+PUBLISHED = """
+[[published]]
+method = "MCM"
+model = "digits-clip"
+scorer = "mcm"
+protocol = "mcm"
+source = "a first run"
+tolerance = {{ fpr95 = 0.5, auroc = 0.01 }}
+values.letters = {{ auroc = {auroc!r}, fpr95_id = {fpr95_id!r} }}
+values.patches = {{ auroc = {patches!r} }}
+means.all = {{ auroc = {mean!r} }}
+"""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    return tmp_path_factory.mktemp("presets")
+
+
+@pytest.fixture
+def oodkit(capsys, monkeypatch, place):
+    monkeypatch.setenv("OODKIT_STORE", str(place / "store"))
+    monkeypatch.setenv("OODKIT_NO_PLUGINS", "1")
+    monkeypatch.setenv("COLUMNS", "120")
+
+    def run(*words):
+        with pytest.raises(SystemExit) as stop:
+            main([str(word) for word in words])
+        out, err = capsys.readouterr()
+        return stop.value.code or 0, out, err
+
+    return run
+
+
+@pytest.fixture
+def first(oodkit, place):
+    """Run without published values; give the rows and a function that writes a preset with values."""
+    file = place / "tiny.toml"
+    file.write_text(TINY)
+    code, out, err = oodkit("bench", "--preset", file, "--scorers", "mcm", "--format", "json")
+    assert code == 0, err
+    result = json.loads(out)
+    assert result["published"] == []
+    rows = {(row["kind"], row["ood"]): row["metrics"] for row in result["rows"]}
+    numbers = {
+        "auroc": 100 * rows["ood", "letters"]["auroc"],
+        "fpr95_id": 100 * rows["ood", "letters"]["fpr95_id"],
+        "patches": 100 * rows["ood", "patches"]["auroc"],
+        "mean": 100 * rows["mean", "all"]["auroc"],
+    }
+
+    def write(**other):
+        file.write_text(TINY + PUBLISHED.format(**{**numbers, **other}))
+        return file
+
+    return write
+
+
+def test_a_run_agrees_with_itself_and_not_with_another_number(first, oodkit, place):
+    file = first()
+    code, out, err = oodkit("bench", "--preset", file, "--output", place / "run")
+    assert code == 0, err
+    assert out.startswith("preset tiny\nID digits: 360 test images")
+    assert "protocol mcm" in out
+    assert out.count("within tolerance") == 4
+    assert "outside" not in out
+    assert "[1] a first run (protocol mcm)" in out
+    assert "classwise" not in out  # scorers are those of the published rows
+    found = json.loads((place / "run" / "result.json").read_text())
+    assert [item["difference"] for item in found["published"]] == [0.0] * 4
+    assert found["preset"] == {
+        "name": "tiny", "description": "Digits against letters and patches.", "changed": [],
+    }  # fmt: skip
+
+    off = first(auroc=90.0)
+    code, out, _ = oodkit("bench", "--preset", off)
+    assert code == 0
+    assert out.count("outside tolerance") == 1
+    line = next(line for line in out.splitlines() if "outside" in line)
+    assert " 90.00 " in line
+    measured = float(line.split("AUROC")[1].split()[0])
+    assert f"{measured - 90:+.2f}" in line
+
+
+def test_options_win_and_are_named(first, oodkit):
+    code, out, _ = oodkit("bench", "--preset", first(), "--ood", "letters", "--protocol", "openood-v1.5")
+    assert code == 0
+    assert out.startswith("preset tiny, changed: ood, protocol\n")
+    assert "OOD letters (720)\n" in out
+    assert "not measured under this protocol" in out  # FPR95 with ID positive under OpenOOD's rules
+    assert out.count("within tolerance") == 1
+    code, out, _ = oodkit("bench", "--preset", first(), "--val-split", "0.2")
+    assert out.startswith("preset tiny, changed: val-split\n")
+    assert "other images" in out
+
+
+def test_what_is_missing_is_said_in_a_line_each(oodkit, tmp_path):
+    code, out, err = oodkit(
+        "bench", "--preset", "openood-cifar10", "--model", "digits-clip", "--scorers", "mcm", "--data-root", tmp_path
+    )
+    assert (code, out) == (1, "")
+    first, *others = err.splitlines()
+    assert first.startswith(f"oodkit: cifar10-openood: no test images below {tmp_path}; looked for ")
+    absent = ["cifar100-openood", "tiny-imagenet-cifar10", "mnist-openood", "svhn", "textures", "places365-cifar10"]
+    assert [line.split(":")[0].strip() for line in others] == absent  # a line a set
+    code, _, err = oodkit("bench", "--preset", "openood")
+    assert (code, err.count("\n")) == (1, 1)
+    assert "unknown preset 'openood'" in err
+    bad = tmp_path / "bad.toml"
+    bad.write_text(TINY.replace('protocol = "mcm"', 'protocol = "mmc"'))
+    code, _, err = oodkit("bench", "--preset", bad)
+    assert (code, err) == (1, "oodkit: preset bad.toml: protocol: unknown name 'mmc'; did you mean 'mcm'?\n")
+
+
+def test_presets_are_listed_and_shown(oodkit):
+    code, out, _ = oodkit("published", "--json")
+    assert code == 0
+    assert [row["name"] for row in json.loads(out)] == preset_names()
+    code, out, _ = oodkit("published", "imagenet1k-mos", "--method", "clipn-atd")
+    assert code == 0
+    assert "CLIPN-ATD, run 3" in out
+    assert "SeTAR" not in out
+    assert "github.com/xmed-lab/CLIPN" in out
+    code, out, _ = oodkit("published", "imagenet-o", "--json")
+    assert json.loads(out)["published"][0]["values"]["imagenet-o"] == {"auroc": 75.58, "fpr95_id": 81.6}
+
+
+def test_a_method_that_is_not_there_is_one_line(oodkit):
+    code, out, err = oodkit("published", "imagenet-o", "--method", "zoc")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert "no published row names 'zoc'" in err
+    code, _, err = oodkit("published", "--method", "zoc")
+    assert code == 2

@@ -1,0 +1,162 @@
+"""The presets that come with the package: sources, names, counts, protocols, and numbers checked by hand."""
+
+import re
+from importlib.resources import files
+
+import pytest
+
+from ood_toolkit.errors import SpecError
+from ood_toolkit.metrics import PROTOCOLS
+from ood_toolkit.plugins import get_registry
+from ood_toolkit.presets import find_preset, preset_names
+from ood_toolkit.presets.preset import UNKNOWN
+from ood_toolkit.spec import parse_spec
+
+PRESETS = [find_preset(name) for name in preset_names()]
+ROWS = [(preset, row) for preset in PRESETS for row in preset.published]
+OPENIMAGE_O_TESTED = 15_869
+"""OpenOOD's list; the catalogue counts ViM's 17,632."""
+
+
+def by_name(item):
+    return item.name if hasattr(item, "name") else ""
+
+
+def row_of(preset, method, model="ViT-B-16/openai"):
+    (row,) = [row for row in find_preset(preset).published if (row.method, row.model) == (method, model)]
+    return row
+
+
+def test_the_wanted_presets_are_there():
+    assert set(preset_names()) == {
+        "imagenet1k-mos", "openood-imagenet1k", "openood-cifar10", "openood-cifar100", "imagenet-o", "semantic-shift",
+        "mcm-hard", "mcm-hard-swapped", "fine-grained-cub", "fine-grained-cars", "fine-grained-food",
+        "fine-grained-pet",
+    }  # fmt: skip
+    shipped = {file.name for file in files("ood_toolkit.presets").iterdir() if file.name.endswith(".toml")}
+    assert shipped == {f"{name}.toml" for name in preset_names()}
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=by_name)
+def test_sets_are_known_and_counts_agree_with_the_catalogue(preset):
+    registry = get_registry()
+    for part in (preset.id, *preset.ood):
+        dataset = registry.get("datasets", part.name)
+        count = OPENIMAGE_O_TESTED if part.name == "openimage-o" else dataset.counts[part.split]
+        assert part.images == count, part.name
+    assert registry.get("datasets", preset.id.name).class_count
+    assert (preset.class_names == "imagenet-openai") == (
+        registry.get("datasets", preset.id.name).label_space == "imagenet-1k"
+    )
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=by_name)
+def test_protocol_averaging_and_groups_agree(preset):
+    protocol = PROTOCOLS[preset.protocol]
+    assert preset.averaging == protocol.averaging
+    groups = {part.group for part in preset.ood}
+    assert groups == ({"near", "far"} if protocol.averaging == "near and far separately" else {""})
+    if preset.protocol != "openood-v1.5":  # MCM's family resizes bilinearly to 224
+        assert (preset.resize, preset.interpolation) == (224, "bilinear")
+        assert all(not template.endswith(".") for template in preset.prompts)
+    else:
+        assert preset.prompts == ("a photo of a {}.",)
+
+
+@pytest.mark.parametrize(("preset", "row"), ROWS, ids=lambda item: getattr(item, "method", None) or item.name)
+def test_every_row_says_where_it_is_from_and_under_which_rule(preset, row):
+    assert len(row.source) > 10
+    assert re.search(r"arXiv|github\.com|as noted by others", row.source)
+    assert row.secondary == row.source.endswith("as noted by others")
+    assert list(row.numbers())
+    metrics = {metric for *_, metric, _ in row.numbers()}
+    assert row.protocol == UNKNOWN or metrics <= set(PROTOCOLS[row.protocol].measures)
+    assert not {"fpr95_id", "fpr95_ood"} <= metrics
+    text = " ".join([row.source, row.note, row.means_differ])
+    assert not re.search(r"\[memory\]|\[note\]|/work|shared/", text)
+
+
+@pytest.mark.parametrize(("preset", "row"), ROWS, ids=lambda item: getattr(item, "method", None) or item.name)
+def test_printed_means_are_the_means_of_their_parts_or_the_file_says_why(preset, row):
+    off = []
+    for group, found in row.means.items():
+        names = [part.name for part in preset.ood if group in ("all", part.group)]
+        for metric, printed in found.items():
+            parts = [row.values[name][metric] for name in names if metric in row.values.get(name, {})]
+            if len(parts) == len(names) and abs(sum(parts) / len(parts) - printed) > 0.0101:
+                off.append(metric)
+    assert bool(off) == bool(row.means_differ), off
+
+
+@pytest.mark.parametrize(("preset", "row"), ROWS, ids=lambda item: getattr(item, "method", None) or item.name)
+def test_scorers_parse_and_those_that_exist_take_these_parameters(preset, row):
+    if not row.scorer:
+        return
+    registry = get_registry()
+    if parse_spec(row.scorer).name in registry.names("scorers"):
+        registry.scorer(row.scorer)
+    else:
+        with pytest.raises(SpecError):
+            registry.scorer(row.scorer)
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=by_name)
+def test_lists_of_scorers_exist(preset):
+    assert not preset.scorers or get_registry().scorers(preset.scorers)
+
+
+@pytest.mark.parametrize(
+    ("preset", "method", "model", "place", "metric", "value"),
+    [
+        ("imagenet1k-mos", "MCM (run of SeTAR)", "ViT-B-16/openai", "inaturalist", "fpr95_id", 32.07),
+        ("imagenet1k-mos", "MCM (run of SeTAR)", "ViT-B-16/openai", "textures", "auroc", 86.13),
+        ("imagenet1k-mos", "MCM (run of SeTAR)", "ViT-B-16/openai", "places", "ap_in", 97.55),
+        ("imagenet1k-mos", "MCM (run of SeTAR)", "ViT-L-14/openai", "sun", "fpr95_id", 29.18),
+        ("imagenet1k-mos", "GL-MCM (run of SeTAR)", "ViT-B-16/openai", "places", "fpr95_id", 37.76),
+        ("imagenet1k-mos", "MCM (run of CMA)", "ViT-B-16/openai", "sun", "auroc", 92.28),
+        ("imagenet1k-mos", "CLIPN-ATD (paper)", "CLIPN ViT-B-16", "places", "fpr95_id", 33.45),
+        ("imagenet1k-mos", "CLIPN-ATD, run 2", "CLIPN ViT-B-16, run 2", "textures", "auroc", 92.46),
+        ("imagenet1k-mos", "CLIPN-ATD, run 2", "CLIPN ViT-B-16, run 2", "places", "auroc", 93.39),
+        ("imagenet1k-mos", "CMA, NegLabel", "CMA ViT-B-16", "places", "fpr95_id", 27.65),
+        ("imagenet1k-mos", "NegLabel (run of OpenOOD-VLM)", "ViT-B-16/openai", "inaturalist", "fpr95_ood", 1.24),
+        ("imagenet1k-mos", "linear probe, Energy", "linear probe ViT-B-16", "textures", "auroc", 78.23),
+        ("openood-imagenet1k", "MSP (run of OpenOOD-VLM)", "ViT-B-16/openai", "ssb-hard", "fpr95_ood", 86.29),
+        ("openood-imagenet1k", "MSP (run of OpenOOD-VLM)", "ViT-B-16/openai", "openimage-o", "auroc", 86.06),
+        ("openood-imagenet1k", "AdaNeg", "ViT-B-16/openai", "ninco", "auroc", 78.14),
+        ("openood-imagenet1k", "KLM (run of LogitGap)", "ResNet-50", "ninco", "auroc", 81.90),
+        ("openood-cifar10", "MSP (run of OpenOOD-VLM)", "ViT-B-16/openai", "places365-cifar10", "fpr95_ood", 42.47),
+        ("openood-cifar100", "MSP (run of OpenOOD-VLM)", "ViT-B-16/openai", "cifar10-openood", "auroc", 73.66),
+        ("semantic-shift", "MCM", "ViT-B-32/openai", "imagenet-ood", "auroc", 76.32),
+        ("semantic-shift", "LogitGap", "ViT-B-16/openai", "ninco", "fpr95_id", 76.83),
+        ("imagenet-o", "MaxLogit", "ViT-B-16/openai", "imagenet-o", "auroc", 77.85),
+        ("imagenet-o", "MCM", "RN50/openai", "imagenet-o", "fpr95_id", 84.25),
+    ],
+)
+def test_numbers_checked_by_hand(preset, method, model, place, metric, value):
+    assert row_of(preset, method, model).values[place][metric] == value
+
+
+def test_what_no_source_gives_is_absent():
+    assert "fpr95_id" not in row_of("imagenet1k-mos", "MCM (authors)").values["inaturalist"]  # recalled by nobody
+    run = row_of("imagenet1k-mos", "CLIPN-CTW, run 2", "CLIPN ViT-B-16, run 2")
+    assert run.values["places"] == {"auroc": 88.21}  # misprinted there
+    assert row_of("imagenet1k-mos", "NegLabel (paper)").values["sun"] == {"fpr95_id": 20.53}
+    assert not any(preset.published for preset in PRESETS if preset.name.startswith(("mcm-hard", "fine-grained")))
+    assert row_of("imagenet1k-mos", "MCM (run of SeTAR)").tolerance == {"fpr95": 1.5, "auroc": 0.4}
+
+
+def test_setar_rows_are_what_its_authors_printed(data):
+    import json
+
+    folder = data / "scores" / "setar_imagenet1k"
+    if not folder.is_dir():
+        pytest.skip("no scores/setar_imagenet1k in the folder of real data")
+    printed = json.loads((folder / "metrics.json").read_text())
+    names = {"inaturalist": "OOD_iNaturalist", "sun": "OOD_Sun", "places": "OOD_Places", "textures": "OOD_Texture"}
+    for size, model in (("base", "ViT-B-16/openai"), ("large", "ViT-L-14/openai")):
+        for method, log in (("MCM", "Vanilla_MCM"), ("GL-MCM", "Vanilla_GL_MCM")):
+            row = row_of("imagenet1k-mos", f"{method} (run of SeTAR)", model)
+            theirs = printed[f"clip_{size}_{log}"]["published_by_authors"]
+            for place, found in [*row.values.items(), ("Avg", row.means["all"])]:
+                said = theirs[names.get(place, place)]
+                assert found == {"fpr95_id": said["fpr95"], "auroc": said["auroc"], "ap_in": said["aupr_in"]}
