@@ -14,7 +14,8 @@ from ood_toolkit.version import __version__
 __all__ = ["cli", "main"]
 
 COMMANDS = (
-    "bench", "score", "encode", "scorers", "combiners", "datasets", "models", "plugins", "import", "store"
+    "bench", "report", "compare", "score", "encode", "scorers", "combiners", "datasets", "models",
+    "plugins", "published", "import", "store", "negatives",
 )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from click.core import ParameterSource
 from ood_toolkit.cli import options
 
 if TYPE_CHECKING:
+    from ood_toolkit.presets.benchmark import Benchmark
     from ood_toolkit.report import Report
 
 DEFAULT_SCORERS = "classwise,grid,mean,msp,mcm"
@@ -20,6 +21,12 @@ FORMATS = ("table", "json", "csv", "markdown", "latex")
 
 
 @click.command("bench")
+@click.option(
+    "--preset",
+    metavar="NAME",
+    help="A named benchmark, or the path of a .toml file: its sets, protocol, prompts, preprocessing and scorers hold "
+    "where no option says otherwise, and published values stand beside the measured ones. oodkit published lists them.",
+)
 @click.option(
     "--scorers", default=DEFAULT_SCORERS, show_default=True, help="Specs such as msp,knn:k=100; all; a group."
 )
@@ -34,6 +41,8 @@ FORMATS = ("table", "json", "csv", "markdown", "latex")
 @options.models
 @options.prompts
 @options.recipe
+@options.negatives
+@options.texts
 @click.option("--combiners", default="", help="Specs of combiners, or all; they merge the models of several ID sets.")
 @click.option(
     "--val-split",
@@ -48,6 +57,10 @@ FORMATS = ("table", "json", "csv", "markdown", "latex")
     metavar="NAME",
     help="Whose rules the metrics follow: native, openood-v1.5, pytorch-ood, mcm, clipn, knn-ood or vim.",
 )
+@options.ci
+@options.ci_replicates
+@options.paired
+@options.against
 @options.keep
 @options.seed
 @options.limit
@@ -62,7 +75,10 @@ FORMATS = ("table", "json", "csv", "markdown", "latex")
     help="Form of the result.",
 )
 @click.option("--output", type=click.Path(path_type=Path), metavar="DIR", help="Also write the run folder.")
-def command(style: str, output: Path | None, **asked: Any) -> int:
+def command(
+    style: str, output: Path | None, preset: str | None, ci: bool, ci_replicates: int, paired: bool, against: str,
+    **asked: Any,
+) -> int:  # fmt: skip
     """Compare scorers: how well each tells an ID set from OOD sets, and right from wrong predictions.
 
     Without options: the embedded digits against letters and patches, encoded by digits-clip.
@@ -72,10 +88,20 @@ def command(style: str, output: Path | None, **asked: Any) -> int:
 
     if output is not None:
         check_new_folder(output)
+    benchmark = None if preset is None else _benchmark(preset)
+    options.check_comparisons(ci, ci_replicates, paired, against)
+    asked = asked if benchmark is None else benchmark.filled(asked, _given())
+    against = _reference(against, **asked)
     report = _report(**asked)
+    if ci or paired:
+        from ood_toolkit.comparing import compared
+
+        report = compared(report, ci_replicates if ci else 0, paired, asked["seed"], against)
+    if benchmark is not None:
+        report = benchmark.beside(report)
     clear()
     if style == "table":
-        click.echo(report.table(options.stdout_width(), options.use_color()))
+        _print(report, benchmark)
     else:
         click.echo(getattr(report, f"to_{style}")(), nl=False)
     if output is not None:
@@ -85,6 +111,31 @@ def command(style: str, output: Path | None, **asked: Any) -> int:
     if not report.ran:
         click.echo("oodkit: no scorer could run; see the notes above", err=True)
     return 1 if report.failed or not report.ran else 0
+
+
+def _benchmark(preset: str) -> Benchmark:
+    from ood_toolkit.plugins import get_registry
+    from ood_toolkit.presets import find_preset
+    from ood_toolkit.presets.benchmark import Benchmark
+
+    return Benchmark(find_preset(preset), get_registry())
+
+
+def _given() -> set[str]:
+    """Name the options that the user gave."""
+    context = click.get_current_context()
+    return {name for name in context.params if context.get_parameter_source(name) is not ParameterSource.DEFAULT}
+
+
+def _print(report: Report, benchmark: Benchmark | None) -> None:
+    from ood_toolkit.report.published import comparison_text
+
+    width, color = options.stdout_width(), options.use_color()
+    if benchmark is not None:
+        click.echo(benchmark.summary())
+    click.echo(report.table(width, color))
+    if benchmark is not None:
+        click.echo("\n" + comparison_text(report.header["published"], width, color))
 
 
 def _report(
@@ -119,12 +170,28 @@ def _report(
     return joined(reports)
 
 
+def _reference(against: str, scorers: str, recipe: str, **_: Any) -> str:
+    """Find the scorer that others are to be tested against, before any is run."""
+    from ood_toolkit.errors import ScorerError
+    from ood_toolkit.plugins import get_registry
+
+    if against in ("first", "best"):
+        return against
+    one, listed = (averaged(text) if recipe == "average-scores" else text for text in (against, scorers))
+    wanted, known = get_registry().scorer(one).spec, [scorer.spec for scorer in get_registry().scorers(listed, {})]
+    if wanted not in known:
+        raise ScorerError(f"--against: expected one of the scorers of this run, {', '.join(known)}; got {against!r}")
+    return wanted
+
+
 def averaged(scorers: str) -> str:
     """Make each scorer average over prompts."""
     from ood_toolkit.plugins import get_registry
     from ood_toolkit.scorers.prompt_average import averaged
+    from ood_toolkit.stream import each_alone
 
-    return ",".join(averaged(scorer).spec for scorer in get_registry().scorers(scorers))
+    made = [each_alone(scorer, "leave out --recipe average-scores") for scorer in get_registry().scorers(scorers)]
+    return ",".join(averaged(scorer).spec for scorer in made)
 
 
 def _of_model(
@@ -135,8 +202,9 @@ def _of_model(
     from ood_toolkit.cli.progress import progress
     from ood_toolkit.plugins import get_registry
 
-    needs = {need for scorer in get_registry().scorers(scorers, {}) for need in scorer.needs}
-    request, sets = options.opened(names, groups, model=model, **options.asked_by(needs, where))
+    asked = get_registry().scorers(scorers, {})
+    needs = {need for scorer in asked for need in scorer.needs}
+    request, sets = options.opened(names, groups, model=model, **options.asked_by(asked, scorers, where))
     from ood_toolkit.runner import bench, bench_scores
     from ood_toolkit.sources import ready_scores
 
@@ -153,6 +221,7 @@ def _of_model(
         protocol=protocol,
         about={**gathered.about, "command": sys.argv[1:]},
         progress=progress,
+        seed=where["seed"],
     )
 
 

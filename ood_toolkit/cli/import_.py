@@ -15,6 +15,12 @@ from ood_toolkit.cli import options
 @click.option("--model", default="imported", show_default=True, help="Label of the model that made the arrays.")
 @click.option("--text", type=click.Path(path_type=Path), help="File with the text embeddings of the classes.")
 @click.option("--head", type=click.Path(path_type=Path), help="File with weight and bias of a linear head.")
+@click.option(
+    "--texts",
+    multiple=True,
+    metavar="BANK=FILE",
+    help="With --text: embeddings of further texts, such as negatives=FILE, or candidates=FILE to mine negatives from.",
+)
 @click.option("--split", type=click.Choice(["test", "val", "train"]), default="test", show_default=True, help="Split.")
 @click.option("--scores", is_flag=True, help="FILE holds ready scores, higher = more in-distribution.")
 @click.option("--key", help="With --scores: the array to take; by default scores, NAME, id_NAME or ood_NAME.")
@@ -27,6 +33,7 @@ def command(
     model: str,
     text: Path | None,
     head: Path | None,
+    texts: tuple[str, ...],
     split: str,
     scores: bool,
     key: str | None,
@@ -50,8 +57,11 @@ def command(
         raise click.UsageError("--text and --head are two heads; give one")
     if scores and (text or head):
         raise click.UsageError("--text and --head do not go with --scores")
-    arrays = read_scores(file, name, key, lower_is_id=lower_is_id) if scores else read_import(file, text, head)
-    source = ", ".join(path.name for path in (file, text, head) if path is not None)
+    if texts and not text:
+        raise click.UsageError("--texts: goes with --text, the texts of the classes")
+    banks = {bank: Path(path) for bank, path in options.read_banks(texts).items()}
+    arrays = read_scores(file, name, key, lower_is_id=lower_is_id) if scores else read_import(file, text, head, banks)
+    source = ", ".join(path.name for path in (file, text, head, *banks.values()) if path is not None)
     imports = Imports(store or default_store())
     imports.add(name, model, split, arrays, source, replace=replace)
     held = ", ".join(f"{part} {array.shape}" for part, array in arrays.items())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -15,10 +16,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ood_toolkit.store.folder import default_store
+from ood_toolkit.wording import WORDNET, Prompts
 
 if TYPE_CHECKING:
     from ood_toolkit.sets import Sets
     from ood_toolkit.sources import Gathered, Request
+    from ood_toolkit.stream import AnyScorer
 
 __all__ = [
     "encoding",
@@ -58,6 +61,43 @@ recipe = click.option(
     show_default=True,
     help="How several prompts become one: of their embeddings, or of the scores under each.",
 )
+negatives = click.option(
+    "--negatives",
+    metavar="FILE|wordnet",
+    help="Words that negative labels are mined from, one a line. By default wordnet, 70,000 words, where --scorers "
+    "names a score that has negatives; they are encoded once.",
+)
+texts = click.option(
+    "--texts",
+    multiple=True,
+    metavar="BANK=FILE",
+    help="Further texts for scores that need text:BANK: a text file with one a line, or their embeddings in .npz, "
+    ".safetensors or .pt. Repeat it for several banks.",
+)
+ci = click.option("--ci", is_flag=True, help="Add 95 % intervals: DeLong's for AUROC, a bootstrap for the rest.")
+ci_replicates = click.option(
+    "--ci-replicates", type=click.IntRange(1), default=1000, show_default=True, help="Resamples of the bootstrap."
+)
+paired = click.option(
+    "--paired", is_flag=True, help="Test each scorer's AUROC against one scorer's on the same images, Holm-corrected."
+)
+against = click.option(
+    "--against",
+    default="first",
+    show_default=True,
+    metavar="SPEC",
+    help="With --paired: the scorer that the others are tested against; first, or best, that of the largest AUROC.",
+)
+
+
+def check_comparisons(ci: bool, ci_replicates: int, paired: bool, against: str) -> None:
+    """Refuse an option that has no effect without another."""
+    if against != "first" and not paired:
+        raise click.UsageError("--against: goes with --paired")
+    if ci_replicates != 1000 and not ci:
+        raise click.UsageError("--ci-replicates: goes with --ci")
+
+
 seed = click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of every random choice.")
 limit = click.option("--limit", type=click.IntRange(1), help="Use at most so many images of each set.")
 keep = click.option(
@@ -197,7 +237,11 @@ def opened(
     recipe: str = RECIPES[0],
     val_split: float | None = None,
     keep: Sequence[str] = (),
+    wished: Sequence[str] = (),
     views: bool = False,
+    negatives: str | None = None,
+    texts: Sequence[str] = (),
+    local: Prompts | None = None,
     needs_pictures: bool = False,
     **effort: Any,
 ) -> tuple[Request, Sets]:
@@ -215,6 +259,7 @@ def opened(
     if data_root is not None and not data_root.is_dir() and not download:
         raise DataError(f"--data-root: no such folder: {data_root}")
     templates = read_prompts(prompts)
+    words, banks = _words(negatives), read_banks(texts)
     find = finder(get_registry(), download=download)
     choice = chosen(model, ids, groups, find, store=store, download=download, precision=precision)
     if not download:
@@ -229,14 +274,53 @@ def opened(
     root = data_root or default_data_root()
     place = Place(store or default_store(), root, given, download, limit, seed, needs_pictures)
     merged: Any = RECIPES[0] if recipe == "average-scores" else recipe
-    request = Request(ids, groups, templates, merged, views, val_split, seed, limit)
-    return request, open_sets(choice, find, place, tuple(dict.fromkeys(keep)), progress)
+    request = Request(ids, groups, templates, merged, views, val_split, seed, limit, words, banks, local)
+    return request, open_sets(choice, find, place, keep, wished, progress)
 
 
-def asked_by(needs: Collection[str], where: Mapping[str, Any]) -> dict[str, Any]:
-    """Add to the options what scorers with these needs want encoded beside the features."""
+def asked_by(scorers: Sequence[AnyScorer], text: str, where: Mapping[str, Any]) -> dict[str, Any]:
+    """Add to the options what scorers, given as this text, want encoded beside the features."""
+    needs = {need for scorer in scorers for need in scorer.needs}
     kinds = [kind for kind in ("pre_projection", "local") if f"extra:{kind}" in needs]
-    return {**where, "keep": [*where.get("keep", ()), *kinds], "views": "text:prompts" in needs}
+    local = [scorer.prompts for scorer in scorers if "extra:local" in scorer.needs and scorer.prompts]
+    return {
+        **where,
+        "wished": kinds,
+        "views": "text:prompts" in needs,
+        "negatives": where.get("negatives") or (WORDNET if _wants_words(scorers, text) else None),
+        "local": local[0] if local else None,
+    }
+
+
+def _wants_words(scorers: Sequence[AnyScorer], text: str) -> bool:
+    """Tell whether a score with negatives was asked for by name; a group alone does not have 70,000 words encoded."""
+    named = set(re.findall(r"[a-z0-9]+(?:[-_.][a-z0-9]+)*", text))
+    wanting = [s for s in scorers if s.prompts and any(bank.source == WORDNET for bank in s.prompts.banks)]
+    return any(scorer.name in named for scorer in wanting)
+
+
+def _words(given: str | None) -> str:
+    """Check `--negatives`."""
+    from ood_toolkit.errors import DataError
+
+    if given and given != WORDNET and not Path(given).is_file():
+        raise DataError(f"--negatives: expected wordnet or a file with one word a line, got {given!r}")
+    return given or ""
+
+
+def read_banks(given: Sequence[str]) -> dict[str, str]:
+    """Read `--texts BANK=FILE`."""
+    from ood_toolkit.errors import DataError
+
+    banks = {}
+    for text in given:
+        bank, equals, file = text.partition("=")
+        if not (equals and bank.strip() and file):
+            raise click.UsageError(f"--texts: expected BANK=FILE, got {text!r}")
+        if not Path(file).is_file():
+            raise DataError(f"--texts: no such file: {file}")
+        banks[bank.strip()] = file
+    return banks
 
 
 def gathered(request: Request, sets: Sets, needs: Collection[str], *, with_train: bool = False) -> Gathered:

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     help="Share of the test images to calibrate on; they are not scored. Default: the set's own validation, else 0.2.",
 )
 @options.recipe
+@options.negatives
+@options.texts
 @options.seed
 @options.limit
 @options.encoding
@@ -51,11 +53,12 @@ def command(spec: str, name: str, split: str, output: Path | None, **where: Any)
     from ood_toolkit.cli.progress import clear
     from ood_toolkit.plugins import get_registry
     from ood_toolkit.store.folder import replaced_file
+    from ood_toolkit.stream import each_alone
 
     if where["recipe"] == "average-scores":
         spec = averaged(spec)
-    scorer = get_registry().scorer(spec)
-    request, sets = options.opened((name,), {}, **options.asked_by(scorer.needs, where))
+    scorer = each_alone(get_registry().scorer(spec), "oodkit bench runs it on ID and OOD images together")
+    request, sets = options.opened((name,), {}, **options.asked_by([scorer], spec, where))
     rows = _rows(scorer, sets, request, split)
     clear()
     if output is None:

@@ -2,6 +2,7 @@
 
 from ood_toolkit.metrics.calibration import accuracy, ece
 from ood_toolkit.metrics.decisions import accuracy_uncertain, f1_uncertain, id_accepted, ood_detected
+from ood_toolkit.metrics.delong import Interval, auroc_interval, auroc_variance
 from ood_toolkit.metrics.detection import (
     ap_in,
     ap_out,
@@ -13,13 +14,17 @@ from ood_toolkit.metrics.detection import (
     fpr95_ood,
     tnr_at_tpr95,
 )
+from ood_toolkit.metrics.paired import Difference, delong_test, holm, paired_bootstrap
 from ood_toolkit.metrics.protocols import PROTOCOLS, Measure, Protocol, evaluate, find_protocol
 from ood_toolkit.metrics.ranking import Counts, Ranking
+from ood_toolkit.metrics.resampling import bootstrap, intervals
 from ood_toolkit.metrics.selective import aurc, eaurc
 
 __all__ = [
     "PROTOCOLS",
     "Counts",
+    "Difference",
+    "Interval",
     "Measure",
     "Protocol",
     "Ranking",
@@ -31,6 +36,10 @@ __all__ = [
     "aupr_out",
     "aurc",
     "auroc",
+    "auroc_interval",
+    "auroc_variance",
+    "bootstrap",
+    "delong_test",
     "detection_error",
     "eaurc",
     "ece",
@@ -39,7 +48,10 @@ __all__ = [
     "find_protocol",
     "fpr95_id",
     "fpr95_ood",
+    "holm",
     "id_accepted",
+    "intervals",
     "ood_detected",
+    "paired_bootstrap",
     "tnr_at_tpr95",
 ]

@@ -9,7 +9,20 @@ from typing import Any
 
 from ood_toolkit.results import Row
 
-__all__ = ["Grid", "ood_grid", "right_grid", "summary"]
+__all__ = [
+    "NAMES",
+    "Grid",
+    "against",
+    "footnotes",
+    "grids",
+    "ood_grid",
+    "p_value",
+    "percent",
+    "points",
+    "right_grid",
+    "summary",
+    "told_apart",
+]
 
 NAMES: Mapping[str, str] = {
     "auroc": "AUROC",
@@ -65,6 +78,59 @@ def right_grid(header: Mapping[str, Any], rows: Sequence[Row]) -> Grid | None:
     return _grid("Misclassification on ID: right against wrong predictions", part, None, lambda row: "", measures)
 
 
+def paired_grid(header: Mapping[str, Any]) -> Grid | None:
+    """Lay out the paired tests of a run: each scorer's AUROC against one scorer's."""
+    tests = header.get("paired") or []
+    if not tests:
+        return None
+    whose = told_apart(tests, ("model", "decider"))
+    several = len({test["id"] for test in tests}) > 1
+    names = {"model": "model", "decider": "decides"}
+    columns = [
+        *(names[key] for key in whose), "scorer", "against", *(["ID"] if several else []), "OOD set",
+        "AUROC", "difference [95 % interval]", "p (Holm)",
+    ]  # fmt: skip
+    cells = [
+        [
+            *(test.get(key, "") for key in whose), test["scorer"], against(test, whose),
+            *([test["id"]] if several else []), test["ood"],
+            percent(test["auroc"]), points(test, "difference", "low", "high"), p_value(test["p_holm"]),
+        ]
+        for test in tests
+    ]  # fmt: skip
+    width = len(whose) + 3 + several
+    return Grid("AUROC, paired on the same images (%, points)", columns, cells, [False] * len(cells), width)
+
+
+def grids(header: Mapping[str, Any], rows: Sequence[Row]) -> list[Grid]:
+    """Give the tables of a report, those that hold anything."""
+    made = (ood_grid(header, rows), right_grid(header, rows), paired_grid(header))
+    return [grid for grid in made if grid is not None]
+
+
+def told_apart(tests: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> list[str]:
+    """Give the keys that tell the compared things apart: those of which there are several values."""
+    return [key for key in keys if len({one.get(key) for test in tests for one in (test, test["against"])}) > 1]
+
+
+def against(test: Mapping[str, Any], keys: Sequence[str] = ()) -> str:
+    """Name what a test compares with: its scorer, and what else tells it from the tested one."""
+    other = test["against"]
+    more = [other[key] for key in keys if key in other and other[key] != test.get(key)]
+    return " ".join([*more, other["scorer"]])
+
+
+def points(test: Mapping[str, Any], value: str, low: str, high: str) -> str:
+    """Write a difference of shares in points, with its interval."""
+    middle, ends = round(100 * test[value], 2) + 0.0, [round(100 * test[end], 1) + 0.0 for end in (low, high)]
+    return f"{middle:+.2f} [{ends[0]:+.1f}, {ends[1]:+.1f}]"  # + 0.0: no minus nought
+
+
+def p_value(p: float) -> str:
+    """Write a p-value."""
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
 def summary(header: Mapping[str, Any]) -> list[str]:
     """Say in a few lines what was measured."""
     if "models" in header:
@@ -105,7 +171,12 @@ def _of_encoder(header: Mapping[str, Any]) -> list[str]:
 
 
 def _of_all(header: Mapping[str, Any]) -> list[str]:
-    return [f"protocol {header['protocol']}"] if header.get("protocol", "native") != "native" else []
+    lines = [f"protocol {header['protocol']}"] if header.get("protocol", "native") != "native" else []
+    made = header.get("intervals")
+    if made:
+        how = f"{made['auroc']} for AUROC, else {made['others']} with {made['replicates']} replicates"
+        lines.append(f"in brackets {100 * made['confidence']:g} % intervals: {how}, seed {made['seed']}")
+    return lines
 
 
 def footnotes(rows: Sequence[Row]) -> list[str]:
@@ -145,7 +216,7 @@ def _grid(title: str, part: list[Row], where: str | None, name: Any, measures: l
             *([row.decider, row.id] if several else []),
             *([label] if where else []),
         ]
-        cells.append(left + [_percent(row.metrics.get(m)) for m in measures])
+        cells.append(left + [_cell(row, m) for m in measures])
         later = shown[place + 1] if place + 1 < len(shown) else row
         ends.append(where is not None and _block(row) != _block(later))
     blocks = len({_block(row) for row in shown})
@@ -158,5 +229,13 @@ def _block(row: Row) -> tuple[str, ...]:
     return row.model, row.scorer, row.decider, row.id
 
 
-def _percent(value: float | None) -> str:
+def _cell(row: Row, measure: str) -> str:
+    """Write a metric in per cent, with its interval where it has one."""
+    low, high = (row.metrics.get(f"{measure}_{end}") for end in ("low", "high"))
+    value = percent(row.metrics.get(measure))
+    return value if low is None or high is None else f"{value} [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def percent(value: float | None) -> str:
+    """Write a share in per cent, a dash for none."""
     return "-" if value is None or not math.isfinite(value) else f"{100 * value:.2f}"

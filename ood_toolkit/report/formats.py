@@ -7,10 +7,10 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ood_toolkit.report.columns import Grid, footnotes, ood_grid, right_grid, summary
+from ood_toolkit.report.columns import Grid, footnotes, grids, summary
 from ood_toolkit.results import Row
 
-__all__ = ["csv_text", "latex", "markdown"]
+__all__ = ["csv_text", "latex", "latex_grid", "markdown", "markdown_grid"]
 
 LATEX = str.maketrans(
     {c: f"\\{c}" for c in "&%$#_{}"} | {"~": r"\textasciitilde{}", "^": r"\^{}", "\\": r"\textbackslash{}"}
@@ -31,21 +31,19 @@ def csv_text(rows: Sequence[Row]) -> str:
 def markdown(header: Mapping[str, Any], rows: Sequence[Row]) -> str:
     """Give summary, tables and notes as Markdown."""
     parts = ["\n".join(f"- {line.strip()}" for line in summary(header))]
-    parts += [_markdown(grid) for grid in _grids(header, rows)]
+    parts += [markdown_grid(grid) for grid in grids(header, rows)]
     parts += ["\n".join(f"- {note}" for note in footnotes(rows))]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def latex(header: Mapping[str, Any], rows: Sequence[Row]) -> str:
     """Give the tables as LaTeX; the preamble needs `booktabs`."""
-    return "\n".join(_latex(grid) for grid in _grids(header, rows))
+    return "\n".join(latex_grid(grid) for grid in grids(header, rows))
 
 
-def _grids(header: Mapping[str, Any], rows: Sequence[Row]) -> list[Grid]:
-    return [grid for grid in (ood_grid(header, rows), right_grid(header, rows)) if grid is not None]
+def markdown_grid(grid: Grid) -> str:
+    """Give one table as Markdown, under its title."""
 
-
-def _markdown(grid: Grid) -> str:
     def line(cells: Sequence[str]) -> str:
         return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
@@ -54,7 +52,9 @@ def _markdown(grid: Grid) -> str:
     return "\n".join([f"**{grid.title}**", "", line(grid.columns), line(rule), *map(line, grid.rows)])
 
 
-def _latex(grid: Grid) -> str:
+def latex_grid(grid: Grid) -> str:
+    """Give one table as LaTeX."""
+
     def line(cells: Sequence[str]) -> str:
         return " & ".join(cell.translate(LATEX) for cell in cells) + r" \\"
 

@@ -6,10 +6,10 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ood_toolkit.report.columns import Grid, footnotes, ood_grid, right_grid, summary
+from ood_toolkit.report.columns import Grid, footnotes, grids, summary
 from ood_toolkit.results import Row
 
-__all__ = ["render"]
+__all__ = ["laid_out", "render"]
 
 LEAST_NAME = 10
 """Characters to which a column of names is folded at most; a table that needs more room is wider than asked."""
@@ -17,6 +17,11 @@ LEAST_NAME = 10
 
 def render(header: Mapping[str, Any], rows: Sequence[Row], width: int, color: bool) -> str:
     """Give header, tables and footnotes as text of `width` columns, more where a table cannot do with them."""
+    return laid_out(summary(header), grids(header, rows), footnotes(rows), width, color)
+
+
+def laid_out(lines: Sequence[str], tables: Sequence[Grid], notes: Sequence[str], width: int, color: bool) -> str:
+    """Give lines, tables and dim notes as text of `width` columns, more where a table cannot do with them."""
     from rich.console import Console
     from rich.text import Text
 
@@ -28,23 +33,21 @@ def render(header: Mapping[str, Any], rows: Sequence[Row], width: int, color: bo
         force_terminal=color,
         color_system="standard" if color else None,
     )
-    for line in summary(header):
+    for line in lines:
         console.print(Text(line))
-    for grid in (ood_grid(header, rows), right_grid(header, rows)):
-        if grid is not None:
-            console.print()
-            console.print(Text(grid.title, style="bold"))
-            heads, widths, gap = _fitted(grid, width)
-            console.width = max(width, _total(widths, gap))
-            console.print(_rich(grid, heads, widths, gap))
-            console.width = width
-    notes = footnotes(rows)
+    for grid in tables:
+        console.print()
+        console.print(Text(grid.title, style="bold"))
+        heads, widths, gap = _fitted(grid, width)
+        console.width = max(width, _total(widths, gap))
+        console.print(_rich(grid, heads, widths, gap))
+        console.width = width
     if notes:
         console.print()
     for note in notes:
         console.print(Text(note, style="dim"))
-    lines = [line.rstrip() for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
-    return "\n".join(line for place, line in enumerate(lines) if line or (place and lines[place - 1]))
+    made = [line.rstrip() for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
+    return "\n".join(line for place, line in enumerate(made) if line or (place and made[place - 1]))
 
 
 def _rich(grid: Grid, heads: list[str], widths: list[int], gap: int) -> Any:

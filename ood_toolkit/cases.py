@@ -1,0 +1,98 @@
+"""Rows led back to what they were computed from: one scorer's scores of an ID and an OOD set, image by image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ood_toolkit.errors import DataError
+from ood_toolkit.report.report import Report
+from ood_toolkit.results import Answers, Row
+from ood_toolkit.runs import id_names, parts_of
+
+__all__ = ["Case", "aligned", "case_of", "cases_of"]
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One scorer on one ID and one OOD set: a row with the answers that it was computed from."""
+
+    row: Row
+    test: Answers
+    ood: Answers
+    run: str = ""
+
+    @property
+    def scores(self) -> tuple[np.ndarray, np.ndarray]:
+        """The ID scores (n,) and OOD scores (m,) that the row compares."""
+        spec, ood = self.row.scorer, self.row.ood
+        return self.test.beside(ood, spec), self.ood.beside(ood, spec)
+
+    @property
+    def name(self) -> dict[str, str]:
+        """Say whose scores these are."""
+        own = {"run": self.run, "model": self.row.model, "scorer": self.row.scorer, "decider": self.row.decider}
+        return {key: value for key, value in own.items() if value or key == "scorer"}
+
+
+def cases_of(report: Report) -> list[Case]:
+    """Give the cases of all rows that have one."""
+    return [case for row in report.rows if (case := case_of(report, row)) is not None]
+
+
+def case_of(report: Report, row: Row) -> Case | None:
+    """Find the answers that a row of an OOD set was computed from; None for other rows."""
+    if row.kind != "ood" or row.status != "ok":
+        return None
+    begin, header = next(
+        ((begin, part) for begin, part in parts_of(report.header) if not begin or begin[0] == row.model),
+        ((), report.header),
+    )
+    names = id_names(header)
+    owner = row.id if not row.decider else row.decider if row.decider in names else f"{row.decider}+{row.scorer}"
+    sets = {key[-1]: said for key, said in report.answers.items() if key[:-1] == (*begin, owner)}
+    try:
+        test = sets["test"]
+        if row.decider in names and row.id != row.decider:
+            from ood_toolkit.combining import union  # brings torch, which other rows do without
+
+            test = union(sets, row.decider, names)
+        case = Case(row, test, sets[f"ood:{row.ood}"])
+        _ = case.scores
+    except KeyError as error:
+        raise DataError(
+            f"{row.scorer} on {row.id} and {row.ood}: expected scores of every image, got none of "
+            f"{error.args[0]!r}; the run is not whole"
+        ) from None
+    return case
+
+
+def aligned(case: Case, like: Case) -> tuple[np.ndarray, np.ndarray]:
+    """Give a case's scores in the order in which another has the images."""
+    rows = [_rows(said, other, case, like) for said, other in ((case.test, like.test), (case.ood, like.ood))]
+    return case.scores[0][rows[0]], case.scores[1][rows[1]]
+
+
+def _rows(said: Answers, other: Answers, case: Case, like: Case) -> Any:
+    if len(said) == len(other) and bool((said.ids == other.ids).all()):
+        return slice(None)
+    mine, theirs = said.ids.tolist(), other.ids.tolist()
+    places = {identity: place for place, identity in enumerate(mine)}
+    if len(places) == len(mine) == len(theirs) and places.keys() == set(theirs):
+        return [places[identity] for identity in theirs]
+    one, two = (" ".join(part for part in (c.run, c.row.model, c.row.scorer) if part) for c in (case, like))
+    raise DataError(
+        f"{case.row.id} and {case.row.ood}: expected the same images, got {len(mine)} in {one} and {len(theirs)} in "
+        f"{two}, {_apart(places.keys(), set(theirs))}; compare runs of one seed, split and limit"
+    )
+
+
+def _apart(mine: Any, theirs: set[str]) -> str:
+    """Say how two sets of ids differ."""
+    parts = []
+    for which, only in (("first", sorted(mine - theirs)), ("second", sorted(theirs - mine))):
+        if only:
+            parts.append(f"{len(only)} of them only in the {which} (such as {only[0]})")
+    return " and ".join(parts) or "with ids that occur more than once"

@@ -1,0 +1,76 @@
+"""`oodkit compare`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ood_toolkit.cli import options
+from ood_toolkit.cli.bench import FORMATS
+
+
+@click.command("compare")
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
+@click.option("--scorers", multiple=True, metavar="SPEC", help="Only this scorer; repeat it for several.")
+@click.option(
+    "--against",
+    default="",
+    metavar="SPEC",
+    help="Test everything against this scorer of the first run. Default: each scorer against itself in the first run.",
+)
+@click.option(
+    "--spread",
+    is_flag=True,
+    help="Instead of tests: mean and sample standard deviation of each row, over runs of other seeds or checkpoints.",
+)
+@click.option("--protocol", metavar="NAME", help="With --spread: compute the metrics of all runs again by these rules.")
+@options.ci_replicates
+@options.seed
+@click.option(
+    "--format",
+    "style",
+    type=click.Choice(FORMATS),
+    default="table",
+    show_default=True,
+    help="Form of the result.",
+)
+def command(
+    runs: tuple[Path, ...], scorers: tuple[str, ...], against: str, spread: bool, protocol: str | None,
+    ci_replicates: int, seed: int, style: str,
+) -> None:  # fmt: skip
+    """Compare runs that `oodkit bench --output RUN` wrote: who is better by more than chance.
+
+    Differences of AUROC (DeLong's test) and FPR95(ID) (paired bootstrap) on the same images, matched by their ids,
+    with 95 % intervals and p-values corrected after Holm over the table. One run is enough with --against.
+    """
+    from ood_toolkit import comparing
+    from ood_toolkit.report import Report
+    from ood_toolkit.report.columns import SHOWN
+    from ood_toolkit.report.runs import differences_grid, spread_grid, text_of
+    from ood_toolkit.runs import read_run
+
+    if spread and (against or scorers):
+        raise click.UsageError("--spread: goes without --against and --scorers; it tests nothing")
+    if protocol and not spread:
+        raise click.UsageError(
+            "--protocol: goes with --spread; tests are of AUROC and FPR95(ID), whatever the protocol"
+        )
+    if len(runs) < 2 and not against:
+        raise click.UsageError("expected two or more runs, or one with --against SPEC")
+    if len(set(runs)) < len(runs):
+        raise click.UsageError("a run is named twice")
+    reports = {}
+    for run in runs:
+        held = read_run(run)
+        reports[held.name] = Report(held.rows, held.header, held.answers)
+    if spread:
+        if protocol:
+            reports = {name: comparing.measured(report, protocol) for name, report in reports.items()}
+        records = comparing.spread(reports)
+        rules = next(iter(reports.values())).header["protocol"]
+        grid = spread_grid(records, SHOWN.get(rules, SHOWN["native"]))
+    else:
+        records = comparing.compared_runs(reports, scorers, against, ci_replicates, seed)
+        grid = differences_grid(records)
+    click.echo(text_of(records, grid, style, options.stdout_width(), options.use_color()), nl=False)

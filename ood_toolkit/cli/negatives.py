@@ -1,0 +1,44 @@
+"""`oodkit negatives`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ood_toolkit.cli import options
+
+
+@click.command("negatives")
+@click.argument("key", required=False)
+@options.as_json
+@options.store
+def command(key: str | None, as_json: bool, store: Path | None) -> None:
+    """List the negative labels that were mined; with KEY, or its start, print the words of one list.
+
+    The words are in the order in which they were chosen, the least similar to the classes first, nouns before
+    adjectives, each with the similarity that decided.
+    """
+    from ood_toolkit.store.folder import default_store
+    from ood_toolkit.store.negatives import Negatives
+
+    kept = Negatives(store or default_store())
+    if key is None:
+        options.print_rows([_row(*kept.read(name)) for name in kept.listed()], as_json)
+        return
+    _, found = kept.read(key)
+    if as_json:
+        click.echo(json.dumps(found, indent=1))
+        return
+    for word, similarity in found["negatives"]:
+        click.echo(f"{similarity:.4f}\t{word}")
+
+
+def _row(key: str, found: dict[str, Any]) -> dict[str, Any]:
+    classes = found.get("classes", [])
+    named = ", ".join(classes[:4]) + (f" and {len(classes) - 4} more" if len(classes) > 4 else "")
+    what = f"{len(found['negatives']):,} of {found.get('candidates', 0):,} words ({found.get('words')}), for {named}"
+    return {"name": key[:12], "what": what, "model": found.get("model"), "share": found.get("share"),
+            "templates": found.get("templates")}  # fmt: skip

@@ -1,0 +1,58 @@
+"""`oodkit report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ood_toolkit.cli import options
+from ood_toolkit.cli.bench import FORMATS
+
+
+@click.command("report")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--format",
+    "style",
+    type=click.Choice(FORMATS),
+    default="table",
+    show_default=True,
+    help="Form of the result.",
+)
+@click.option(
+    "--protocol",
+    metavar="NAME",
+    help="Compute the metrics again by these rules, from the scores of every image: native, openood-v1.5, "
+    "pytorch-ood, mcm, clipn, knn-ood or vim.",
+)
+@options.ci
+@options.ci_replicates
+@options.paired
+@options.against
+def command(
+    run: Path, style: str, protocol: str | None, ci: bool, ci_replicates: int, paired: bool, against: str
+) -> None:
+    """Print a run again, which `oodkit bench --output RUN` wrote.
+
+    Intervals and tests are computed from the scores of every image, with the run's own seed. Nothing is written.
+    """
+    from ood_toolkit.comparing import compared, measured
+    from ood_toolkit.report import Report
+    from ood_toolkit.runs import read_run
+
+    options.check_comparisons(ci, ci_replicates, paired, against)
+    held = read_run(run)
+    report = Report(held.rows, held.header, held.answers)
+    if protocol is not None:
+        report = measured(report, protocol)
+    report = compared(report, ci_replicates if ci else 0, paired, seed_of(held.header.get("seed")), against)
+    if style == "table":
+        click.echo(report.table(options.stdout_width(), options.use_color()))
+    else:
+        click.echo(getattr(report, f"to_{style}")(), nl=False)
+
+
+def seed_of(seed: object) -> int:
+    """Give a run's seed, 0 where it says none that can be used."""
+    return seed if isinstance(seed, int) and not isinstance(seed, bool) and seed >= 0 else 0

@@ -1,0 +1,240 @@
+"""What chance has to do with results: intervals for rows, paired tests of scorers and of runs, spread over runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ood_toolkit import metrics
+from ood_toolkit.cases import Case, aligned, case_of, cases_of
+from ood_toolkit.errors import DataError, MetricError, ScorerError
+from ood_toolkit.evaluation import About, mean_rows, ood_rows
+from ood_toolkit.report.report import Report
+from ood_toolkit.results import Row
+from ood_toolkit.spec import nearest
+
+__all__ = ["FIRST", "compared", "compared_runs", "measured", "spread", "with_intervals", "with_tests"]
+
+CONFIDENCE = 0.95
+FIRST, BEST = "first", "best"
+"""Which scorer the others are tested against: the first of the run, or the one with the largest AUROC on the pair."""
+LAPSED = ("intervals", "paired", "published")
+"""What a header says of metrics; it does not hold for metrics computed by other rules."""
+_NATIVE = metrics.PROTOCOLS["native"]
+_FPR95 = replace(_NATIVE, measures={"fpr95_id": _NATIVE.measures["fpr95_id"]})
+
+
+def compared(report: Report, ci: int = 0, paired: bool = False, seed: int = 0, against: str = FIRST) -> Report:
+    """Add intervals from `ci` resamples where that is not 0, and paired tests where they are asked for."""
+    report = with_intervals(report, ci, seed) if ci else report
+    return with_tests(report, against) if paired else report
+
+
+def with_intervals(report: Report, replicates: int = 1000, seed: int = 0) -> Report:
+    """Add the ends of 95 % intervals to the rows of kind `ood`, as `auroc_low`, `auroc_high` and so on.
+
+    `auroc` has DeLong's, every other metric of the protocol that of a bootstrap with as many replicates; see
+    `metrics.intervals`. Rates of decisions and means over sets get none. A row whose scores have no interval
+    (fewer than two images) says so in a note.
+    """
+    protocol = str(report.header.get("protocol", "native"))
+    rows = []
+    for row in report.rows:
+        case = case_of(report, row)
+        if case is not None:
+            try:
+                found = metrics.intervals(*case.scores, protocol, replicates, seed, CONFIDENCE)
+            except MetricError as error:
+                row = replace(row, notes=(*row.notes, f"no interval: {error}"))
+            else:
+                ends = {f"{key}_{end}": getattr(one, end) for key, one in found.items() for end in ("low", "high")}
+                row = replace(row, metrics={**row.metrics, **ends})
+        rows.append(row)
+    about = {"confidence": CONFIDENCE, "auroc": "DeLong", "others": "bootstrap", "replicates": replicates, "seed": seed}
+    return Report(rows, {**report.header, "intervals": about}, report.answers)
+
+
+def with_tests(report: Report, against: str = FIRST) -> Report:
+    """Add to the header, under `paired`, DeLong's test of each scorer's AUROC against one scorer's on the same images.
+
+    `against` is `first`, `best` or the spec of a scorer. The p-values are corrected after Holm over all tests of the
+    report. With `best` the reference was chosen by the same images, which makes the tests a little too sure.
+    """
+    tests: list[dict[str, Any]] = []
+    notes = list(report.header.get("notes", []))
+    for (id_name, ood), cases in _by_pair(cases_of(report)).items():
+        reference = _reference(cases, against)
+        for case in cases:
+            if reference is None or case is reference:
+                continue
+            try:
+                tests.append({"id": id_name, "ood": ood, **_test(case, reference)})
+            except (MetricError, DataError) as error:
+                notes.append(f"{case.row.scorer} on {ood}: no test against {reference.row.scorer}: {error}")
+    if against not in (FIRST, BEST) and not any(row.scorer == against for row in report.rows):
+        raise ScorerError(f"--against: no scorer {against!r} in this run; {nearest(against, _specs(report.rows))}")
+    more = {"notes": notes} if notes else {}
+    return Report(report.rows, {**report.header, **more, "paired": _corrected(tests, ["p"])}, report.answers)
+
+
+def measured(report: Report, protocol: str) -> Report:
+    """Compute the rows of OOD detection again from the scores of every image, under any protocol."""
+    metrics.find_protocol(protocol)
+    groups = report.header.get("groups")
+    blocks: dict[tuple[str, ...], list[Row]] = {}
+    for row in report.rows:
+        if row.kind != "misclassification":
+            blocks.setdefault(_block(row), []).append(row)
+    rows: list[Row] = []
+    for row in report.rows:
+        if row.kind == "misclassification":
+            rows.append(row)
+        elif row is blocks[_block(row)][0]:
+            rows += _measured_block(report, blocks[_block(row)], groups or {}, protocol)
+    header = {key: value for key, value in report.header.items() if key not in LAPSED}
+    if groups is None and any(row.kind == "mean" and row.ood != "all" for row in report.rows):
+        lost = "the run does not say which OOD sets its groups hold; their means are left out"
+        header["notes"] = [*header.get("notes", []), lost]
+    return Report(rows, {**header, "protocol": protocol}, report.answers)
+
+
+def compared_runs(
+    runs: Mapping[str, Report], scorers: Sequence[str] = (), against: str = "", replicates: int = 1000, seed: int = 0
+) -> list[dict[str, Any]]:
+    """Test AUROC and FPR95(ID) of every scorer of the later runs against the same scorer of the first, paired by image.
+
+    With `against`, a scorer of the first run, everything else of all runs, the first included, is tested against it.
+    `scorers` restricts what is tested. AUROC is compared by DeLong's test, FPR95(ID) by the paired bootstrap, and each
+    metric's p-values are corrected after Holm over all tests. Raises `DataError` where runs hold different images, or
+    nothing that can be compared.
+    """
+    cases = {name: [replace(case, run=name) for case in cases_of(report)] for name, report in runs.items()}
+    first = next(iter(cases))
+    known = list(dict.fromkeys(case.row.scorer for held in cases.values() for case in held))
+    for spec in [*scorers, *([against] if against else [])]:
+        if spec not in known:
+            raise ScorerError(f"no scorer {spec!r} in these runs; {nearest(spec, known)}")
+    tests = []
+    for (id_name, ood), held in _by_pair([case for listed in cases.values() for case in listed]).items():
+        for case in held:
+            reference = _reference_run(case, held, first, against)
+            if reference is not None and (not scorers or case.row.scorer in scorers):
+                found = _test(case, reference) | _fpr95_test(case, reference, replicates, seed)
+                tests.append({"id": id_name, "ood": ood, **found})
+    if not tests:
+        raise DataError(
+            f"nothing to compare: {', '.join(runs)} share no scorer on the same ID and OOD set; name the scorer of "
+            "the first run that others are tested against with --against"
+        )
+    return _corrected(tests, ["p", "fpr95_id_p"])
+
+
+def spread(runs: Mapping[str, Report]) -> list[dict[str, Any]]:
+    """Give mean and sample standard deviation over runs of every metric, for each row that all runs have.
+
+    For runs that repeat one thing with other seeds or checkpoints: images, and where a run has one model its name, may
+    differ. The deviation has the number of runs less one in its denominator. Raises `DataError` for fewer than two
+    runs, other protocols, or no row in common.
+    """
+    if len(runs) < 2:
+        raise DataError(f"spread: expected at least two runs, got {len(runs)}")
+    protocols = {name: str(report.header.get("protocol")) for name, report in runs.items()}
+    if len(set(protocols.values())) > 1:
+        told = ", ".join(f"{name} {protocol}" for name, protocol in protocols.items())
+        raise DataError(f"spread: expected runs of one protocol, got {told}; choose one with --protocol")
+    tables = [{_repeated(report, row): row for row in report.rows if row.status == "ok"} for report in runs.values()]
+    found = []
+    for key, row in tables[0].items():
+        rows = [table[key] for table in tables if key in table]
+        if len(rows) < len(runs):
+            continue
+        about = {k: getattr(row, k) for k in ("kind", "id", "ood", "scorer", "decider")}
+        about |= {"model": row.model} if "models" in runs[next(iter(runs))].header else {}
+        shared = [m for m in row.metrics if all(m in r.metrics for r in rows) and not m.endswith(("_low", "_high"))]
+        values = {m: np.array([r.metrics[m] for r in rows]) for m in shared}
+        means = {m: float(v.mean()) for m, v in values.items()}
+        deviations = {m: float(v.std(ddof=1)) for m, v in values.items()}
+        found.append({**about, "runs": len(rows), "mean": means, "std": deviations})
+    if not found:
+        raise DataError(f"spread: {', '.join(runs)} have no row in common")
+    return found
+
+
+def _by_pair(cases: Iterable[Case]) -> dict[tuple[str, str], list[Case]]:
+    found: dict[tuple[str, str], list[Case]] = {}
+    for case in cases:
+        found.setdefault((case.row.id, case.row.ood), []).append(case)
+    return found
+
+
+def _reference(cases: Sequence[Case], against: str) -> Case | None:
+    if against == BEST:
+        return max(cases, key=lambda case: metrics.auroc(*case.scores))
+    return cases[0] if against == FIRST else next((case for case in cases if case.row.scorer == against), None)
+
+
+def _reference_run(case: Case, held: Sequence[Case], first: str, against: str) -> Case | None:
+    """Find what a case is tested against among those on the same sets: the named scorer, or itself in the first run."""
+    for other in held:
+        if other.run != first or other is case:
+            continue
+        if other.row.scorer == against if against else (case.run != first and _like(case, other, held)):
+            return other
+    return None
+
+
+def _like(case: Case, other: Case, held: Sequence[Case]) -> bool:
+    """Tell whether two cases of two runs are one thing; the model counts where a run has several."""
+    several = len({one.row.model for one in held if one.run == other.run}) > 1
+    same = (case.row.scorer, case.row.decider) == (other.row.scorer, other.row.decider)
+    return same and (not several or case.row.model == other.row.model)
+
+
+def _test(case: Case, reference: Case) -> dict[str, Any]:
+    found = metrics.delong_test(*case.scores, *aligned(reference, case), CONFIDENCE)
+    told = {**case.name, "against": reference.name, "auroc": found.first, "against_auroc": found.second}
+    return {**told, "difference": found.value, "low": found.low, "high": found.high, "p": found.p}
+
+
+def _fpr95_test(case: Case, reference: Case, replicates: int, seed: int) -> dict[str, float]:
+    scores = (*case.scores, *aligned(reference, case))
+    found = metrics.paired_bootstrap(*scores, _FPR95, replicates, seed, CONFIDENCE)["fpr95_id"]
+    values = {"": found.first, "_against": found.second, "_difference": found.value}
+    return {f"fpr95_id{k}": v for k, v in (values | {"_low": found.low, "_high": found.high, "_p": found.p}).items()}
+
+
+def _corrected(tests: list[dict[str, Any]], keys: Sequence[str]) -> list[dict[str, Any]]:
+    """Add Holm's p-values beside the plain ones."""
+    for key in keys if tests else ():
+        for test, p in zip(tests, metrics.holm([test[key] for test in tests]), strict=True):
+            test[f"{key}_holm"] = float(p)
+    return tests
+
+
+def _measured_block(report: Report, block: list[Row], groups: Mapping[str, Any], protocol: str) -> list[Row]:
+    """Compute the rows of one scorer on one ID set again, and their means; what is not ok stays as it is."""
+    made = []
+    for row in block:
+        case = case_of(report, row)
+        if case is not None:
+            about = About(row.scorer, row.id, row.decider, row.notes, row.seconds)
+            made += ood_rows(about, case.test, {row.ood: case.ood}, protocol)
+        elif row.kind == "ood":
+            made.append(row)
+    return [replace(row, model=block[0].model) for row in (*made, *mean_rows(made, groups))]
+
+
+def _block(row: Row) -> tuple[str, ...]:
+    return row.model, row.scorer, row.id, row.decider
+
+
+def _repeated(report: Report, row: Row) -> tuple[str, ...]:
+    """Tell what one row of several runs has in common."""
+    return row.kind, row.id, row.ood, row.scorer, row.decider, row.model if "models" in report.header else ""
+
+
+def _specs(rows: Iterable[Row]) -> list[str]:
+    return list(dict.fromkeys(row.scorer for row in rows))

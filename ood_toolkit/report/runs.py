@@ -1,0 +1,86 @@
+"""Several runs side by side: differences with their tests, and spread, as tables."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ood_toolkit.report import formats, table
+from ood_toolkit.report.columns import NAMES, Grid, against, p_value, percent, points, told_apart
+
+__all__ = ["differences_grid", "spread_grid", "text_of"]
+
+HEADS: Mapping[str, str] = {"run": "run", "model": "model", "decider": "decides"}
+
+
+def differences_grid(tests: Sequence[Mapping[str, Any]]) -> Grid:
+    """Lay out what `comparing.compared_runs` gives."""
+    whose = told_apart(tests, tuple(HEADS))
+    columns = [
+        *(HEADS[key] for key in whose), "scorer", "against", "ID", "OOD set", "AUROC", "difference", "p (Holm)",
+        "FPR95(ID)", "difference", "p (Holm)",
+    ]  # fmt: skip
+    cells = [
+        [
+            *(test.get(key, "") for key in whose), test["scorer"], against(test, whose), test["id"], test["ood"],
+            percent(test["auroc"]), points(test, "difference", "low", "high"), p_value(test["p_holm"]),
+            percent(test["fpr95_id"]), points(test, *(f"fpr95_id_{k}" for k in ("difference", "low", "high"))),
+            p_value(test["fpr95_id_p_holm"]),
+        ]
+        for test in tests
+    ]  # fmt: skip
+    ends = [False] * len(cells)
+    return Grid("Differences on the same images (%, points, 95 % intervals)", columns, cells, ends, len(whose) + 4)
+
+
+def spread_grid(rows: Sequence[Mapping[str, Any]], measures: Sequence[str]) -> Grid:
+    """Lay out what `comparing.spread` gives of some metrics, misclassification left out."""
+    part = [row for row in rows if row["kind"] != "misclassification"]
+    whose = [key for key in ("model", "decider") if any(row.get(key) for row in part)]
+    shown = [m for m in measures if any(m in row["mean"] for row in part)]
+    cells = []
+    for row in part:
+        ood = f"mean {row['ood']}".replace("mean all", "mean") if row["kind"] == "mean" else row["ood"]
+        left = [*(row.get(key, "") for key in whose), row["scorer"], row["id"], ood]
+        cells.append([*left, *(_about(row["mean"].get(m), row["std"].get(m)) for m in shown)])
+    columns = [*(HEADS[key] for key in whose), "scorer", "ID", "OOD set", *(NAMES[m] for m in shown)]
+    title = f"Mean and sample standard deviation over {part[0]['runs'] if part else 0} runs (%)"
+    return Grid(title, columns, cells, [False] * len(cells), len(whose) + 3)
+
+
+def text_of(records: Sequence[Mapping[str, Any]], grid: Grid, style: str, width: int, color: bool) -> str:
+    """Give records as JSON or CSV in full precision, or their table as text, Markdown or LaTeX."""
+    if style == "json":
+        return json.dumps([_plain(record) for record in records], indent=1) + "\n"
+    if style == "csv":
+        flat = [_flat(record) for record in records]
+        out = io.StringIO()
+        writer = csv.DictWriter(out, list(dict.fromkeys(key for row in flat for key in row)), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(flat)
+        return out.getvalue()
+    if style == "markdown":
+        return formats.markdown_grid(grid) + "\n"
+    return formats.latex_grid(grid) if style == "latex" else table.laid_out([], [grid], [], width, color) + "\n"
+
+
+def _flat(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Put what is nested beside the rest, as `mean_auroc`."""
+    flat: dict[str, Any] = {}
+    for key, value in record.items():
+        flat |= {f"{key}_{k}": v for k, v in value.items()} if isinstance(value, Mapping) else {key: value}
+    return flat
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(one) for key, one in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _about(mean: float | None, deviation: float | None) -> str:
+    return "-" if mean is None or deviation is None else f"{percent(mean)} ± {100 * deviation:.2f}"

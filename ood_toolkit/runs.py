@@ -1,0 +1,206 @@
+"""Run folders read back: what a benchmark found, with every image's scores, out of files that are not trusted."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ood_toolkit.errors import DataError
+from ood_toolkit.results import SCHEMA, Answers, Row, file_name
+
+__all__ = ["Run", "id_names", "parts_of", "read_run"]
+
+ROW_TYPES: Mapping[str, tuple[type, ...]] = {
+    "kind": (str,), "scorer": (str,), "id": (str,), "ood": (str,), "decider": (str,), "model": (str,),
+    "status": (str,), "notes": (list,), "n_id": (int,), "n_ood": (int,), "seconds": (int, float), "metrics": (dict,),
+}  # fmt: skip
+KINDS, STATES = ("ood", "mean", "misclassification"), ("ok", "skipped", "failed")
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """What a run folder holds."""
+
+    name: str
+    """The folder's path, as it was given."""
+    header: Mapping[str, Any]
+    rows: list[Row]
+    answers: Mapping[tuple[str, ...], Answers]
+    """As in `Report.answers`."""
+
+
+def read_run(folder: str | os.PathLike[str]) -> Run:
+    """Read a run folder that `write_run` wrote.
+
+    Only files that `result.json` speaks of are opened, under names made here, and nothing is unpickled. Raises
+    `DataError` with one line for what is missing, unreadable or contradicts itself.
+    """
+    path = Path(folder)
+    header, rows = _result(path / "result.json")
+    answers = {}
+    for key in _keys(header, rows):
+        file = Path(path, "scores", *map(file_name, key[:-1]), f"{file_name(key[-1])}.npz")
+        if file.is_file():
+            answers[key] = _answers(file)
+    return Run(os.fspath(folder), header, rows, answers)
+
+
+def parts_of(header: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], Mapping[str, Any]]]:
+    """Give what the keys of a model's answers begin with, and its header; one empty beginning where there is one."""
+    if "models" not in header:
+        yield (), header
+    for part in header.get("models", ()):
+        yield (str(part["model"]),), {**header, **part}
+
+
+def id_names(header: Mapping[str, Any]) -> list[str]:
+    """Give the names of the ID sets of one model's header."""
+    return [str(one["name"]) for one in header["id"]]
+
+
+def _keys(header: Mapping[str, Any], rows: list[Row]) -> Iterator[tuple[str, ...]]:
+    """Name all answers that a run may hold, each once."""
+    seen = set()
+    for begin, part in parts_of(header):
+        names, ood = id_names(part), [f"ood:{name}" for name in part["ood"]]
+        for name in names:
+            others = [f"{kind}:{other}" for other in names if other != name for kind in ("test", "val")]
+            seen |= {(*begin, name, key) for key in ("test", "val", *ood, *others)}
+        for row in rows:
+            if row.decider and row.decider not in names and (not begin or row.model == begin[0]):
+                seen |= {(*begin, f"{row.decider}+{row.scorer}", key) for key in ("test", *ood)}
+    yield from sorted(seen)
+
+
+def _result(file: Path) -> tuple[dict[str, Any], list[Row]]:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise DataError(
+            f"{file.parent}: expected a run folder, which holds result.json; `oodkit bench --output` writes one"
+        ) from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{file}: expected JSON, got {_first_line(error)}") from None
+    if not isinstance(found, dict) or found.get("schema") != SCHEMA:
+        got = found.get("schema") if isinstance(found, dict) else type(found).__name__
+        raise DataError(f"{file}: expected a result of schema {SCHEMA}, got {got!r}; read it with its own version")
+    listed = found.pop("rows", None)
+    found.pop("schema")
+    if not isinstance(listed, list):
+        raise DataError(f"{file}: rows: expected a list, got {type(listed).__name__}")
+    _check_header(file, found)
+    return found, [_row(file, place, one) for place, one in enumerate(listed)]
+
+
+def _check_header(file: Path, header: dict[str, Any]) -> None:
+    """Refuse a header whose sets, models or protocol cannot be told."""
+    models = header.get("models", [])
+    if not isinstance(models, list) or not all(isinstance(m, dict) and isinstance(m.get("model"), str) for m in models):
+        raise DataError(f"{file}: models: expected a list of objects with a name under model")
+    for _, part in parts_of(header):
+        ids, ood = part.get("id"), part.get("ood")
+        if not isinstance(ids, list) or not all(isinstance(i, dict) and isinstance(i.get("name"), str) for i in ids):
+            raise DataError(f"{file}: id: expected a list of objects with a name")
+        if not isinstance(ood, dict):
+            raise DataError(f"{file}: ood: expected the number of images by OOD set, got {type(ood).__name__}")
+    groups = header.get("groups", {})
+    if not isinstance(groups, dict) or not all(isinstance(names, list) for names in groups.values()):
+        raise DataError(f"{file}: groups: expected lists of OOD sets by name")
+    if not isinstance(header.get("protocol"), str):
+        raise DataError(f"{file}: protocol: expected a name, got {header.get('protocol')!r}")
+
+
+def _row(file: Path, place: int, found: Any) -> Row:
+    where = f"{file}: row {place}"
+    if not isinstance(found, dict) or not {"kind", "scorer", "id"} <= found.keys():
+        raise DataError(f"{where}: expected an object with kind, scorer and id")
+    known = {key: value for key, value in found.items() if key in ROW_TYPES}
+    for key, value in known.items():
+        if not isinstance(value, ROW_TYPES[key]) or isinstance(value, bool):
+            raise DataError(f"{where}: {key}: expected {ROW_TYPES[key][0].__name__}, got {type(value).__name__}")
+    if known["kind"] not in KINDS or known.get("status", "ok") not in STATES:
+        raise DataError(f"{where}: unknown kind {known['kind']!r} or status {known.get('status')!r}")
+    metrics = known.get("metrics", {})
+    for key, value in metrics.items():
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+            raise DataError(f"{where}: {key}: expected a number, got {type(value).__name__}")
+    numbers = {key: float("nan") if value is None else float(value) for key, value in metrics.items()}
+    return Row(**{**known, "notes": tuple(map(str, known.get("notes", ()))), "metrics": numbers})
+
+
+def _answers(file: Path) -> Answers:
+    arrays = _arrays(file)
+    ids = _column(file, arrays, "ids", "U")
+    if ids is None:
+        raise DataError(f"{file}: expected the ids of its images under ids, got {', '.join(arrays) or 'nothing'}")
+    n = len(ids)
+    said = Answers(ids, prediction=_column(file, arrays, "prediction", "U", n))
+    said.confidence, said.right = _column(file, arrays, "confidence", "f", n), _column(file, arrays, "right", "b", n)
+    said.truth = _column(file, arrays, "label", "U", n)
+    specs = _names(file, arrays, "scorers")
+    said.scores = dict(zip(specs, _table(file, arrays, "scores", "f", len(specs), n), strict=True))
+    if "accepted" in arrays:
+        said.accepted = dict(zip(specs, _table(file, arrays, "accepted", "b", len(specs), n), strict=True))
+    pairs = list(zip(_names(file, arrays, "stream_ood"), _names(file, arrays, "stream_scorers"), strict=False))
+    table = _table(file, arrays, "stream_scores", "f", len(pairs), n)
+    for (ood, spec), scores in zip(pairs, table, strict=True):
+        said.streamed.setdefault(ood, {})[spec] = scores
+    return said
+
+
+def _arrays(file: Path) -> dict[str, np.ndarray]:
+    try:
+        with file.open("rb") as handle:  # numpy leaves a broken archive open
+            opened = np.load(handle, allow_pickle=False)
+            if not isinstance(opened, np.lib.npyio.NpzFile):
+                raise DataError(f"{file}: expected an .npz file with named arrays, got a single array")
+            return {key: opened[key] for key in opened.files}
+    except DataError:
+        raise
+    except (OSError, ValueError, EOFError, MemoryError, NotImplementedError, RuntimeError,
+            zipfile.BadZipFile, zlib.error) as error:  # fmt: skip
+        raise DataError(f"{file}: expected an .npz file of plain arrays, got {_first_line(error)}") from None
+
+
+def _column(file: Path, arrays: Mapping[str, Any], name: str, kind: str, n: int | None = None) -> np.ndarray | None:
+    """Give an array of one value an image, None where there is none."""
+    if name not in arrays:
+        return None
+    array = arrays[name]
+    right = isinstance(array, np.ndarray) and array.ndim == 1 and array.dtype.kind == kind
+    if not right or n not in (None, len(array)):
+        raise DataError(f"{file}: {name}: expected one value an image, got {_shape(array)}")
+    return array
+
+
+def _names(file: Path, arrays: Mapping[str, Any], name: str) -> list[str]:
+    array = arrays.get(name, np.zeros(0, dtype=str))
+    if not isinstance(array, np.ndarray) or array.ndim != 1 or (len(array) and array.dtype.kind != "U"):
+        raise DataError(f"{file}: {name}: expected a list of names, got {_shape(array)}")
+    return [str(one) for one in array]
+
+
+def _table(file: Path, arrays: Mapping[str, Any], name: str, kind: str, rows: int, n: int) -> np.ndarray:
+    """Give an array (rows, n); any empty one where no row is wanted."""
+    array = arrays.get(name)
+    if rows == 0:
+        return np.zeros((0, n))
+    if not isinstance(array, np.ndarray) or array.shape != (rows, n) or array.dtype.kind != kind:
+        raise DataError(f"{file}: {name}: expected {rows} rows of {n} values, got {_shape(array)}")
+    return array
+
+
+def _shape(array: Any) -> str:
+    return f"{array.dtype} of shape {array.shape}" if isinstance(array, np.ndarray) else "no array"
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [""])[0] or type(error).__name__

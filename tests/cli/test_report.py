@@ -1,0 +1,124 @@
+"""`oodkit report` and the options of `oodkit bench` that say how sure a number is."""
+
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+
+from ood_toolkit import metrics
+
+OOD = {"inaturalist": "OOD_iNaturalist", "sun": "OOD_Sun", "places": "OOD_Places", "texture": "OOD_Texture"}
+
+
+@pytest.fixture
+def toy(oodkit, tmp_path):
+    """Ready scores of an ID and two OOD sets in the store, as model `toy`."""
+    draw = np.random.default_rng(0)
+    arrays = {
+        name: draw.normal(mean, 1, n).round(2) for name, mean, n in (("i", 1.5, 80), ("o", 0, 60), ("q", 0.5, 50))
+    }
+    for name, scores in arrays.items():
+        np.savez(tmp_path / f"{name}.npz", scores=scores)
+        assert oodkit("import", name, tmp_path / f"{name}.npz", "--scores", "--model", "toy").code == 0
+    return arrays
+
+
+def bench(oodkit, *more):
+    return oodkit("bench", "--id", "i", "--ood", "near=o,q", "--model", "toy", *more)
+
+
+def by_set(result):
+    return {row["ood"]: row["metrics"] for row in result["rows"]}
+
+
+@pytest.mark.parametrize("model", ["clip_base_Vanilla_MCM", "clip_base_Vanilla_GL_MCM"])
+def test_published_scores_come_out_of_a_saved_run_to_the_printed_digit(data, oodkit, tmp_path, model):
+    folder = data / "scores" / "setar_imagenet1k"
+    if not folder.is_dir():
+        pytest.skip("no scores/setar_imagenet1k in the folder of real data")
+    file, run = folder / f"{model}.npz", tmp_path / "run"
+    for name in ("imagenet1k", *OOD):
+        assert oodkit("import", name, file, "--scores", "--lower-is-id", "--model", model).code == 0
+    done = oodkit("bench", "--id", "imagenet1k", "--ood", ",".join(OOD), "--model", model, "--output", run)
+    assert done.code == 0, done.err
+    printed = json.loads((folder / "metrics.json").read_text())[model]["published_by_authors"]
+    found = by_set(oodkit("report", run, "--protocol", "mcm", "--format", "json").read)
+    for name, theirs in OOD.items():
+        assert round(100 * found[name]["auroc"], 2) == printed[theirs]["auroc"]
+        assert round(100 * found[name]["ap_in"], 2) == printed[theirs]["aupr_in"]
+        assert 100 * found[name]["fpr95_id"] == pytest.approx(printed[theirs]["fpr95"], abs=0.05)
+    assert found["all"]["auroc"] == pytest.approx(np.mean([found[name]["auroc"] for name in OOD]))
+
+
+def test_a_report_is_the_run_again_in_any_form(oodkit, toy, tmp_path):
+    made = {style: bench(oodkit, "--format", style).out for style in ("table", "csv", "markdown", "latex")}
+    first = bench(oodkit, "--format", "json", "--output", tmp_path / "run").read
+    for style, text in made.items():
+        assert oodkit("report", tmp_path / "run", "--format", style).out == text, style
+    assert oodkit("report", tmp_path / "run", "--format", "json").read == first
+    assert oodkit("report", tmp_path / "run", "--protocol", "native", "--format", "json").read == first
+
+
+def test_another_protocol_is_that_of_bench(oodkit, toy, tmp_path):
+    bench(oodkit, "--output", tmp_path / "run")
+    again = oodkit("report", tmp_path / "run", "--protocol", "mcm", "--format", "json").read
+    direct = bench(oodkit, "--protocol", "mcm", "--format", "json").read
+    assert again["rows"] == direct["rows"]
+    assert set(by_set(again)) == {"o", "q", "near", "all"}
+    oodkit("report", tmp_path / "run", "--protocol", "mmc").is_refused("unknown name 'mmc'")
+
+
+def test_intervals_are_the_same_in_bench_and_report(oodkit, toy, tmp_path):
+    made = bench(oodkit, "--ci", "--ci-replicates", "40", "--format", "json", "--output", tmp_path / "run").read
+    found, expected = by_set(made)["o"], metrics.intervals(toy["i"], toy["o"], replicates=40)
+    for key, interval in expected.items():
+        assert (found[f"{key}_low"], found[f"{key}_high"]) == (interval.low, interval.high)
+    assert json.loads((tmp_path / "run" / "result.json").read_text()) == made
+    bench(oodkit, "--output", tmp_path / "plain")
+    again = oodkit("report", tmp_path / "plain", "--ci", "--ci-replicates", "40", "--format", "json").read
+    assert again["rows"] == made["rows"]
+    table = oodkit("report", tmp_path / "run").out
+    cell = "{:.2f} [{:.1f}, {:.1f}]".format(*(100 * found[k] for k in ("auroc", "auroc_low", "auroc_high")))
+    assert cell in table
+    assert "in brackets 95 % intervals: DeLong for AUROC, else bootstrap with 40 replicates, seed 0" in table
+    assert "[" not in next(line for line in table.splitlines() if " mean " in line)
+    assert cell in oodkit("report", tmp_path / "run", "--format", "markdown").out
+    rows = list(csv.DictReader(io.StringIO(oodkit("report", tmp_path / "run", "--format", "csv").out)))
+    assert float(rows[0]["auroc_low"]) == found["auroc_low"]
+
+
+def test_paired_tests_are_in_the_table_and_the_result(oodkit, tmp_path):
+    run = tmp_path / "run"
+    done = oodkit("bench", "--scorers", "msp,mcm", "--ood", "letters", "--limit", "60", "--paired", "--output", run)
+    assert done.code == 0, done.err
+    assert "AUROC, paired on the same images (%, points)" in done.out
+    held = json.loads((run / "result.json").read_text())
+    (test,) = held["paired"]
+    assert (test["scorer"], test["against"]["scorer"], test["ood"]) == ("mcm", "msp", "letters")
+    with (
+        np.load(run / "scores" / "digits" / "test.npz") as inside,
+        np.load(run / "scores" / "digits" / "ood_letters.npz") as outside,
+    ):
+        expected = metrics.delong_test(*(part["scores"][i] for i in (1, 0) for part in (inside, outside)))
+    assert (test["difference"], test["low"], test["p"], test["p_holm"]) == (
+        expected.value, expected.low, expected.p, expected.p
+    )  # fmt: skip
+    turned = oodkit("report", run, "--paired", "--against", "mcm", "--format", "json").read["paired"]
+    assert turned[0]["difference"] == -test["difference"]
+    assert oodkit("report", run).out == done.out
+    assert r"\begin{tabular}{lllrrr}" in oodkit("report", run, "--format", "latex").out
+
+
+def test_what_is_no_run_or_no_scorer_is_refused(oodkit, toy, tmp_path):
+    oodkit("report", tmp_path / "none").is_refused("expected a run folder, which holds result.json")
+    bench(oodkit, "--output", tmp_path / "run")
+    oodkit("report", tmp_path / "run", "--paired", "--against", "msp").is_refused("no scorer 'msp' in this run")
+    (tmp_path / "run" / "scores" / "i" / "ood_q.npz").unlink()
+    oodkit("report", tmp_path / "run", "--ci").is_refused("expected scores of every image, got none of 'ood:q'")
+    for words in ("--against best", "--ci-replicates 10"):
+        assert oodkit("report", tmp_path / "run", *words.split()).code == 2
+    oodkit("bench", "--scorers", "msp,mcm", "--paired", "--against", "energy").is_refused(
+        "--against: expected one of the scorers of this run, msp, mcm; got 'energy'"
+    )
