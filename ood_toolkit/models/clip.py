@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ood_toolkit.errors import ModelError
+from ood_toolkit.models.contexts import Context, check_context, read_context
 from ood_toolkit.models.model import Model, ModelEntry
 from ood_toolkit.models.names import PRECISIONS
 from ood_toolkit.models.pretrained import Hub
@@ -25,7 +26,7 @@ __all__ = ["HF_HUB", "LOCAL_DIR", "OPEN_CLIP", "OpenClip", "load_hf_hub", "load_
 
 
 class OpenClip(Model):
-    """A model of open_clip in eval mode, with its own preprocessing and tokenizer.
+    """A model of open_clip in eval mode, with its own preprocessing and tokenizer, or with a learned prompt.
 
     Its weights stay in float32; with precision bf16 or fp16 the layers compute under `torch.autocast`, which keeps
     LayerNorm in float32 and treats the towers of open_clip, timm and transformers alike.
@@ -49,6 +50,7 @@ class OpenClip(Model):
         self.tokenizer = _tokenizer_text(recipe)
         self.licence = recipe.licence
         self.kinds = kinds_of(clip.visual)
+        self.context: Context | None = None
 
     def preprocess(self, image: Image) -> Tensor:
         """Turn one picture, of any mode and size, into a (3, h, w) float32 input on the CPU."""
@@ -77,10 +79,24 @@ class OpenClip(Model):
         return {kind: found[kind].float() for kind in dict.fromkeys(["features", *kinds])}
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
-        """Embed m prompts as (m, d) float32 rows, not normalised, on the model's device."""
-        tokens = self.tokenize(list(texts)).to(self.clip.logit_scale.device)
+        """Embed m prompts, or class names where the prompt is learned, as (m, d) float32 rows, not normalised."""
+        from ood_toolkit.models.text_tower import embed_texts, embed_with_context, is_plain
+
+        learned = self.context
+        tokens = self._tokens(texts if learned is None else learned.sentences(texts))
         with self._autocast():
-            return self.clip.encode_text(tokens, normalize=False).float()
+            if learned is None:
+                embed = embed_texts if is_plain(self.clip) else type(self.clip).encode_text
+                return embed(self.clip, tokens).float()
+            return embed_with_context(self.clip, tokens, learned.vectors_of(texts)).float()
+
+    def put_context(self, context: Context) -> None:
+        """Let learned vectors stand before each class name from now on, in place of a prompt."""
+        self.context, self.templates, self.learned_prompt = context, ("{}",), True
+        self.tokenizer += f", {context.length} learned vectors of sha256 {context.sha256}"
+
+    def _tokens(self, texts: Sequence[str]) -> Tensor:
+        return self.tokenize(list(texts)).to(self.clip.logit_scale.device)
 
     def to(self, device: str) -> OpenClip:
         """Move both towers to a device and return this model."""
@@ -122,33 +138,40 @@ def build_clip(recipe: Recipe) -> Any:
             raise ModelError(f"{recipe.what}: open_clip cannot build its configuration: {reason}") from error
 
 
-def _load(recipe: Recipe | None, precision: str = "fp32", **changes: Any) -> OpenClip:
+def _load(recipe: Recipe | None, precision: str = "fp32", context: str | None = None, **changes: Any) -> OpenClip:
     if recipe is None or recipe.weights is None:  # a check passes with files to come, loading does not
         raise ModelError("weights: expected a file, got none")
     file = recipe.weights
-    recipe = _check(recipe, precision, **changes) or recipe
-    clip = build_clip(recipe)
-    load_strictly(clip, _as_this_open_clip(read_weights(file), clip), recipe.what)
+    recipe = check_options(recipe, precision, context, **changes) or recipe
+    clip, weights = build_clip(recipe), read_weights(file)
+    if "text_projection_no" in weights:
+        raise ModelError(f"{recipe.what}: it has a second text tower, as CLIPN's checkpoints do; pass clipn:ARCH/FILE")
+    load_strictly(clip, as_this_open_clip(weights, clip), recipe.what)
     model = OpenClip(clip, recipe, sha256_of(file), build_tokenizer(recipe))
     model.precision = precision
+    if context is not None:
+        model.put_context(read_context(context, clip, recipe))
     return model
 
 
-def _check(
+def check_options(
     recipe: Recipe | None,
     precision: str = "fp32",
+    context: str | None = None,
     resize: str | int | None = None,
     interpolation: str | None = None,
 ) -> Recipe | None:
     """Give the recipe with the options that change what is computed; `ModelError` for a wrong one."""
     if precision not in PRECISIONS:
         raise ModelError(f"precision: expected {', '.join(PRECISIONS)}, got {precision!r}")
+    if context is not None:
+        check_context(context)
     if recipe is None:
         return None
     return replace(recipe, preprocessing=recipe.preprocessing.changed(resize, interpolation))
 
 
-def _as_this_open_clip(weights: dict[str, Any], clip: Any) -> dict[str, Any]:
+def as_this_open_clip(weights: dict[str, Any], clip: Any) -> dict[str, Any]:
     """Rename what earlier releases of open_clip wrote otherwise; nothing is left out, added or resized."""
     from open_clip.model import convert_to_custom_text_state_dict
 
@@ -215,7 +238,7 @@ def check_open_clip(
     argument: str, *, weights: str | None = None, like: str | None = None, download: bool = False, **options: Any
 ) -> None:
     """Refuse before anything heavy is imported what `load_open_clip` cannot load."""
-    _check(of_name(argument, Hub(download, fetch=False), weights, like), **options)
+    check_options(of_name(argument, Hub(download, fetch=False), weights, like), **options)
 
 
 def load_hf_hub(repository: str, *, download: bool = False, **options: Any) -> OpenClip:
@@ -225,7 +248,7 @@ def load_hf_hub(repository: str, *, download: bool = False, **options: Any) -> O
 
 def check_hf_hub(repository: str, *, download: bool = False, **options: Any) -> None:
     """Refuse before anything heavy is imported what `load_hf_hub` cannot load."""
-    _check(of_repository(repository, Hub(download, fetch=False)), **options)
+    check_options(of_repository(repository, Hub(download, fetch=False)), **options)
 
 
 def load_local_dir(folder: str, *, download: bool = False, **options: Any) -> OpenClip:
@@ -235,13 +258,14 @@ def load_local_dir(folder: str, *, download: bool = False, **options: Any) -> Op
 
 def check_local_dir(folder: str, *, download: bool = False, **options: Any) -> None:
     """Refuse before anything heavy is imported what `load_local_dir` cannot load."""
-    _check(of_folder(folder, Hub(download, fetch=False)), **options)
+    check_options(of_folder(folder, Hub(download, fetch=False)), **options)
 
 
 OPTIONS: Mapping[str, str] = {
     "precision": "fp32, bf16 or fp16: what the towers compute in",
     "resize": "pixels that the shorter side is resized to before the crop, such as 256",
     "interpolation": "bicubic or bilinear",
+    "context": "file of learned context vectors (CoOp, LoCoOp) that take the place of prompts",
     "download": "get what is not on this machine",
 }
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from ood_toolkit.models.model import Model
 
 __all__ = ["describe"]
+
+SHOWN = 8
+"""Prompts that are listed; CLIPN has 128."""
 
 
 def describe(model: Model) -> dict[str, Any]:
@@ -23,11 +27,17 @@ def describe(model: Model) -> dict[str, Any]:
     }
     if model.head is None:
         about |= {"tokenizer": model.tokenizer, "logit scale": model.scale, "logit bias": model.bias}
-        if model.no_templates:
-            about["no prompts"] = list(model.no_templates)
+        for name, templates in (("prompts", model.templates), ("no prompts", model.no_templates)):
+            if templates:
+                about[name] = _shown(templates)
     else:
         about |= {"classes": model.head.classes, "label space": model.label_space or "its own"}
     return about
+
+
+def _shown(templates: Sequence[str]) -> list[str]:
+    more = len(templates) - SHOWN
+    return list(templates) if more <= 0 else [*templates[:SHOWN], f"and {more} more"]
 
 
 def _read(architecture: str) -> Any:

@@ -98,8 +98,9 @@ class DigitsClip(Model):
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """Embed m prompts as (m, 64) float32 rows, not normalised, on the model's device."""
-        tokens = self.tokenize(list(texts)).to(self.clip.logit_scale.device)
-        return self.clip.encode_text(tokens)
+        from ood_toolkit.models.text_tower import embed_texts
+
+        return embed_texts(self.clip, self.tokenize(list(texts)).to(self.clip.logit_scale.device))
 
     def to(self, device: str) -> DigitsClip:
         """Move both towers to a device and return this model."""

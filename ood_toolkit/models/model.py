@@ -46,8 +46,14 @@ class Model(ABC):
     """The linear head of a classifier; None for a model with a text tower."""
     label_space: str = ""
     """The numbering of the head's classes that data sets share, such as `imagenet-1k`; "" if there is none."""
+    templates: tuple[str, ...] = ()
+    """Prompts that the model was trained with, in place of a data set's default; empty where any will do."""
     no_templates: tuple[str, ...] = ()
-    """Prompts that the text tower was trained to read as "not this class"; empty if it was not."""
+    """Prompts that the model was trained to read as "not this class"; empty if it was not."""
+    has_no_tower: bool = False
+    """Whether `encode_no_texts` is another tower than `encode_texts`."""
+    learned_prompt: bool = False
+    """Whether learned vectors are the prompt, so that texts are class names and other prompts have no meaning."""
 
     @abstractmethod
     def preprocess(self, image: Image) -> Tensor:
@@ -72,6 +78,10 @@ class Model(ABC):
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """Embed m prompts as (m, d) float32 rows, not normalised; `ModelError` where there is no text tower."""
         raise ModelError(f"{self.name}: has a linear head and no text tower, so it reads no prompts")
+
+    def encode_no_texts(self, texts: Sequence[str]) -> Tensor:
+        """Embed m prompts that say "not this class" as (m, d) float32 rows; `encode_texts` where it reads both."""
+        return self.encode_texts(texts)
 
     @abstractmethod
     def to(self, device: str) -> Model:

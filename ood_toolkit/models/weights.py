@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,23 +15,29 @@ from ood_toolkit.store.memory import sha256_of as hash_of
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["SUFFIXES", "check_file", "load_strictly", "read_weights", "sha256_of"]
+__all__ = ["SUFFIXES", "check_file", "load_strictly", "read_held", "read_weights", "sha256_of"]
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
+DASSL = re.compile(r"\.pth\.tar(-\d+)?$")
+"""How Dassl's trainers name a checkpoint, such as `model.pth.tar-50`."""
+WRAPPERS = ("state_dict", "model_state_dict")
+"""Under which training programs keep the weights beside their optimizer's state."""
+KEYS_SHOWN = 3
+"""Names of keys in an error."""
 
 
-def check_file(path: Path) -> None:
+def check_file(path: Path, what: str = "weights", suffixes: Sequence[str] = SUFFIXES) -> None:
     """Refuse a file that is missing, of an unknown kind, or a TorchScript archive; imports nothing heavy."""
     if not path.is_file():
-        raise ModelError(f"weights: no file {path}; give the path of a {', '.join(SUFFIXES)} file")
-    if path.suffix not in SUFFIXES:
-        raise ModelError(f"weights: expected a file that ends in {', '.join(SUFFIXES)}, got {path}")
-    if path.suffix != ".safetensors" and zipfile.is_zipfile(path):
+        raise ModelError(f"{what}: no file {path}; give the path of a {', '.join(suffixes)} file")
+    if path.suffix not in suffixes and not DASSL.search(path.name):
+        raise ModelError(f"{what}: expected a file that ends in {', '.join(suffixes)}, got {path}")
+    if path.suffix not in (".safetensors", ".npz", ".npy") and zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             inside = archive.namelist()
         if any(name.endswith("/constants.pkl") for name in inside):
             raise ModelError(
-                f"weights: {path} is a TorchScript archive, which holds code, and no code in a file is run; use the "
+                f"{what}: {path} is a TorchScript archive, which holds code, and no code in a file is run; use the "
                 "safetensors form of these weights, or save torch.jit.load(file).state_dict() once yourself"
             )
 
@@ -47,31 +54,105 @@ def _hashed(path: Path, stamp: tuple[int, ...]) -> str:
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Read a state dict from safetensors, or from a pickle of tensors alone; a `state_dict` inside is taken out."""
-    import pickle
-
+    """Read a state dict from safetensors, or from a pickle of tensors alone; one inside a checkpoint is taken out."""
     import torch
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
 
-    check_file(path)
-    held: Any
-    try:
-        held = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
-    except pickle.UnpicklingError:
-        raise ModelError(
-            f"weights: {path} holds more than tensors, or is no torch file, and nothing in a file is run; "
-            "save its state_dict alone"
-        ) from None
-    except (OSError, SafetensorError, RuntimeError, EOFError, ValueError) as error:
-        raise ModelError(f"weights: cannot read {path}: {' '.join(str(error).split())}") from None
-    if isinstance(held, dict) and isinstance(held.get("state_dict"), dict):
-        held = held["state_dict"]
+    held = unwrapped(read_held(path))
     if not isinstance(held, dict) or not held or not all(isinstance(value, torch.Tensor) for value in held.values()):
-        raise ModelError(f"weights: expected {path} to hold tensors by name, or such under state_dict")
-    if all(name.startswith("module.") for name in held):
+        raise ModelError(f"weights: expected {path} to hold tensors by name, or such under {' or '.join(WRAPPERS)}")
+    return held
+
+
+def unwrapped(held: Any) -> Any:
+    """Take the state dict out of a checkpoint, and the prefix of data-parallel training off its names."""
+    for wrapper in WRAPPERS:
+        if isinstance(held, dict) and isinstance(held.get(wrapper), dict):
+            held = held[wrapper]
+            break
+    if isinstance(held, dict) and held and all(str(name).startswith("module.") for name in held):
         held = {name.removeprefix("module."): value for name, value in held.items()}
     return held
+
+
+def read_held(path: Path, what: str = "weights", suffixes: Sequence[str] = SUFFIXES, inert: Sequence[str] = ()) -> Any:
+    """Read what a file holds and run nothing in it: arrays by name, or a pickle of tensors, numbers and strings alone.
+
+    In a pickle, objects of the modules whose names start with one of `inert` become empty stand-ins.
+    """
+    import pickle
+
+    from safetensors import SafetensorError
+
+    check_file(path, what, suffixes)
+    plain: Mapping[str, Callable[[Path], Any]] = {
+        ".safetensors": _read_safetensors,
+        ".npz": _read_npz,
+        ".npy": _read_npy,
+    }
+    try:
+        return plain[path.suffix](path) if path.suffix in plain else _read_pickle(path, inert)
+    except pickle.UnpicklingError:
+        raise ModelError(
+            f"{what}: {path} holds more than tensors, or is no torch file, and nothing in a file is run; "
+            "save its state_dict alone"
+        ) from None
+    except (OSError, SafetensorError, RuntimeError, EOFError, ValueError, LookupError, zipfile.BadZipFile) as error:
+        raise ModelError(f"{what}: cannot read {path}: {' '.join(str(error).split())}") from None
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    from safetensors.torch import load_file
+
+    held: dict[str, Tensor] = load_file(path)
+    return held
+
+
+def _read_npz(path: Path) -> dict[str, Any]:
+    import numpy as np
+
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
+        if not isinstance(held, Mapping):
+            raise ValueError("it is no npz archive")
+        return dict(held)
+
+
+def _read_npy(path: Path) -> Any:
+    import numpy as np
+
+    with path.open("rb") as file:
+        return np.load(file, allow_pickle=False)
+
+
+def _read_pickle(path: Path, inert: Sequence[str]) -> Any:
+    import torch
+    from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
+
+    names = get_unsafe_globals_in_checkpoint(path) if inert and zipfile.is_zipfile(path) else []
+    with safe_globals([_stand_in(name) for name in names if name.startswith(tuple(inert))]):
+        return torch.load(path, "cpu", weights_only=True)
+
+
+class Empty:
+    """Stands for an object that is not wanted: takes any arguments and any state, and keeps none."""
+
+    def __new__(cls, *args: object, **options: object) -> Empty:
+        return object.__new__(cls)
+
+    def __setstate__(self, state: object) -> None:
+        """Keep nothing."""
+
+
+def _stand_in(name: str) -> Callable[..., object]:
+    """Make an empty class of that full name; for a dictionary with a default, what makes a plain one."""
+    module, _, own = name.rpartition(".")
+    if name == "collections.defaultdict":  # torch fills no other class with items than its own few
+
+        def plain(*args: object) -> dict[object, object]:
+            return {}
+
+        plain.__module__, plain.__qualname__ = module, own
+        return plain
+    return type(own, (Empty,), {"__module__": module, "__qualname__": own})
 
 
 def load_strictly(module: Any, weights: Mapping[str, Tensor], what: str) -> None:
@@ -81,7 +162,7 @@ def load_strictly(module: Any, weights: Mapping[str, Tensor], what: str) -> None
     unexpected = [name for name in weights if name not in wanted]
     other = [name for name in wanted if name in weights and wanted[name].shape != weights[name].shape]
     said = [
-        f"{len(names)} {how} (first {names[0]})"
+        f"{len(names)} {how} (first {', '.join(names[:KEYS_SHOWN])})"
         for how, names in (("missing", missing), ("unexpected", unexpected))
         if names
     ]

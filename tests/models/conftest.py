@@ -36,6 +36,12 @@ def built(config):
 
 
 @pytest.fixture
+def network():
+    """Give what builds open_clip's network of a configuration."""
+    return built
+
+
+@pytest.fixture
 def tiny():
     """Give a copy of a tiny configuration with changes to its parts."""
 

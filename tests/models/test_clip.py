@@ -69,6 +69,16 @@ def test_what_a_checkpoint_of_training_holds_is_taken_out(small_clip, batch, tmp
     torch.testing.assert_close(model.encode_images(batch), net.encode_image(batch))
 
 
+def test_cmas_checkpoint_is_one_of_openais_architecture(small_clip, batch, tmp_path, registry):
+    _, net = small_clip
+    held = {f"module.{name}": value for name, value in net.state_dict().items()}
+    file = tmp_path / "epoch10.pt"
+    torch.save({"epoch": 10, "model_state_dict": held, "optimizer_state_dict": {"state": {}}}, file)
+    model = resolve(f"ViT-B-16-quickgelu/{file}", registry).load()
+    assert isinstance(model.clip.visual.transformer.resblocks[0].mlp.gelu, QuickGELU)
+    assert all(torch.equal(value, net.state_dict()[name]) for name, value in model.clip.state_dict().items())
+
+
 @pytest.mark.parametrize("architecture", ["ViT-B-32", "ViT-B-32-quickgelu"])
 def test_the_name_states_the_activation_of_a_file(small_clip, architecture):
     model = load_open_clip(f"{architecture}/{small_clip[0]}")

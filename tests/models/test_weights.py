@@ -24,6 +24,18 @@ def test_all_kinds_of_files_hold_the_same(tmp_path, suffix, prefix):
     assert all(torch.equal(found[name], WEIGHTS[name]) for name in WEIGHTS)
 
 
+def test_the_weights_of_cmas_checkpoints_are_taken_out(tmp_path):
+    held = {"module." + name: value for name, value in WEIGHTS.items()}
+    state = {"state": {0: {"step": torch.tensor(2.0), "exp_avg": torch.ones(2)}}, "param_groups": [{"params": [0]}]}
+    torch.save({"epoch": 9, "model_state_dict": held, "optimizer_state_dict": state}, tmp_path / "w.pt")
+    found = read_weights(tmp_path / "w.pt")
+    assert set(found) == set(WEIGHTS)
+    assert all(torch.equal(found[name], WEIGHTS[name]) for name in WEIGHTS)
+    torch.save({"epoch": 9, "optimizer_state_dict": state}, tmp_path / "w.pt")
+    with pytest.raises(ModelError, match=r"tensors by name, or such under state_dict or model_state_dict$"):
+        read_weights(tmp_path / "w.pt")
+
+
 def test_hashes_are_of_the_bytes_and_follow_a_change(tmp_path):
     path = tmp_path / "w.bin"
     for content in (b"a" * 3_000_000, b"b" * 5):
@@ -78,7 +90,7 @@ def test_files_by_name(tmp_path):
     ("change", "message"),
     [
         ({"bias": None}, r"of 2 keys, 1 missing \(first bias\)$"),
-        ({"gain": torch.ones(1), "other": torch.ones(1)}, r"2 unexpected \(first gain\)$"),
+        ({"gain": torch.ones(1), "other": torch.ones(1)}, r"2 unexpected \(first gain, other\)$"),
         ({"weight": torch.ones(4, 3)}, r"1 of another shape \(first weight: expected \(2, 3\), got \(4, 3\)\)$"),
     ],
 )
