@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from ood_toolkit.runner import bench as bench
     from ood_toolkit.scorer import Prompts as Prompts
     from ood_toolkit.scorer import Scorer as Scorer
+    from ood_toolkit.stream import StreamScorer as StreamScorer
 
 HOME = {
     "Bank": "head",
@@ -62,6 +63,7 @@ HOME = {
     "Report": "report",
     "Scored": "combiner",
     "Scorer": "scorer",
+    "StreamScorer": "stream",
     "bench": "runner",
     "fit": "detector",
     "hookimpl": "hookspecs",

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ood_toolkit.errors import OutputsError
+from ood_toolkit.errors import OutputsError, ScorerError
 
-__all__ = ["ArrayLike", "as_extra", "as_ids", "as_labels", "as_tensor", "check_rows", "to_numpy"]
+__all__ = ["ArrayLike", "as_extra", "as_ids", "as_labels", "as_scores", "as_tensor", "check_rows", "to_numpy"]
 
 ArrayLike: TypeAlias = Any
 """A torch tensor, a numpy array or memory map, or nested lists of numbers."""
@@ -52,6 +52,22 @@ def as_labels(value: ArrayLike, what: str, rows: int, classes: int | None) -> Te
             f"got {low if low < -1 else high}; an OOD set's own labels belong in extras['source_labels']"
         )
     return tensor
+
+
+def as_scores(value: ArrayLike, what: str, rows: int) -> np.ndarray:
+    """Hold what a scorer gave to its contract and give it as (rows,) float64; `ScorerError` where it breaks it."""
+    scores = to_numpy(value)
+    if scores.shape != (rows,):
+        raise ScorerError(f"{what}: expected scores of shape ({rows},), one an image, got {scores.shape}")
+    if scores.dtype.kind != "f":
+        raise ScorerError(f"{what}: expected floating scores, got {scores.dtype}; mend its score()")
+    bad = np.flatnonzero(~np.isfinite(scores))
+    if len(bad):
+        raise ScorerError(
+            f"{what}: expected finite scores, got {'NaN' if np.isnan(scores[bad[0]]) else 'infinity'} "
+            f"for {len(bad)} of {rows} images; mend its score()"
+        )
+    return scores.astype(np.float64)
 
 
 def as_ids(ids: Sequence[str] | np.ndarray, rows: int) -> np.ndarray:

@@ -9,9 +9,9 @@ import numpy as np
 from ood_toolkit.combiner import Combiner, Scored
 from ood_toolkit.errors import OutputsError
 from ood_toolkit.members import TEST, VAL, Member, has_shared_val, test_key
-from ood_toolkit.results import Answers
+from ood_toolkit.results import Answers, joined
 
-__all__ = ["combined", "joined"]
+__all__ = ["combined", "union"]
 
 
 def combined(
@@ -41,31 +41,6 @@ def combined(
 def union(answers: Mapping[str, Answers], name: str, names: Sequence[str]) -> Answers:
     """Join what a member says of all members' ID tests, in one order for all."""
     return joined([answers[test_key(name, other)] for other in names])
-
-
-def joined(parts: Sequence[Answers]) -> Answers:
-    """Join answers about several sets; what one of them lacks, the whole lacks."""
-
-    def join(name: str) -> np.ndarray | None:
-        arrays = [getattr(part, name) for part in parts]
-        return None if any(a is None for a in arrays) else np.concatenate(arrays)
-
-    specs = [spec for spec in parts[0].scores if all(spec in part.scores for part in parts)]
-    failed = {spec: why for part in parts for spec, why in part.failed.items()}
-    return Answers(
-        ids=np.concatenate([part.ids for part in parts]),
-        scores={spec: np.concatenate([part.scores[spec] for part in parts]) for spec in specs},
-        failed=failed,
-        prediction=join("prediction"),
-        confidence=join("confidence"),
-        right=join("right"),
-        truth=join("truth"),
-        accepted={
-            spec: np.concatenate([part.accepted[spec] for part in parts])
-            for spec in specs
-            if all(spec in part.accepted for part in parts)
-        },
-    )
 
 
 def _scored(said: Answers, spec: str, cut: float, own: np.ndarray | None = None) -> Scored:

@@ -14,33 +14,39 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ood_toolkit.arrays import ArrayLike, to_numpy
+from ood_toolkit.arrays import ArrayLike, as_scores
 from ood_toolkit.errors import DetectorError, OodkitError, ScorerError
 from ood_toolkit.head import Bank, Head
 from ood_toolkit.outputs import Outputs, as_outputs
 from ood_toolkit.plugins import get_registry
 from ood_toolkit.scorer import Scorer, missing_needs
+from ood_toolkit.stream import AnyScorer, StreamScorer, each_alone, run_apart
 from ood_toolkit.thresholds import check_rule, threshold
 
 __all__ = ["Detector", "fit", "score", "scores_of"]
 
 FORMAT = "oodkit-detector-1"
+STREAM = "there is nothing to fit; use score or bench"
 
 
 def fit(scorer: str | Scorer, val: Outputs | None = None, train: Outputs | None = None) -> Scorer:
     """Fit a clone of a scorer, a spec or an instance, on ID outputs; `ScorerError` if a split it needs is missing."""
-    made = get_registry().scorer(scorer).clone()
+    made = each_alone(get_registry().scorer(scorer), STREAM).clone()
     _check_needs(made, None, val, train)
     # Where there is no val, the check has seen that the scorer does not look at it.
     return made if val is None and train is None else made.fit(cast(Outputs, val), train)
 
 
-def score(scorer: str | Scorer, x: Outputs, val: Outputs | None = None, train: Outputs | None = None) -> np.ndarray:
+def score(scorer: str | AnyScorer, x: Outputs, val: Outputs | None = None, train: Outputs | None = None) -> np.ndarray:
     """Score `x`: (n,) float64, higher = more in-distribution; fits the scorer first on the ID outputs given.
 
-    An instance that is fitted already is used as it is where none are given. `ScorerError` if a need is unmet.
+    An instance that is fitted already is used as it is where none are given. A scorer of streams takes `x` as one
+    stream in its row order. `ScorerError` if a need is unmet.
     """
     made, x = get_registry().scorer(scorer), as_outputs(x)
+    if isinstance(made, StreamScorer):
+        _check_provided(made, sorted(x.lacking(frozenset(made.needs))))
+        return run_apart(made, x)
     val = None if val is None else as_outputs(val, "val")
     train = None if train is None else as_outputs(train, "train")
     if val is None and train is None and made.learned():
@@ -50,7 +56,10 @@ def score(scorer: str | Scorer, x: Outputs, val: Outputs | None = None, train: O
 
 
 def _check_needs(scorer: Scorer, x: Outputs | None, val: Outputs | None, train: Outputs | None) -> None:
-    missing = missing_needs(scorer, x, val, train)
+    _check_provided(scorer, missing_needs(scorer, x, val, train))
+
+
+def _check_provided(scorer: AnyScorer, missing: list[str]) -> None:
     if missing:
         raise ScorerError(f"{scorer.spec}: needs {', '.join(missing)}, which the given outputs do not provide")
 
@@ -62,18 +71,7 @@ def scores_of(scorer: Scorer, x: Outputs) -> np.ndarray:
 
 def checked(scorer: Scorer, x: Outputs) -> np.ndarray:
     """Score one chunk and hold the scorer to its contract."""
-    scores = to_numpy(scorer.score(x))
-    if scores.shape != (len(x),):
-        raise ScorerError(f"{scorer.spec}: expected scores of shape ({len(x)},), one an image, got {scores.shape}")
-    if scores.dtype.kind != "f":
-        raise ScorerError(f"{scorer.spec}: expected floating scores, got {scores.dtype}; mend its score()")
-    bad = np.flatnonzero(~np.isfinite(scores))
-    if len(bad):
-        raise ScorerError(
-            f"{scorer.spec}: expected finite scores, got {'NaN' if np.isnan(scores[bad[0]]) else 'infinity'} "
-            f"for {len(bad)} of {len(x)} images; mend its score()"
-        )
-    return scores.astype(np.float64)
+    return as_scores(scorer.score(x), scorer.spec, len(x))
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +102,7 @@ class Detector:
         A scorer that decides by itself (a margin) keeps its own threshold of 0; for others `rule` and `target` give
         one: tpr, mean, f1, youden, conformal. Raises `ScorerError` where a need is unmet.
         """
-        made, val = get_registry().scorer(scorer), as_outputs(val, "val")
+        made, val = each_alone(get_registry().scorer(scorer), STREAM), as_outputs(val, "val")
         _check_needs(made, val, val, train)
         check_rule(rule, target)
         if made.threshold is not None and (rule, target) != ("tpr", 0.95):
@@ -184,7 +182,7 @@ class Detector:
 
     @classmethod
     def _restored(cls, about: Mapping[str, Any], arrays: Mapping[str, Tensor]) -> Detector:
-        blank = get_registry().scorer(str(about["spec"]))
+        blank = each_alone(get_registry().scorer(str(about["spec"])), STREAM)
         state, cut = _unflatten(about["state"], arrays), float(about["threshold"])
         strange = [key for key in state if not key.endswith("_") or key.startswith("_")]
         if strange or cut != cut:

@@ -18,7 +18,7 @@ from ood_toolkit.head import Head
 from ood_toolkit.models.model import Model
 from ood_toolkit.outputs import Outputs
 from ood_toolkit.scorer import Prompts
-from ood_toolkit.sets import Place, Sets, labels_under
+from ood_toolkit.sets import Place, Sets, labels_among, labels_under
 from ood_toolkit.store.listings import Listing, Listings
 
 __all__ = ["EncodedSets"]
@@ -68,8 +68,7 @@ class EncodedSets(Sets):
         """Give the model's linear head, or encode the classes of a data set under its own prompts, or under these."""
         if self.model.head is not None:
             return self.model.head
-        dataset = self._dataset(name)
-        classes = dataset.classes or self.pictures(name, "test").classes
+        classes = self._classes(name)
         if not classes:
             raise DataError(f"{name}: has no classes, so it can only be an OOD set; name another after --id")
         key = (classes, self._readable(prompts or Prompts(self.default_templates(name))))
@@ -82,6 +81,13 @@ class EncodedSets(Sets):
 
     def outputs(self, name: str, split: str, head: Head | None, local: Head | None = None) -> Outputs:
         """Take a split from the store, encoding what it lacks."""
+        return self._taken(name, split, name, head, local)
+
+    def shifted(self, name: str, of: str, head: Head | None, local: Head | None = None) -> Outputs:
+        """Take the test split of a covariate-shifted set; labels go by name to the ID set's classes, then its head's."""
+        return self._taken(name, "test", of, head, local)
+
+    def _taken(self, name: str, split: str, of: str, head: Head | None, local: Head | None) -> Outputs:
         pictures = self.pictures(name, split)
         extras: dict[str, Any] = {}
         made = self.encoded(name, split, "features", head)
@@ -96,7 +102,8 @@ class EncodedSets(Sets):
         labels = None if pictures.labels is None else pictures.labels[made.rows]
         if labels is not None:
             extras["source_labels"] = labels
-            labels = self._under(head, name, labels, pictures.classes)
+            classes = pictures.classes if of == name else self._classes(of)
+            labels = self._under(head, of, labels_among(classes, labels, pictures.classes), classes)
         ids = np.array(pictures.ids)[made.rows] if len(made.rows) < len(pictures.ids) else pictures.ids
         x = Outputs(made.outputs["features"], labels=labels, ids=ids, extras=extras, head=head)
         device = self.place.effort.own_device
@@ -224,6 +231,9 @@ class EncodedSets(Sets):
         if dataset is None:
             raise DataError(f"unknown data set {name!r}; oodkit datasets lists them")
         return dataset
+
+    def _classes(self, name: str) -> tuple[str, ...]:
+        return self._dataset(name).classes or self.pictures(name, "test").classes
 
     def _under(self, head: Head | None, name: str, labels: np.ndarray, classes: Sequence[str]) -> np.ndarray | None:
         """Renumber labels to the classes of a head: by name, or as they are where both follow one numbering."""

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ood_toolkit import metrics
-from ood_toolkit.results import Answers, Row
+from ood_toolkit.results import Answers, Row, joined
 
-__all__ = ["About", "header_of", "mean_rows", "misclassification", "ood_rows"]
+__all__ = [
+    "About",
+    "full_header",
+    "full_name",
+    "full_spectrum",
+    "header_of",
+    "mean_rows",
+    "misclassification",
+    "ood_rows",
+]
 
 
 @dataclass(frozen=True)
@@ -39,7 +48,7 @@ def _ood_row(about: About, test: Answers, name: str, said: Answers, protocol: st
     failed = test.failed.get(spec) or said.failed.get(spec)
     if failed:
         return about.row("ood", ood=name, status="failed", notes=(failed,), **sizes)
-    found = dict(metrics.evaluate(test.scores[spec], said.scores[spec], protocol))
+    found = dict(metrics.evaluate(test.beside(name, spec), said.beside(name, spec), protocol))
     if spec in test.accepted:
         found["id_accepted"] = metrics.id_accepted(test.accepted[spec])
         found["ood_detected"] = metrics.ood_detected(said.accepted[spec])
@@ -88,13 +97,33 @@ def misclassification(about: About, test: Answers) -> list[Row]:
     return [about.row("misclassification", n_id=len(test), notes=notes, metrics=found)]
 
 
+def full_name(id_name: str) -> str:
+    """Name the full spectrum of an ID set: its test together with the covariate-shifted sets."""
+    return f"{id_name}+csid"
+
+
+def full_spectrum(sets: Mapping[str, Answers], shifted: Iterable[str]) -> Answers:
+    """Join what is said of the ID test and of these covariate-shifted ID sets, all of which count as ID."""
+    return joined([sets["test"], *(sets[f"csid:{name}"] for name in shifted)])
+
+
+def full_header(id_name: str, sets: Mapping[str, Answers], shifted: Sequence[str]) -> dict[str, Any]:
+    """Say how large the full spectrum and each covariate-shifted set are, and how accurate the model is on them."""
+    parts = [{"name": name, **_facts(sets[f"csid:{name}"])} for name in shifted]
+    return {"name": full_name(id_name), **_facts(full_spectrum(sets, shifted)), "sets": parts}
+
+
 def header_of(name: str, sets: Mapping[str, Answers]) -> dict[str, Any]:
     """Say how large the ID sets are, how accurate the model is on the test and how calibrated (ECE)."""
     test = sets["test"]
-    found: dict[str, Any] = {"name": name, "images": len(test)}
-    if "val" in sets:
-        found["validation_images"] = len(sets["val"])
-    if test.right is not None and test.confidence is not None:
-        found["accuracy"] = metrics.accuracy(test.right)
-        found["ece"] = metrics.ece(test.confidence, test.right)
+    validation = {"validation_images": len(sets["val"])} if "val" in sets else {}
+    return {"name": name, "images": len(test), **validation, **_facts(test)}
+
+
+def _facts(said: Answers) -> dict[str, Any]:
+    """Count images and, where the truth is known, give accuracy and ECE."""
+    found: dict[str, Any] = {"images": len(said)}
+    if said.right is not None and said.confidence is not None:
+        found["accuracy"] = metrics.accuracy(said.right)
+        found["ece"] = metrics.ece(said.confidence, said.right)
     return found

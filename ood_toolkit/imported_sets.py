@@ -9,7 +9,7 @@ from ood_toolkit.errors import DataError
 from ood_toolkit.head import Bank, Head
 from ood_toolkit.outputs import Outputs
 from ood_toolkit.scorer import Prompts
-from ood_toolkit.sets import Sets, labels_under
+from ood_toolkit.sets import Sets, labels_among, labels_under
 from ood_toolkit.store.imports import Imports
 from ood_toolkit.store.npz import head_of, outputs_of
 
@@ -37,7 +37,7 @@ class ImportedSets(Sets):
         return None
 
     def _with_negatives(self, head: Head, prompts: Prompts | None) -> Head:
-        """Mine the bank `candidates` for every bank that prompts want mined; the candidates count as one kind of word."""
+        """Mine the bank `candidates`, as one kind of word, for every bank that prompts want mined."""
         if CANDIDATES not in head.banks:
             return head
         candidates, classes = head.bank(CANDIDATES), Bank(head.weight, head.class_names)
@@ -50,18 +50,32 @@ class ImportedSets(Sets):
             }
         )
 
-    def ood(self, name: str, head: Head | None, local: Head | None = None) -> Outputs:
+    def ood(self, name: str, head: Head | None, local: Head | None = None, split: str = "test") -> Outputs:
         """Wrap the memory maps of an OOD set; its labels may index classes that nobody named."""
-        return self._outputs(name, "test", head, labelled=False)
+        arrays = self.arrays(name, split)
+        arrays.pop("labels", None)
+        return self._outputs(name, arrays, head)
 
     def outputs(self, name: str, split: str, head: Head | None, local: Head | None = None) -> Outputs:
         """Wrap the memory maps of a split."""
-        return self._outputs(name, split, head, labelled=True)
-
-    def _outputs(self, name: str, split: str, head: Head | None, *, labelled: bool) -> Outputs:
         arrays = self.arrays(name, split)
-        if not labelled:
-            arrays.pop("labels", None)
+        names, labels = arrays.get("classes"), arrays.get("labels")
+        if labels is not None and head is not None and names is not None:
+            arrays["labels"] = labels_under(head, labels, tuple(names.tolist()))
+        return self._outputs(name, arrays, head)
+
+    def shifted(self, name: str, of: str, head: Head | None, local: Head | None = None) -> Outputs:
+        """Wrap the memory maps of a covariate-shifted set; labels without class names number the ID set's classes."""
+        arrays = self.arrays(name, "test")
+        known = self.arrays(of, "test").get("classes") if head is None else np.array(head.class_names)
+        labels, names = arrays.get("labels"), arrays.pop("classes", None)
+        if labels is not None and names is not None:
+            if known is None:
+                raise DataError(f"{name}: expected {of} to have class names as {name} has; import it with classes")
+            arrays["labels"] = labels_among(known.tolist(), labels, names.tolist())
+        return self._outputs(name, arrays | ({} if known is None else {"classes": known}), head)
+
+    def _outputs(self, name: str, arrays: dict[str, np.ndarray], head: Head | None) -> Outputs:
         if "scores" in arrays:
             raise DataError(
                 f"{name}: only ready scores were imported under model {self.label!r}; import embeddings too"
@@ -70,11 +84,7 @@ class ImportedSets(Sets):
             raise DataError(
                 f"{name}: embeddings without texts or weights give no logits; import the ID set with --text or --head"
             )
-        names = arrays.get("classes")
-        labels = arrays.get("labels")
-        if labels is not None and head is not None and names is not None:
-            labels = labels_under(head, labels, tuple(names.tolist()))
-        return outputs_of(arrays, head, labels).to(self.device)
+        return outputs_of(arrays, head).to(self.device)
 
     def templates(self, name: str) -> tuple[str, ...]:
         """Give none: imported texts were made elsewhere."""

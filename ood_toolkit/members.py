@@ -12,10 +12,22 @@ from ood_toolkit.head import Head
 from ood_toolkit.outputs import Outputs
 from ood_toolkit.scorer import Prompts
 
-__all__ = ["TEST", "VAL", "Member", "class_names", "has_shared_val", "head_print", "member_sets", "named", "test_key"]
+__all__ = [
+    "TEST",
+    "VAL",
+    "Member",
+    "check_shifted",
+    "class_names",
+    "has_shared_val",
+    "head_print",
+    "member_sets",
+    "named",
+    "test_key",
+]
 
 TEST, VAL = "test", "val"
-"""What a member's own ID sets are called; other members' sets are `test:NAME` and `val:NAME`, OOD sets `ood:NAME`."""
+"""What a member's own ID sets are called; other members' are `test:NAME` and `val:NAME`, OOD sets `ood:NAME`,
+covariate-shifted ID sets `csid:NAME`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +44,8 @@ class Member:
     """Makes the head of a scorer's own prompts, where the model has a text tower or texts to choose from."""
     reads_prompts: bool = True
     """Whether `heads` can encode other prompts; without a text tower it only chooses among given texts."""
+    csid: Mapping[str, Outputs] = field(default_factory=dict)
+    """Covariate-shifted ID sets by name, for the full spectrum: images of the same classes, taken otherwise."""
 
 
 def named(members: Mapping[str, Member] | Sequence[Member]) -> dict[str, Member]:
@@ -46,6 +60,22 @@ def named(members: Mapping[str, Member] | Sequence[Member]) -> dict[str, Member]
         if set(member.ood) != set(next(iter(named.values())).ood):
             raise OutputsError(f"members: {name!r} has other OOD sets than the first member")
     return {name: _aligned(name, member, named) for name, member in named.items()}
+
+
+def check_shifted(members: Mapping[str, Member]) -> None:
+    """Refuse covariate-shifted sets beside several ID sets, that are also something else, or of other classes."""
+    for name, member in members.items():
+        if member.csid and len(members) > 1:
+            raise OutputsError(f"csid: expected one ID set, got {len(members)}: {', '.join(members)}; leave csid out")
+        for shifted, x in member.csid.items():
+            if shifted in (*member.tests, *member.ood):
+                raise OutputsError(f"csid: {shifted!r} is an ID test or OOD set too; give each set one part")
+            strange = 0 if x.labels is None else int((x.labels < 0).sum())
+            if strange:
+                raise OutputsError(
+                    f"csid: expected images of the classes of {name!r} in {shifted!r}, got {strange} with label -1; "
+                    "leave them out"
+                )
 
 
 def _by_own_set(members: Sequence[Member]) -> dict[str, Member]:
@@ -111,6 +141,7 @@ def member_sets(name: str, member: Member) -> dict[str, Outputs]:
         sets |= {VAL if name == other else f"val:{other}": x for other, x in member.val.items()}
     elif member.val is not None:
         sets[VAL] = member.val
+    sets |= {f"csid:{shifted}": x for shifted, x in member.csid.items()}
     for ood, x in member.ood.items():
         if x.labels is not None:
             x = x.without_labels()
@@ -136,11 +167,11 @@ def class_names(x: Outputs) -> np.ndarray:
 
 
 def labelled(x: Outputs, key: str, members: Mapping[str, Member]) -> Outputs | None:
-    """Give the outputs that know the true classes of a set: its own member's; None for an OOD set."""
+    """Give the outputs that know the true classes of a set: its own member's, or its own; None for an OOD set."""
     kind, _, other = key.partition(":")
     if kind == "ood":
         return None
-    if not other:
+    if not other or kind == "csid":
         return x
     return members[other].tests[other] if kind == TEST else _val_of(members[other], other, other)
 

@@ -10,7 +10,7 @@ from ood_toolkit.errors import DataError
 from ood_toolkit.outputs import Outputs
 from ood_toolkit.sets import Sets
 
-__all__ = ["Plan", "drawn", "planned", "stratified"]
+__all__ = ["Plan", "drawn", "of_known_classes", "planned", "stratified"]
 
 VAL_SHARE = 0.2
 """Share of the ID test images that become validation where a set has none of its own."""
@@ -76,6 +76,21 @@ def drawn(count: int, limit: int | None, seed: int) -> np.ndarray | None:
     if limit is None or limit >= count:
         return None
     return np.sort(np.random.default_rng(seed).choice(count, limit, replace=False))
+
+
+def of_known_classes(x: Outputs, name: str, of: str) -> tuple[Outputs, list[str]]:
+    """Leave out of a covariate-shifted set the images of classes that the ID set lacks, and say how many."""
+    if x.labels is None:
+        return x, []
+    rows = np.flatnonzero(x.labels.cpu().numpy() >= 0)
+    if not len(rows):
+        raise DataError(
+            f"{name}: expected images of the classes of {of}, got none, by class name; name OOD sets after --ood"
+        )
+    if len(rows) == len(x):
+        return x, []
+    lost = len(x) - len(rows)
+    return x[rows], [f"{lost:,} of the {len(x):,} images of {name} are of classes that {of} lacks, and left out"]
 
 
 def _no_copies(

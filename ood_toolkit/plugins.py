@@ -25,6 +25,7 @@ from ood_toolkit.errors import OodkitError, PluginError, SpecError, one_line
 from ood_toolkit.models.model import ModelEntry
 from ood_toolkit.scorer import Scorer
 from ood_toolkit.spec import Spec, format_value, nearest, parse_spec, split_specs, unquote
+from ood_toolkit.stream import AnyScorer, StreamScorer
 
 if TYPE_CHECKING:
     from click import Group
@@ -38,6 +39,8 @@ KINDS: Mapping[str, type] = {
     "datasets": DataSet,
     "models": ModelEntry,
 }
+ALSO: Mapping[str, type] = {"scorers": StreamScorer}
+"""A second type that a kind takes."""
 GROUPS = ("clip", "classical", "thresholds")
 
 
@@ -97,23 +100,27 @@ class Registry:
         """Name the plugin behind a name."""
         return self._provided[kind][name].plugin
 
-    def scorer(self, scorer: str | Scorer) -> Scorer:
-        """Make a scorer of a spec; an instance is given back as it is."""
-        return scorer if isinstance(scorer, Scorer) else self._build("scorers", _parsed(scorer, Scorer))
+    def scorer(self, scorer: str | AnyScorer) -> AnyScorer:
+        """Make a scorer of a spec, of single images or of streams; an instance is given back as it is."""
+        if isinstance(scorer, Scorer | StreamScorer):
+            return scorer
+        made: AnyScorer = self._build("scorers", _parsed(scorer, Scorer))
+        return made
 
     def combiner(self, combiner: str | Combiner) -> Combiner:
         """Make a combiner of a spec; an instance is given back as it is."""
         return combiner if isinstance(combiner, Combiner) else self._build("combiners", _parsed(combiner, Combiner))
 
     def scorers(
-        self, specs: str | Scorer | Iterable[str | Scorer], out_of_service: dict[str, str] | None = None
-    ) -> list[Scorer]:
+        self, specs: str | AnyScorer | Iterable[str | AnyScorer], out_of_service: dict[str, str] | None = None
+    ) -> list[AnyScorer]:
         """Make scorers of specs; `all` and the groups clip, classical and thresholds stand for many.
 
         What a plugin cannot deliver goes to `out_of_service` with the reason where that is given; else it is an
         error if it was named, and left out of `all` and of groups.
         """
-        return self._many(specs, Scorer, self.scorer, self._group, out_of_service)
+        given = [specs] if isinstance(specs, StreamScorer) else specs
+        return self._many(given, Scorer, self.scorer, self._group, out_of_service)
 
     def combiners(self, specs: str | Combiner | Iterable[str | Combiner]) -> list[Combiner]:
         """Make combiners of specs; `all` stands for every one."""
@@ -132,7 +139,8 @@ class Registry:
         except Exception as error:  # it needs parameters to be made, or anybody's constructor raises
             return about | {"plugin": self.provider(kind, name), "what": f"not without parameters: {one_line(error)}"}
         if kind == "scorers":
-            about |= {"group": made.group or "", "needs": sorted(made.needs)}
+            grid = {key: list(map(format_value, values)) for key, values in getattr(made, "grid", {}).items()}
+            about |= {"group": made.group or "", "needs": sorted(made.needs), "grid": grid}
         module = inspect.getdoc(inspect.getmodule(type(made))) or ""
         return about | {
             "parameters": {key: format_value(value) for key, value in made.parameters().items()},
@@ -236,7 +244,10 @@ class Registry:
             if word in words and (value := _tried(read, text)) is not None:
                 return value
         if "Scorer" in words:
-            return self.scorer(text)
+            inner = self.scorer(text)
+            if isinstance(inner, StreamScorer):
+                raise SpecError(f"{name}: {field.name}: expected a scorer of single images, {text!r} is one of streams")
+            return inner
         if words & {"str", "Literal"}:
             return unquote(text)
         raise SpecError(f"{name}: {field.name}: expected {kind}, got {text!r}")
@@ -364,7 +375,7 @@ def _resolve(provided: Provided, kind: str) -> Any:
             ) from error
     wanted = KINDS[kind]
     fits = (
-        isinstance(target, type) and issubclass(target, wanted)
+        isinstance(target, type) and issubclass(target, (wanted, ALSO.get(kind, wanted)))
         if issubclass(wanted, Component)
         else isinstance(target, wanted)
     )

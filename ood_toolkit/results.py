@@ -7,7 +7,7 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +17,7 @@ import numpy as np
 
 from ood_toolkit.errors import DataError
 
-__all__ = ["SCHEMA", "Answers", "Row", "check_new_folder", "write_run"]
+__all__ = ["SCHEMA", "Answers", "Row", "check_new_folder", "joined", "write_run"]
 
 SCHEMA = 1
 Status = Literal["ok", "skipped", "failed"]
@@ -81,9 +81,41 @@ class Answers:
     """(n,) names of true classes, "" for none of the model's."""
     accepted: dict[str, np.ndarray] = field(default_factory=dict)
     """(n,) bool by spec: decided in-distribution; none where there was nothing to calibrate on."""
+    streamed: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
+    """(n,) float64 by OOD set and spec: scores of streams, which hold for one ID test and one OOD set together."""
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def beside(self, ood: str, spec: str) -> np.ndarray:
+        """Give the scores (n,) that are compared where the OOD set is this one."""
+        pair = self.streamed.get(ood, {})
+        return pair[spec] if spec in pair else self.scores[spec]
+
+
+def joined(parts: Sequence[Answers]) -> Answers:
+    """Join answers about several sets; what one of them lacks, the whole lacks."""
+
+    def join(name: str) -> np.ndarray | None:
+        arrays = [getattr(part, name) for part in parts]
+        return None if any(a is None for a in arrays) else np.concatenate(arrays)
+
+    specs = [spec for spec in parts[0].scores if all(spec in part.scores for part in parts)]
+    failed = {spec: why for part in parts for spec, why in part.failed.items()}
+    return Answers(
+        ids=np.concatenate([part.ids for part in parts]),
+        scores={spec: np.concatenate([part.scores[spec] for part in parts]) for spec in specs},
+        failed=failed,
+        prediction=join("prediction"),
+        confidence=join("confidence"),
+        right=join("right"),
+        truth=join("truth"),
+        accepted={
+            spec: np.concatenate([part.accepted[spec] for part in parts])
+            for spec in specs
+            if all(spec in part.accepted for part in parts)
+        },
+    )
 
 
 def check_new_folder(folder: str | os.PathLike[str]) -> Path:
@@ -107,7 +139,7 @@ def write_run(
     try:
         (partial / "result.json").write_text(to_json(header, rows))
         for (*folders, set_name), said in answers.items():
-            file = Path(partial, "scores", *map(_file_name, folders), f"{_file_name(set_name)}.npz")
+            file = Path(partial, "scores", *map(file_name, folders), f"{file_name(set_name)}.npz")
             file.parent.mkdir(parents=True, exist_ok=True)
             np.savez_compressed(file, **_columns(said))
         partial.chmod(0o755)
@@ -136,6 +168,11 @@ def _columns(said: Answers) -> dict[str, Any]:
         "scorers": np.array(list(said.scores), dtype=str),
         "scores": np.array(list(said.scores.values())),
     }
+    pairs = [(spec, ood, held) for ood, by_spec in said.streamed.items() for spec, held in by_spec.items()]
+    if pairs:
+        scores["stream_scorers"] = np.array([spec for spec, _, _ in pairs], dtype=str)
+        scores["stream_ood"] = np.array([ood for _, ood, _ in pairs], dtype=str)
+        scores["stream_scores"] = np.array([held for _, _, held in pairs])
     if said.accepted:
         scores["accepted"] = np.array([said.accepted[spec] for spec in said.scores])
     return {"ids": said.ids.astype(str)} | {k: v for k, v in optional.items() if v is not None} | scores
@@ -153,7 +190,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _file_name(name: str) -> str:
+def file_name(name: str) -> str:
     """Make a file name of a set's; only the colon of a key such as `ood:letters` becomes a low line."""
     safe = quote(name.replace(":", "_", 1), safe="+")
     return safe if safe.strip(".") else safe.replace(".", "%2E")

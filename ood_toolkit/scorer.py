@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from ood_toolkit.component import Component
 from ood_toolkit.errors import ScorerError
@@ -37,6 +37,8 @@ class Scorer(Component, ABC):
     """The group that lists it: clip, classical or thresholds."""
     threshold: ClassVar[float | None] = None
     """Where the score itself decides "in-distribution" (0 for a margin); None: calibrated on ID validation."""
+    grid: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
+    """Values that a search tries for a hyper-parameter, by its name; its default is among them."""
 
     # A subclass gives the next three as plain class attributes, or as properties where parameters decide.
 

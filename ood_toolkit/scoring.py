@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,7 @@ from ood_toolkit.outputs import NONNEGATIVE, Outputs
 from ood_toolkit.plugins import get_registry
 from ood_toolkit.results import Answers, Row
 from ood_toolkit.scorer import SPLIT_NEEDS, Prompts, Scorer, missing_needs
+from ood_toolkit.stream import AnyScorer, StreamScorer, mixed
 from ood_toolkit.thresholds import threshold
 
 __all__ = ["Scoring"]
@@ -30,8 +31,10 @@ TRAIN = "train"
 class Scoring:
     """The scorers of a run with all that is to be known of how they fared."""
 
-    scorers: list[Scorer]
+    scorers: list[AnyScorer]
     progress: Callable[[str], None]
+    seed: int = 0
+    """Of the order of a stream's images."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Fitting and scoring, by spec."""
     left_out: dict[tuple[str, str], Row] = field(default_factory=dict)
@@ -44,14 +47,7 @@ class Scoring:
     def answer(self, name: str, member: Member, members: Mapping[str, Member]) -> dict[str, Answers]:
         """Fit all scorers on a member's ID splits and walk each of its sets once; keyed test, val, ood:NAME, ..."""
         sets = member_sets(name, member)
-        train = member.train
-        answers = {key: _blank(x) for key, x in sets.items()}
-        for head, scorers in self._by_head(name, member, sets[TEST].head):
-            seen = {key: _under(head, x) for key, x in {**sets, **_named_train(train)}.items()}
-            fitted = self._fitted(name, scorers, seen)
-            for key in sets:
-                self.progress(f"{name}: scoring {key}")
-                self._walk(fitted, seen[key], answers[key])
+        answers = self.scores(name, member, sets)
         for key, x in sets.items():
             _add_truth(answers[key], labelled(x, key, members))
         for spec, why in answers[VAL].failed.items() if VAL in answers else ():
@@ -61,12 +57,28 @@ class Scoring:
         self._decide(name, answers)
         return answers
 
+    def scores(
+        self, name: str, member: Member, sets: Mapping[str, Outputs], without: Collection[str] = ()
+    ) -> dict[str, Answers]:
+        """Fit all scorers on a member's ID splits and walk its sets once, but those of these keys."""
+        answers = {key: _blank(x) for key, x in sets.items() if key not in without}
+        for head, scorers in self._by_head(name, member, sets[TEST].head):
+            seen = {key: _under(head, x) for key, x in {**sets, **_named_train(member.train)}.items()}
+            fitted = self._fitted(name, [scorer for scorer in scorers if isinstance(scorer, Scorer)], seen)
+            for key in answers:
+                self.progress(f"{name}: scoring {key}")
+                self._walk(fitted, seen[key], answers[key])
+            for scorer in scorers:
+                if isinstance(scorer, StreamScorer):
+                    self._stream(name, scorer, seen, answers)
+        return answers
+
     def _decide(self, name: str, answers: Mapping[str, Answers]) -> None:
         """Decide at a margin of 0, else at the threshold that accepts 95 % of ID validation."""
         known = answers[VAL].scores if VAL in answers else {}
         for scorer in self.scorers:
             spec = scorer.spec
-            if spec not in known:
+            if spec not in known or isinstance(scorer, StreamScorer):
                 continue
             cut = scorer.threshold if scorer.threshold is not None else threshold("tpr", known[spec])[0]
             self.cuts[name, spec] = cut
@@ -74,9 +86,9 @@ class Scoring:
                 if spec in said.scores:
                     said.accepted[spec] = said.scores[spec] >= cut
 
-    def _by_head(self, name: str, member: Member, given: Head | None) -> list[tuple[Head | None, list[Scorer]]]:
+    def _by_head(self, name: str, member: Member, given: Head | None) -> list[tuple[Head | None, list[AnyScorer]]]:
         """Group the scorers by the head that their prompts make, one for each declaration, the given one first."""
-        groups: dict[str, tuple[Head | None, list[Scorer]]] = {head_print(given): (given, [])}
+        groups: dict[str, tuple[Head | None, list[AnyScorer]]] = {head_print(given): (given, [])}
         made: dict[Prompts, Head] = {}
         for scorer in self.scorers:
             prompts, head = scorer.prompts, given
@@ -86,6 +98,7 @@ class Scoring:
                 except Exception as error:  # as in _fitted
                     self._leave_out(name, scorer, "failed", self._blame(scorer, error))
                     continue
+            self.said[name, scorer.spec] = _where_from(prompts, head)
             groups.setdefault(head_print(head), (head, []))[1].append(scorer)
         return list(groups.values())
 
@@ -100,11 +113,35 @@ class Scoring:
             start = time.perf_counter()
             try:
                 made = fitted[scorer.spec] = fit(scorer, seen.get(VAL), seen.get(TRAIN))
-                self.said[name, scorer.spec] = tuple(getattr(made, "notes_", ()))
+                self.said[name, scorer.spec] += tuple(getattr(made, "notes_", ()))
             except Exception as error:  # a scorer may be anybody's: its row says what it raised
                 self._leave_out(name, scorer, "failed", self._blame(scorer, error))
             self.seconds[scorer.spec] = self.seconds.get(scorer.spec, 0.0) + time.perf_counter() - start
         return fitted
+
+    def _stream(
+        self, name: str, scorer: StreamScorer, seen: Mapping[str, Outputs], answers: Mapping[str, Answers]
+    ) -> None:
+        """Run a scorer of streams once for each OOD set, on a shuffled stream of its images and the ID test's."""
+        spec, pairs = scorer.spec, {key: x for key, x in seen.items() if key.startswith("ood:")}
+        self.seconds.setdefault(spec, 0.0)
+        how = f"stream: shuffled with seed {self.seed}, batches of {scorer.batch}; no threshold"
+        self.said[name, spec] = (*self.said.get((name, spec), ()), how)
+        missing = sorted(seen[TEST].lacking(frozenset(scorer.needs))) or _missing_elsewhere(scorer, pairs)
+        if missing:
+            self._leave_out(name, scorer, "skipped", f"needs {', '.join(missing)}")
+            return
+        for key, x in pairs.items():
+            self.progress(f"{name}: {scorer.name} on a stream with {key}")
+            start, ood = time.perf_counter(), key.removeprefix("ood:")
+            try:
+                found = mixed(scorer, [seen[TEST], x], self.seed)
+            except Exception as error:  # as in _fitted
+                answers[key].failed[spec] = self._blame(scorer, error)
+            else:
+                for part, scores in zip((TEST, key), found, strict=True):
+                    answers[part].streamed.setdefault(ood, {})[spec] = scores
+            self.seconds[spec] += time.perf_counter() - start
 
     def _walk(self, fitted: Mapping[str, Scorer], x: Outputs, answers: Answers) -> None:
         """Give every chunk to all scorers while it is in cache."""
@@ -128,30 +165,38 @@ class Scoring:
             answers.prediction = class_names(x)[np.concatenate(predicted)]
             answers.confidence = np.concatenate(confident)
 
-    def _blame(self, scorer: Scorer, error: Exception) -> str:
+    def _blame(self, scorer: AnyScorer, error: Exception) -> str:
         """Say what was raised, and whose scorer it was: the plugin, or the module of an instance."""
         registry, raised = get_registry(), _raising(scorer, error)
         known = raised.name in registry.names("scorers")
         owner = registry.provider("scorers", raised.name) if known else type(raised).__module__
         return f"{owner}: {one_line(error)}"
 
-    def _leave_out(self, name: str, scorer: Scorer, status: Any, why: str) -> None:
+    def _leave_out(self, name: str, scorer: AnyScorer, status: Any, why: str) -> None:
         self.left_out[name, scorer.spec] = Row("ood", scorer.spec, name, status=status, notes=(why,))
 
 
-def _missing_elsewhere(scorer: Scorer, seen: Mapping[str, Outputs]) -> list[str]:
+def _where_from(prompts: Prompts | None, head: Head | None) -> tuple[str, ...]:
+    """Say where the further texts of a scorer are from."""
+    if prompts is None or head is None:
+        return ()
+    named = [head.banks[bank.name].source for bank in prompts.banks if bank.name in head.banks]
+    return tuple(source for source in named if source)
+
+
+def _missing_elsewhere(scorer: AnyScorer, seen: Mapping[str, Outputs]) -> list[str]:
     """List what the ID test provides but another set that is to be scored, or fitted on, does not."""
     asked = scorer.needs - SPLIT_NEEDS
     # A training set is not scored, but what learns from one looks at its features.
     of_train = asked & {"features", NONNEGATIVE} if "train" in scorer.needs else frozenset()
     return [
-        f"{need} in {key.removeprefix('ood:')}"
+        f"{need} in {key.removeprefix('ood:').removeprefix('csid:')}"
         for key, x in seen.items()
         for need in sorted(x.lacking(of_train if key == TRAIN else asked))
     ]
 
 
-def _raising(scorer: Scorer, error: Exception) -> Scorer:
+def _raising(scorer: AnyScorer, error: Exception) -> AnyScorer:
     """Find which of a scorer and the ones inside it raised: the innermost whose module the traceback passes."""
     files = {frame.filename for frame in traceback.extract_tb(error.__traceback__)}
     for part in scorer.parameters().values():

@@ -16,7 +16,7 @@ from ood_toolkit.head import Head
 from ood_toolkit.outputs import Outputs
 from ood_toolkit.scorer import Prompts
 
-__all__ = ["Place", "Sets", "labels_under"]
+__all__ = ["Place", "Sets", "labels_among", "labels_under"]
 
 
 @dataclass(frozen=True)
@@ -60,9 +60,13 @@ class Sets(ABC):
         `local` is the head under whose texts `extra:local` is taken, by default the same.
         """
 
-    def ood(self, name: str, head: Head | None, local: Head | None = None) -> Outputs:
-        """Give the test split of an OOD set, whose labels are no classes of the head."""
-        return self.outputs(name, "test", head, local).without_labels()
+    def ood(self, name: str, head: Head | None, local: Head | None = None, split: str = "test") -> Outputs:
+        """Give a split of an OOD set, whose labels are no classes of the head."""
+        return self.outputs(name, split, head, local).without_labels()
+
+    @abstractmethod
+    def shifted(self, name: str, of: str, head: Head | None, local: Head | None = None) -> Outputs:
+        """Give the test split of a covariate-shifted set, labels by class name those of the ID set `of`; -1 for none."""
 
     @abstractmethod
     def templates(self, name: str) -> tuple[str, ...]:
@@ -90,7 +94,13 @@ class Sets(ABC):
 
 def labels_under(head: Head | None, labels: np.ndarray, classes: Sequence[str]) -> np.ndarray | None:
     """Renumber labels (n,) by class name to the classes of a head; -1 for a class that it does not know."""
-    if head is None or tuple(classes) == head.class_names:
+    return labels if head is None else labels_among(head.class_names, labels, classes)
+
+
+def labels_among(known: Sequence[str], labels: np.ndarray, classes: Sequence[str]) -> np.ndarray:
+    """Renumber labels (n,) of some classes by name to the known ones; -1 for a class that is not among them."""
+    if tuple(classes) == tuple(known):
         return labels
-    places = {name: place for place, name in reversed(list(enumerate(head.class_names)))}
-    return np.append([places.get(name, -1) for name in classes], -1)[labels]
+    places = {name: place for place, name in reversed(list(enumerate(known)))}
+    renumbered: np.ndarray = np.append([places.get(name, -1) for name in classes], -1)[labels]
+    return renumbered

@@ -20,7 +20,7 @@ from ood_toolkit.members import Member
 from ood_toolkit.models.bank_files import read_bank
 from ood_toolkit.models.names import Choice
 from ood_toolkit.outputs import Outputs
-from ood_toolkit.plans import Plan, drawn, planned
+from ood_toolkit.plans import Plan, drawn, of_known_classes, planned
 from ood_toolkit.scorer import Prompts
 from ood_toolkit.sets import Place, Sets
 from ood_toolkit.store.imports import Imports
@@ -58,6 +58,10 @@ class Request:
     """Files with further texts, or their embeddings, by the name of the bank that they become."""
     local: Prompts | None = None
     """Prompts that `extra:local` is taken under; None: those of the run."""
+    csid: tuple[str, ...] = ()
+    """Covariate-shifted ID sets, which are tested on as in-distribution beside the one ID set."""
+    tune: tuple[str, ...] = ()
+    """OOD sets that parameters are searched on: the validation split of each, its test split where it has none."""
 
     @property
     def ood(self) -> tuple[str, ...]:
@@ -72,6 +76,7 @@ class Gathered:
     members: dict[str, Member]
     groups: dict[str, tuple[str, ...]]
     about: dict[str, Any]
+    tune: dict[str, Outputs] = field(default_factory=dict)
 
 
 def open_sets(
@@ -97,10 +102,13 @@ def open_sets(
 
 def gather(request: Request, sets: Sets, *, with_train: bool) -> Gathered:
     """Open every set of a request under the head of each ID set."""
-    sets.look_for((*request.ids, *request.ood))
+    sets.look_for((*request.ids, *request.ood, *request.csid))
+    splits = {one: "val" if sets.has(one, "val", download=True) else "test" for one in request.tune}
+    for one, split in splits.items():
+        sets.look_for([one], split)
     heads = {name: head_for(request, sets, name) for name in request.ids}
     plans = {name: _plan(sets, name, head, request) for name, head in heads.items()}
-    members = {}
+    members, tune, notes = {}, dict[str, Outputs](), list[str]()
     for name, head in heads.items():
         make = _maker(request, sets, name)
         local = head if request.local is None or request.prompts or not sets.has_text_tower() else make(request.local)
@@ -111,6 +119,11 @@ def gather(request: Request, sets: Sets, *, with_train: bool) -> Gathered:
             return x if index is None else x[index]
 
         validated = all("val" in plan.parts for plan in plans.values())
+        csid = {}
+        for one in request.csid:
+            shifted, left_out = of_known_classes(sets.shifted(one, name, head, local), one, name)
+            csid[one] = _limited(_with_ids(shifted, one, "test"), request)
+            notes += left_out
         train = with_train and sets.has(name, "train", download=True)
         members[name] = Member(
             val={other: chosen("val", other) for other in plans} if validated else None,
@@ -119,7 +132,10 @@ def gather(request: Request, sets: Sets, *, with_train: bool) -> Gathered:
             train=_limited(_with_ids(sets.outputs(name, "train", head), name, "train"), request) if train else None,
             heads=make if head is not None and head.kind == "zero_shot" else None,
             reads_prompts=sets.has_text_tower(),
+            csid=csid,
         )
+        for one, split in splits.items():
+            tune[one] = _limited(_with_ids(sets.ood(one, head, local, split), one, split), request)
     templates = {name: _templates(request, sets, name) for name in request.ids}
     about = {
         "model": sets.label,
@@ -131,10 +147,11 @@ def gather(request: Request, sets: Sets, *, with_train: bool) -> Gathered:
         "val_split": request.val_split,
         "seed": request.seed,
         "limit": request.limit,
-        "notes": _shared(request, sets),
+        "notes": [*_shared(request, sets), *notes, *_also_tested(request, sets, splits)],
+        **({"tune_splits": splits} if splits else {}),
         **sets.about(),
     }
-    return Gathered(members, {k: v for k, v in request.groups.items() if k}, about)
+    return Gathered(members, {k: v for k, v in request.groups.items() if k}, about, tune)
 
 
 def _plan(sets: Sets, name: str, head: Head | None, request: Request) -> Plan:
@@ -145,17 +162,34 @@ def _plan(sets: Sets, name: str, head: Head | None, request: Request) -> Plan:
 
 
 def _shared(request: Request, sets: Sets) -> list[str]:
-    """Say which OOD sets hold images of an ID set's test split, known by their bytes."""
+    """Say which other sets hold images of an ID set's test split, known by their bytes."""
     notes = []
     for name in request.ids:
-        known = sets.keys(name, "test")
-        here = set() if known is None else {key.tobytes() for key in known}
-        for ood in request.ood if here else ():
-            keys = sets.keys(ood, "test")
-            count = 0 if keys is None else sum(key.tobytes() in here for key in keys)
-            if count and keys is not None:
-                notes.append(f"{count:,} of the {len(keys):,} images of {ood} are also in {name}")
+        for other in (*request.ood, *request.csid):
+            count, of = _copied(sets, (other, "test"), (name, "test"))
+            if count:
+                notes.append(f"{count:,} of the {of:,} images of {other} are also in {name}")
     return notes
+
+
+def _also_tested(request: Request, sets: Sets, splits: Mapping[str, str]) -> list[str]:
+    """Say which sets that parameters are searched on hold images that are tested on, known by their bytes."""
+    notes = []
+    for name, split in splits.items():
+        for tested in (*request.ids, *request.ood, *request.csid):
+            count, of = _copied(sets, (name, split), (tested, "test"))
+            if count:
+                notes.append(f"{count:,} of the {of:,} images of {name} that are tuned on are also in {tested}")
+    return notes
+
+
+def _copied(sets: Sets, some: tuple[str, str], others: tuple[str, str]) -> tuple[int, int]:
+    """Count the images of a set's split that another holds too, and all of them; 0 where images are not known."""
+    keys, known = sets.keys(*some), sets.keys(*others)
+    if keys is None or known is None:
+        return 0, 0
+    here = {key.tobytes() for key in known}
+    return sum(key.tobytes() in here for key in keys), len(keys)
 
 
 def head_for(request: Request, sets: Sets, name: str) -> Head | None:

@@ -15,9 +15,10 @@ from ood_toolkit import Detector, Outputs, Scorer
 from ood_toolkit.builtin import register_scorers
 from ood_toolkit.detector import FORMAT, fit, score, scores_of
 from ood_toolkit.errors import DetectorError, NotSavableError, ScorerError, SpecError
+from ood_toolkit.plugins import get_registry
 
 SPECS = [
-    *register_scorers(),
+    *(name for name in register_scorers() if issubclass(get_registry().get("scorers", name), Scorer)),
     "knn:k=5",
     "classwise:base=(knn:k=5)",
     "classwise:base=(classwise:base=(knn:k=5)):rule=youden",

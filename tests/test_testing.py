@@ -732,7 +732,7 @@ def test_huge_logits_are_ten_thousand_times_as_large(word):
 def test_bare_gives_what_is_asked_and_no_more():
     needs = frozenset({"features", "text:no", "extra:a", "train_labels"})
     (only,) = bare(make_problem(needs | {"extra:b"}), needs)
-    assert only.x.provides == {"features", "logits", "zero_shot", "text:no", "extra:a"}
+    assert only.x.provides == {"features", "head", "logits", "zero_shot", "text:no", "extra:a"}
     assert only.val is None
     assert only.train.labels is not None
     either = bare(make_problem(), frozenset({"val"}))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from ood_toolkit.scorer import Scorer, positive
 
@@ -23,6 +23,8 @@ class Energy(Scorer):
     name = "energy"
     group = "classical"
     needs = frozenset({"logits"})
+    grid: ClassVar = {"temperature": (1.0, 10.0, 100.0, 1000.0)}
+    """What an early configuration of OpenOOD searches; the present one keeps 1."""
 
     def __post_init__(self) -> None:
         positive(self, "temperature")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from ood_toolkit.errors import ScorerError
 from ood_toolkit.scorer import Scorer, given
@@ -36,6 +36,8 @@ class FDBD(Scorer):
     name = "fdbd"
     group = "classical"
     needs = frozenset({"features", "head", "train"})
+    grid: ClassVar = {"normalizer": ("distance", "feature")}
+    """What OpenOOD searches."""
 
     def __post_init__(self) -> None:
         if self.normalizer not in ("distance", "feature"):

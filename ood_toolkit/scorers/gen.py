@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from ood_toolkit.scorer import Scorer, positive
 
@@ -30,6 +30,8 @@ class GEN(Scorer):
     name = "gen"
     group = "classical"
     needs = frozenset({"logits"})
+    grid: ClassVar = {"gamma": (0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0), "m": (10, 50, 100, 200, 500, 1000)}
+    """What OpenOOD searches."""
 
     def __post_init__(self) -> None:
         positive(self, "gamma", "m")

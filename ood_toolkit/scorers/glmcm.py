@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from ood_toolkit.errors import ScorerError
 from ood_toolkit.scorer import Prompts, Scorer, not_negative
@@ -31,6 +31,8 @@ class GLMCM(Scorer):
     name = "gl-mcm"
     group = "clip"
     needs = frozenset({"zero_shot", "extra:local"})
+    grid: ClassVar = {"lam": (0.5, 1.0)}
+    """The two values of the authors' figures."""
     prompts = PROMPTS
 
     def __post_init__(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from ood_toolkit.errors import ScorerError
 from ood_toolkit.scorer import Scorer, given, positive
@@ -28,6 +28,8 @@ class KNN(Scorer):
     name = "knn"
     group = "classical"
     needs = frozenset({"features", "train"})
+    grid: ClassVar = {"k": (50, 100, 200, 500, 1000)}
+    """What OpenOOD searches."""
 
     def __post_init__(self) -> None:
         positive(self, "k")

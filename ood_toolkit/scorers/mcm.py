@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from ood_toolkit.scorer import Prompts, Scorer, positive
 
@@ -27,6 +27,8 @@ class MCM(Scorer):
     name = "mcm"
     group = "clip"
     needs = frozenset({"zero_shot"})
+    grid: ClassVar = {"temperature": (0.01, 1.0, 10.0)}
+    """What OpenOOD searches."""
     prompts = Prompts(("a photo of a {}",))
 
     def __post_init__(self) -> None:

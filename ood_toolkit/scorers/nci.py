@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from numbers import Real
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from ood_toolkit.errors import ScorerError
 from ood_toolkit.scorer import Scorer, given
@@ -32,6 +32,8 @@ class NCI(Scorer):
     name = "nci"
     group = "classical"
     needs = frozenset({"features", "head", "train"})
+    grid: ClassVar = {"alpha": (1e-4, 1e-3, 1e-2, 1e-1)}
+    """What OpenOOD searches."""
 
     def __post_init__(self) -> None:
         alpha: object = self.alpha

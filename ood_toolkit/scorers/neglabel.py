@@ -26,8 +26,9 @@ class NegLabel(Scorer):
 
     A = sum_k exp(z_k) over the class logits z (n, k), B_g = sum over the negatives j of group g of exp(z~_j), where
     z~ (n, m) are the logits of the bank `negatives` at the same scale. The last m mod G negatives, the least distant,
-    are left out, the others put in a random order that is fixed by the seed and cut into G groups of equal size. Fewer negatives than groups make one group each. Each term is the sigmoid of log A - log B_g, and the mean
-    is taken in float64: at scale 100 most ID images lie within 1e-7 of 1.
+    are left out, the others put in a random order that is fixed by the seed and cut into G groups of equal size;
+    fewer negatives than groups make one group each. Each term is the sigmoid of log A - log B_g, and the mean is
+    taken in float64: at scale 100 most ID images lie within 1e-7 of 1.
 
     The negatives are mined from a word list where there is a text tower: of nouns and of adjectives the `share` that
     is least similar to the classes. The reference code draws its order on a GPU, which no CPU can repeat, and gives

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from ood_toolkit.scorer import Scorer, positive
 
@@ -28,6 +28,8 @@ class ODIN(Scorer):
     name = "odin"
     group = "classical"
     needs = frozenset({"logits"})
+    grid: ClassVar = {"temperature": (1.0, 10.0, 100.0, 1000.0)}
+    """What OpenOOD searches."""
     bounds = (0.0, 1.0)
 
     def __post_init__(self) -> None:

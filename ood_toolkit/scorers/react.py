@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from ood_toolkit.scorer import given
 from ood_toolkit.scorers.shaped import Shaped, check_percentile, entries
@@ -28,6 +28,8 @@ class ReAct(Shaped):
 
     name = "react"
     fits_on = frozenset({"val"})
+    grid: ClassVar = {"percentile": (85.0, 90.0, 95.0, 99.0)}
+    """What OpenOOD searches."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from ood_toolkit.scorer import Scorer, given, positive
 
@@ -26,13 +26,15 @@ class Relation(Scorer):
     """
 
     power: float = 1.0
-    """Exponent of a relation; OpenOOD tries 1, 2, 4, 6 and 8."""
+    """Exponent of a relation."""
     cutoff: float = 0.03
     """Relations not above this do not count."""
 
     name = "relation"
     group = "classical"
     needs = frozenset({"features", "logits", "train"})
+    grid: ClassVar = {"power": (1.0, 2.0, 4.0, 6.0, 8.0)}
+    """What OpenOOD searches."""
 
     def __post_init__(self) -> None:
         positive(self, "power", "cutoff")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from ood_toolkit.scorers.subspace import Subspace
 
@@ -24,6 +24,8 @@ class Residual(Subspace):
     """
 
     name = "residual"
+    grid: ClassVar = {"dim": (None, 256, 512, 1000)}
+    """What OpenOOD searches for ViM and its default here, beside the rule."""
 
     def score(self, x: Outputs) -> Tensor:
         """Give the negative distance (n,)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from ood_toolkit.scorers.shaped import Shaped, check_percentile, enlarged, kept, sum_ratio
 
@@ -26,6 +26,8 @@ class SCALE(Shaped):
     """Share of the features that does not count as largest, in percent."""
 
     name = "scale"
+    grid: ClassVar = {"percentile": (65.0, 70.0, 75.0, 80.0, 85.0, 90.0, 95.0)}
+    """What OpenOOD searches."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from ood_toolkit.errors import ScorerError
 from ood_toolkit.scorer import given
@@ -30,6 +30,8 @@ class ViM(Subspace):
     """
 
     name = "vim"
+    grid: ClassVar = {"dim": (None, 256, 1000)}
+    """What OpenOOD searches, beside the rule."""
 
     def fit(self, val: Outputs, train: Outputs | None = None) -> ViM:
         """Learn the subspace, and alpha from the largest logits."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from ood_toolkit.errors import ScorerError
 from ood_toolkit.scorer import given
@@ -37,6 +37,8 @@ class VRA(Shaped):
 
     name = "vra"
     fits_on = frozenset({"val"})
+    grid: ClassVar = {"low": (1.0, 5.0, 10.0, 15.0), "high": (85.0, 90.0, 95.0, 99.0)}
+    """What OpenOOD searches."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -10,14 +10,18 @@ from typing import TYPE_CHECKING
 from ood_toolkit.errors import OodkitError, ScorerError
 from ood_toolkit.scorer import Scorer
 from ood_toolkit.spec import nearest
-from ood_toolkit.testing.checks import ALWAYS, CHECKS, BreachError, Trial
+from ood_toolkit.stream import AnyScorer, StreamScorer
+from ood_toolkit.testing.checks import ALWAYS, CHECKS, Trial
+from ood_toolkit.testing.expecting import BreachError
 from ood_toolkit.testing.problem import Problem, ProblemMaker, make_problem
+from ood_toolkit.testing.streams import STREAM_ALWAYS, STREAM_CHECKS, StreamTrial
 
 if TYPE_CHECKING:
     import pytest
 
 __all__ = [
     "CHECKS",
+    "STREAM_CHECKS",
     "CheckReport",
     "ConformanceError",
     "Problem",
@@ -49,48 +53,50 @@ class CheckReport:
     """Checks that the scorer declares not to apply, with its reasons."""
 
 
-def check_scorer(scorer: Scorer | str, problem: ProblemMaker = make_problem) -> CheckReport:
+def check_scorer(scorer: AnyScorer | str, problem: ProblemMaker = make_problem) -> CheckReport:
     """Run every check on clones of a scorer, an instance or a spec; it is itself left as it is.
 
     A scorer that needs arrays or banks of a special form brings its own `problem`: a function of needs,
     number of classes and seed that gives a `Problem`, mostly that of `make_problem` with something replaced.
+    A scorer of streams is run over the rows as they come; it has checks of its memory in place of those of `fit`.
     Raises `ConformanceError`, which lists every failed check.
     """
-    trial = Trial(_instance(scorer), problem)
-    exempted = _exempted(trial.scorer)
+    made = _instance(scorer)
+    checks, exempted = _checks(made, problem), _exempted(made)
     failures: dict[str, str] = {}
     cause: Exception | None = None
-    for name in CHECKS:
+    for name, check in checks.items():
         if name not in exempted:
             try:
-                CHECKS[name](trial)
+                check()
             except BreachError as breach:
                 failures[name] = str(breach)
             except Exception as error:
                 failures[name] = f"expected no error, got {type(error).__name__}: {error}"
                 cause = cause or error
-    label, ran = _label(trial.scorer), tuple(name for name in CHECKS if name not in exempted)
+    label, ran = _label(made), tuple(name for name in checks if name not in exempted)
     if failures:
         raise ConformanceError(label, failures, len(ran)) from cause
     return CheckReport(label, ran, exempted)
 
 
-def run_check(name: str, scorer: Scorer | str, problem: ProblemMaker = make_problem) -> None:
+def run_check(name: str, scorer: AnyScorer | str, problem: ProblemMaker = make_problem) -> None:
     """Run one check by name, exempt or not.
 
     Raises `ConformanceError` where it finds a breach; what the scorer itself raises comes as it is.
     """
-    if name not in CHECKS:
-        raise ScorerError(f"unknown check {name!r}; {nearest(name, CHECKS)}")
-    trial = Trial(_instance(scorer), problem)
+    made = _instance(scorer)
+    checks = _checks(made, problem)
+    if name not in checks:
+        raise ScorerError(f"unknown check {name!r}; {nearest(name, checks)}")
     try:
-        CHECKS[name](trial)
+        checks[name]()
     except BreachError as breach:
-        raise ConformanceError(_label(trial.scorer), {name: str(breach)}, 1) from breach.__cause__
+        raise ConformanceError(_label(made), {name: str(breach)}, 1) from breach.__cause__
 
 
 def parametrize_with_checks(
-    scorers: Iterable[Scorer | str], problem: ProblemMaker = make_problem
+    scorers: Iterable[AnyScorer | str], problem: ProblemMaker = make_problem
 ) -> pytest.MarkDecorator:
     """Make one pytest test for each scorer and check; exempted ones are skipped with their reason.
 
@@ -101,26 +107,37 @@ def parametrize_with_checks(
     cases = []
     for scorer in map(_instance, scorers):
         exempted = _exempted(scorer)
-        for name in CHECKS:
+        for name in _checks(scorer, problem):
             marks = [pytest.mark.skip(reason=f"exempt: {exempted[name]}")] if name in exempted else []
             check = partial(run_check, name, problem=problem)
             cases.append(pytest.param(scorer, check, id=f"{_label(scorer)}-{name}", marks=marks))
     return pytest.mark.parametrize(("scorer", "check"), cases)
 
 
-def _instance(scorer: Scorer | str) -> Scorer:
+def _checks(scorer: AnyScorer, problem: ProblemMaker) -> dict[str, Callable[[], None]]:
+    """Give the checks that are for such a scorer, to be called."""
+    if isinstance(scorer, StreamScorer):
+        stream = StreamTrial(scorer, problem)
+        return {name: partial(check, stream) for name, check in STREAM_CHECKS.items()}
+    trial = Trial(scorer, problem)
+    return {name: partial(check, trial) for name, check in CHECKS.items()}
+
+
+def _instance(scorer: AnyScorer | str) -> AnyScorer:
     if isinstance(scorer, str):
         from ood_toolkit.plugins import get_registry
 
         return get_registry().scorer(scorer)
-    if not isinstance(scorer, Scorer):
+    if not isinstance(scorer, Scorer | StreamScorer):
         raise ScorerError(f"expected a scorer or its spec, got {scorer!r}; call the class to make an instance")
     return scorer
 
 
-def _label(scorer: Scorer) -> str:
+def _label(scorer: AnyScorer) -> str:
     return scorer.spec if hasattr(type(scorer), "name") else type(scorer).__name__
 
 
-def _exempted(scorer: Scorer) -> dict[str, str]:
-    return {name: why for name, why in scorer.exempt.items() if name in CHECKS and name not in ALWAYS}
+def _exempted(scorer: AnyScorer) -> dict[str, str]:
+    stream = isinstance(scorer, StreamScorer)
+    names, always = (STREAM_CHECKS, STREAM_ALWAYS) if stream else (CHECKS, ALWAYS)
+    return {name: why for name, why in scorer.exempt.items() if name in names and name not in always}

@@ -25,6 +25,10 @@ LINEAR = frozenset({"linear_head", "head", "nonnegative_features"})
 """Needs that a linear head on non-negative features meets."""
 
 
+AWAY = ("outliers", "empty", "candidates", "noise")
+"""Banks that are of no class."""
+
+
 @dataclass(frozen=True, eq=False)
 class Problem:
     """An OOD problem that is easy for any honest score; nothing of it that is OOD is ever given to `fit`."""
@@ -54,7 +58,8 @@ def make_problem(needs: frozenset[str] = frozenset(), classes: int = 5, seed: in
     The head is linear, on non-negative features, where `needs` says so, and else zero-shot with scale 20. ID
     features are longer, OOD logits low and nearly uniform; some images of val and train lie nearer to a class
     that is not theirs. Every `extra:<name>` is (n,), higher on ID. `text:no` is (k, d) and lies where OOD
-    does, as does any bank with "neg" in its name, (12, d); any other is (3, k, d), variants of the texts.
+    does, as does any bank with "neg" in its name, (12, d), or called outliers, empty, candidates or noise; any
+    other is (3, k, d), variants of the texts.
     Drawn from a generator of its own: the global ones stay as they are.
     """
     draw = torch.Generator().manual_seed(1000 * seed + classes)
@@ -165,7 +170,7 @@ def _zero_shot(patterns: Tensor, needs: frozenset[str], draw: torch.Generator) -
     for name in sorted({"no", "negatives"} | asked):
         if name == "no":
             rows = spare.sum(dim=0) + 0.1 * texts + 0.02 * torch.randn(texts.shape, generator=draw)
-        elif "neg" in name:
+        elif "neg" in name or name in AWAY:
             rows = spare.repeat(6, 1) + 0.1 * torch.randn(12, texts.shape[1], generator=draw)
         else:
             rows = texts + 0.1 * torch.randn(3, *texts.shape, generator=draw)

@@ -60,7 +60,7 @@ def test_mined_negatives_are_the_least_similar_ones_and_are_remembered(toy, tmp_
     wanted = np.argsort(similarity, kind="stable")[:8]
     assert head.bank("negatives").texts == tuple(words[i] for i in wanted)
     np.testing.assert_allclose(head.bank("negatives").rows.numpy(), rows[wanted], rtol=1e-6)
-    (key,) = Negatives(tmp_path).keys()
+    (key,) = Negatives(tmp_path).listed()
     found = Negatives(tmp_path).read(key[:6])[1]
     assert [word for word, _ in found["negatives"]] == [words[i] for i in wanted]
     np.testing.assert_allclose([value for _, value in found["negatives"]], similarity[wanted], rtol=1e-5)

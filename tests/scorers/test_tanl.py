@@ -5,6 +5,7 @@ import torch
 from ood_toolkit.errors import ScorerError
 from ood_toolkit.head import Head
 from ood_toolkit.outputs import Outputs
+from ood_toolkit.runner import bench
 from ood_toolkit.scorers import tanl
 from ood_toolkit.scorers.tanl import TANL, otsu
 from ood_toolkit.testing import check_scorer
@@ -178,6 +179,20 @@ def test_parameters_that_mean_nothing_are_refused(wrong, message):
     with pytest.raises(ScorerError) as error:
         TANL(**wrong)
     assert str(error.value) == message
+
+
+def test_real_images_activate_labels(clip, data):
+    """CIFAR-10 against Food-101, names of ImageNet's classes as candidates, other photographs in place of noise."""
+    folder = data / "embeddings" / "openai_clip_vit_b32"
+    texts = np.load(folder / "text_imagenet1k_a.npz")["embeddings"]
+    noise = np.load(folder / "image_coco128.npz")["embeddings"][:15]
+    head = clip["cifar10"].head
+    similar = (unit(texts) @ head.weight.numpy().T).max(axis=1)
+    head = head.with_banks({"candidates": texts[similar < 0.9], "noise": noise})
+    inside, outside = clip["cifar10"].with_head(head), clip["food101"].with_head(head)
+    rows = bench(["msp", "tanl:labels=100"], test=inside, ood={"food101": outside}).rows
+    plain, activated = (row for row in rows if row.kind == "ood")
+    assert activated.auroc > max(plain.auroc, 0.99)
 
 
 def test_it_keeps_the_contract_of_streams():

@@ -1,0 +1,134 @@
+"""The checks of scorers of streams: those of other scorers, put to one run in row order, and those of the memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from ood_toolkit.outputs import Outputs
+from ood_toolkit.scorer import SPLIT_NEEDS, Scorer
+from ood_toolkit.stream import StreamScorer
+from ood_toolkit.testing.checks import CHECKS, METHODS, Trial, declared
+from ood_toolkit.testing.expecting import expect, expect_equal, expect_same, is_same, snapshot
+from ood_toolkit.testing.problem import ProblemMaker
+
+__all__ = ["STREAM_ALWAYS", "STREAM_CHECKS", "StreamTrial"]
+
+STREAM_ALWAYS = frozenset({"declaration", "sign", "finiteness", "memory"})
+"""Checks that no scorer of streams can be exempt from."""
+ROWS = 7
+"""Images of a batch: few, so that a problem of a hundred images has a before and an after."""
+SAME = (
+    *("needs", "shape", "dtype", "sign", "finiteness", "bounds", "class-order"),
+    *("huge-logits", "repeatability", "input", "one-image", "two-classes"),
+)
+"""The checks of other scorers that apply."""
+
+
+@dataclass
+class OneRun(Scorer):
+    """A scorer of streams as other scorers' checks ask it: one run over the rows as they come, with a fixed seed."""
+
+    stream: StreamScorer
+
+    name = "one-run"
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What the scorer of streams needs."""
+        return frozenset(self.stream.needs)
+
+    @property
+    def bounds(self) -> tuple[float, float] | None:
+        """Those of the scorer of streams."""
+        return self.stream.bounds
+
+    def score(self, x: Outputs) -> Tensor:
+        """Give the scores (n,) of one run."""
+        return self.stream.run(x.chunks(ROWS), 0)
+
+
+@dataclass
+class StreamTrial:
+    """A scorer of streams under test; only clones of it are run."""
+
+    scorer: StreamScorer
+    make: ProblemMaker
+
+    @cached_property
+    def alone(self) -> Trial:
+        """It as other scorers' checks see it."""
+        return Trial(OneRun(self.scorer.clone()), self.make)
+
+
+def _scores(scorer: StreamScorer, x: Outputs, seed: int = 0) -> Tensor:
+    got = torch.as_tensor(scorer.run(x.chunks(ROWS), seed)).detach().cpu().double()
+    expect(got.numel() == len(x), f"{len(x)} scores, one an image", f"shape {tuple(got.shape)}")
+    return got.reshape(len(x)).clone()
+
+
+# -- the checks of their own ---------------------------------------------------------------------------------
+
+
+def _declaration(trial: StreamTrial) -> None:
+    scorer = trial.scorer
+    declared(scorer, METHODS | {"run"}, STREAM_CHECKS, STREAM_ALWAYS, "sign, finiteness and memory")
+    said = isinstance(scorer.order, str) and scorer.order.strip() != ""
+    expect(said, "order to say how scores depend on the order of the images", repr(scorer.order))
+    whole = isinstance(scorer.batch, int) and not isinstance(scorer.batch, bool) and scorer.batch > 0
+    expect(whole, "batch to be a whole number above 0", repr(scorer.batch))
+    splits = sorted(SPLIT_NEEDS & frozenset(scorer.needs))
+    expect(not splits, "no need of val or train, as nothing is fitted", ", ".join(splits))
+
+
+def _order(trial: StreamTrial) -> None:
+    x, scorer = trial.alone.usual.x, trial.scorer.clone()
+    order = torch.randperm(len(x), generator=torch.Generator().manual_seed(0))
+    same = is_same(_scores(scorer, x[order]), _scores(scorer, x)[order])
+    hint = "the same; derive from Scorer where the order does not matter"
+    expect(not bool(same.all()), "other scores in another order, as `order` says", hint)
+
+
+def _memory(trial: StreamTrial) -> None:
+    x, other, scorer = trial.alone.usual.x, trial.alone.problem(seed=1).x, trial.scorer.clone()
+    before = set(vars(scorer))
+    first = _scores(scorer, x)
+    _scores(scorer, other)
+    expect_equal("after a run on other images", _scores(scorer, x), first)
+    kept = sorted(set(vars(scorer)) - before | set(scorer.learned()))
+    expect(not kept, "no memory kept on the scorer between runs", ", ".join(kept))
+
+
+def _parameters(trial: StreamTrial) -> None:
+    before, scorer = snapshot(trial.scorer), trial.scorer.clone()
+    expect_same("a clone to have", snapshot(scorer), before)
+    _scores(scorer, trial.alone.usual.x)
+    expect_same("run to leave", snapshot(scorer), before)
+    from ood_toolkit.plugins import get_registry
+
+    registry = get_registry()
+    if scorer.name in registry.names("scorers") and registry.get("scorers", scorer.name) is type(scorer):
+        back = registry.scorer(scorer.spec)
+        expect_same(f"spec {scorer.spec!r} to parse back to", snapshot(back), before)
+
+
+Check: TypeAlias = Callable[[StreamTrial], None]
+
+
+def _shared(name: str) -> Check:
+    return lambda trial: CHECKS[name](trial.alone)
+
+
+STREAM_CHECKS: Mapping[str, Check] = {
+    "declaration": _declaration,
+    **{name: _shared(name) for name in SAME},
+    "order": _order,
+    "memory": _memory,
+    "parameters": _parameters,
+}
+"""Every check of a scorer of streams by the name that `exempt` uses."""
