@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from ood_toolkit.errors import DataError
+from ood_toolkit.evaluation import full_spectrum
 from ood_toolkit.report.report import Report
 from ood_toolkit.results import Answers, Row
-from ood_toolkit.runs import id_names, parts_of
+from ood_toolkit.runs import csid_names, id_names, parts_of
 
 __all__ = ["Case", "aligned", "case_of", "cases_of"]
 
@@ -51,10 +52,11 @@ def case_of(report: Report, row: Row) -> Case | None:
         ((), report.header),
     )
     names = id_names(header)
-    owner = row.id if not row.decider else row.decider if row.decider in names else f"{row.decider}+{row.scorer}"
+    whole = bool(names) and not row.decider and row.id == header.get("csid", {}).get("name")
+    owner = names[0] if whole else row.id if not row.decider else row.decider if row.decider in names else f"{row.decider}+{row.scorer}"
     sets = {key[-1]: said for key, said in report.answers.items() if key[:-1] == (*begin, owner)}
     try:
-        test = sets["test"]
+        test = full_spectrum(sets, csid_names(header)) if whole else sets["test"]
         if row.decider in names and row.id != row.decider:
             from ood_toolkit.combining import union  # brings torch, which other rows do without
 

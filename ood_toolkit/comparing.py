@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from ood_toolkit import metrics
 from ood_toolkit.cases import Case, aligned, case_of, cases_of
 from ood_toolkit.errors import DataError, MetricError, ScorerError
 from ood_toolkit.evaluation import About, mean_rows, ood_rows
+from ood_toolkit.report.published import matched_again
 from ood_toolkit.report.report import Report
 from ood_toolkit.results import Row
 from ood_toolkit.spec import nearest
@@ -21,19 +22,32 @@ __all__ = ["FIRST", "compared", "compared_runs", "measured", "spread", "with_int
 CONFIDENCE = 0.95
 FIRST, BEST = "first", "best"
 """Which scorer the others are tested against: the first of the run, or the one with the largest AUROC on the pair."""
-LAPSED = ("intervals", "paired", "published")
+LAPSED = ("intervals", "paired")
 """What a header says of metrics; it does not hold for metrics computed by other rules."""
+Progress = Callable[[str, int, int, str], None]
+"""Is told what is being computed, how much of it is done, of how much, and of what."""
 _NATIVE = metrics.PROTOCOLS["native"]
 _FPR95 = replace(_NATIVE, measures={"fpr95_id": _NATIVE.measures["fpr95_id"]})
 
 
-def compared(report: Report, ci: int = 0, paired: bool = False, seed: int = 0, against: str = FIRST) -> Report:
+def _silent(what: str, done: int, of: int, each: str) -> None:
+    """Say nothing of the progress."""
+
+
+def compared(
+    report: Report,
+    ci: int = 0,
+    paired: bool = False,
+    seed: int = 0,
+    against: str = FIRST,
+    progress: Progress = _silent,
+) -> Report:
     """Add intervals from `ci` resamples where that is not 0, and paired tests where they are asked for."""
-    report = with_intervals(report, ci, seed) if ci else report
+    report = with_intervals(report, ci, seed, progress) if ci else report
     return with_tests(report, against) if paired else report
 
 
-def with_intervals(report: Report, replicates: int = 1000, seed: int = 0) -> Report:
+def with_intervals(report: Report, replicates: int = 1000, seed: int = 0, progress: Progress = _silent) -> Report:
     """Add the ends of 95 % intervals to the rows of kind `ood`, as `auroc_low`, `auroc_high` and so on.
 
     `auroc` has DeLong's, every other metric of the protocol that of a bootstrap with as many replicates; see
@@ -41,10 +55,11 @@ def with_intervals(report: Report, replicates: int = 1000, seed: int = 0) -> Rep
     (fewer than two images) says so in a note.
     """
     protocol = str(report.header.get("protocol", "native"))
-    rows = []
+    rows: list[Row] = []
     for row in report.rows:
         case = case_of(report, row)
         if case is not None:
+            progress("intervals", len(rows), len(report.rows), "rows")
             try:
                 found = metrics.intervals(*case.scores, protocol, replicates, seed, CONFIDENCE)
             except MetricError as error:
@@ -95,6 +110,9 @@ def measured(report: Report, protocol: str) -> Report:
         elif row is blocks[_block(row)][0]:
             rows += _measured_block(report, blocks[_block(row)], groups or {}, protocol)
     header = {key: value for key, value in report.header.items() if key not in LAPSED}
+    if "published" in header:
+        header["published"], lost = matched_again(header["published"], rows)
+        header["notes"] = [*header.get("notes", []), *lost]
     if groups is None and any(row.kind == "mean" and row.ood != "all" for row in report.rows):
         lost = "the run does not say which OOD sets its groups hold; their means are left out"
         header["notes"] = [*header.get("notes", []), lost]

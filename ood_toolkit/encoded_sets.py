@@ -84,7 +84,7 @@ class EncodedSets(Sets):
         return self._taken(name, split, name, head, local)
 
     def shifted(self, name: str, of: str, head: Head | None, local: Head | None = None) -> Outputs:
-        """Take the test split of a covariate-shifted set; labels go by name to the ID set's classes, then its head's."""
+        """Take the test split of a covariate-shifted set; labels go by name to the ID set's classes."""
         return self._taken(name, "test", of, head, local)
 
     def _taken(self, name: str, split: str, of: str, head: Head | None, local: Head | None) -> Outputs:

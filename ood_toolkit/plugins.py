@@ -140,7 +140,7 @@ class Registry:
             return about | {"plugin": self.provider(kind, name), "what": f"not without parameters: {one_line(error)}"}
         if kind == "scorers":
             grid = {key: list(map(format_value, values)) for key, values in getattr(made, "grid", {}).items()}
-            about |= {"group": made.group or "", "needs": sorted(made.needs), "grid": grid}
+            about |= {"group": made.group or "", "needs": sorted(made.needs)} | ({"grid": grid} if grid else {})
         module = inspect.getdoc(inspect.getmodule(type(made))) or ""
         return about | {
             "parameters": {key: format_value(value) for key, value in made.parameters().items()},

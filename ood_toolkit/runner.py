@@ -92,7 +92,8 @@ def bench(
     else:
         by_name = named(members)
     check_shifted(by_name)
-    _check_groups(groups or {}, next(iter(by_name.values())).ood)
+    (first, member), *_ = by_name.items()
+    _check_groups(groups or {}, member.ood)
     told = progress or (lambda text: None)
     tuning = None if tune is None else tuned(instances, by_name, tune, told)
     instances = instances if tuning is None else tuning.scorers
@@ -101,11 +102,10 @@ def bench(
     rows = _Rows(by_name, answers, scoring, groups or {}, protocol, {} if tuning is None else tuning.notes)
     listed = [row for name in by_name for row in rows.of_member(name)]
     for spec, why in out_of_service.items():
-        lost = Row("ood", spec, next(iter(by_name)), status="failed", notes=(why,))
-        listed += [replace(lost, ood=set_name) for set_name in next(iter(by_name.values())).ood] or [lost]
+        lost = Row("ood", spec, first, status="failed", notes=(why,))
+        listed += [replace(lost, ood=set_name) for set_name in member.ood] or [lost]
     for combiner in merging:
         listed += [row for scorer in instances for row in rows.of_combination(combiner, scorer.spec)]
-    (first, member), *_ = by_name.items()
     header = {
         "protocol": protocol,
         "id": [header_of(name, answers[name]) for name in by_name],
@@ -116,9 +116,7 @@ def bench(
         "versions": _versions(),
         **(about or {}),
     }
-    kept: dict[tuple[str, ...], Answers] = {
-        (name, key): said for name, sets in answers.items() for key, said in sets.items()
-    }
+    kept: dict[tuple[str, ...], Answers] = {(n, key): said for n, sets in answers.items() for key, said in sets.items()}
     model = str(header.get("model", ""))
     report = Report([replace(row, model=model) for row in listed], header, kept | rows.merged)
     return compared(report, ci, paired, seed)
@@ -166,8 +164,8 @@ def bench_scores(
 ) -> Report:
     """Report on ready scores (n,), higher = more in-distribution: `arrays` maps each set to `scores` and perhaps `ids`.
 
-    There are no predictions and no validation, so nothing is decided and nothing said of misclassification. The sets
-    `csid` count as in-distribution beside the one ID set.
+    There are no predictions and no validation: nothing is decided and nothing said of misclassification. The sets `csid`
+    count as in-distribution beside the one ID set.
     """
     model = str((about or {}).get("model", ""))
     spec = model or "scores"
@@ -179,7 +177,8 @@ def bench_scores(
     named_groups = {group: names for group, names in groups.items() if group}
     rows: list[Row] = []
     spectra = {name: said[name] for name in ids}
-    sets = {TEST: said[ids[0]], **{f"csid:{other}": said[other] for other in csid}}
+    keys = {TEST: None, **{f"ood:{other}": other for other in ood}, **{f"csid:{other}": other for other in csid}}
+    sets = {key: said[other or ids[0]] for key, other in keys.items()}
     if csid:
         spectra[full_name(ids[0])] = full_spectrum(sets, csid)
     for name, test in spectra.items():
@@ -194,7 +193,6 @@ def bench_scores(
         "versions": _versions(),
         **(about or {}),
     }
-    keys = {TEST: None, **{f"ood:{other}": other for other in ood}, **{f"csid:{other}": other for other in csid}}
     kept: dict[tuple[str, ...], Answers] = {
         (name, key): said[other or name] for name in ids for key, other in keys.items()
     }
@@ -248,8 +246,8 @@ class _Rows:
             rows.append(about.row("misclassification", status="skipped", notes=(why,), n_id=len(sets[TEST])))
         if self.members[about.id_name].csid:
             why = "a score of streams was not run on the full spectrum, which would be another stream"
-            full = replace(about, id_name=full_name(about.id_name))
-            rows += [full.row("ood", ood=row.ood, status="skipped", notes=(why,)) for row in rows if row.kind == "ood"]
+            skipped = replace(about, id_name=full_name(about.id_name)).row("ood", status="skipped", notes=(why,))
+            rows += [replace(skipped, ood=ood) for ood in self.members[about.id_name].ood]
         return rows
 
     def of_combination(self, combiner: Combiner, spec: str) -> list[Row]:

@@ -9,19 +9,27 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from ood_toolkit.errors import DataError
 from ood_toolkit.results import SCHEMA, Answers, Row, file_name
 
-__all__ = ["Run", "id_names", "parts_of", "read_run"]
+__all__ = ["Run", "csid_names", "id_names", "parts_of", "read_run"]
 
 ROW_TYPES: Mapping[str, tuple[type, ...]] = {
     "kind": (str,), "scorer": (str,), "id": (str,), "ood": (str,), "decider": (str,), "model": (str,),
     "status": (str,), "notes": (list,), "n_id": (int,), "n_ood": (int,), "seconds": (int, float), "metrics": (dict,),
 }  # fmt: skip
+PUBLISHED_TYPES: Mapping[str, tuple[type, ...]] = {
+    **dict.fromkeys(("scorer", "model", "kind", "ood", "metric", "verdict", "method", "published_model"), (str,)),
+    **dict.fromkeys(("published_protocol", "source", "note"), (str,)),
+    **dict.fromkeys(("measured", "difference", "tolerance"), (int, float, type(None))),
+    "published": (int, float), "secondary": (bool,),
+}  # fmt: skip
+MOST_BYTES, MOST_EXPANSION, SMALL_BYTES = 8 * 2**30, 1000, 2**30
+"""What a file may claim to become: never more than the first, and beyond the last at most so many times its size."""
 KINDS, STATES = ("ood", "mean", "misclassification"), ("ok", "skipped", "failed")
 
 
@@ -66,6 +74,11 @@ def id_names(header: Mapping[str, Any]) -> list[str]:
     return [str(one["name"]) for one in header["id"]]
 
 
+def csid_names(header: Mapping[str, Any]) -> list[str]:
+    """Give the names of the covariate-shifted ID sets of one model's header."""
+    return [str(one["name"]) for one in header.get("csid", {}).get("sets", ())]
+
+
 def _keys(header: Mapping[str, Any], rows: list[Row]) -> Iterator[tuple[str, ...]]:
     """Name all answers that a run may hold, each once."""
     seen = set()
@@ -73,7 +86,8 @@ def _keys(header: Mapping[str, Any], rows: list[Row]) -> Iterator[tuple[str, ...
         names, ood = id_names(part), [f"ood:{name}" for name in part["ood"]]
         for name in names:
             others = [f"{kind}:{other}" for other in names if other != name for kind in ("test", "val")]
-            seen |= {(*begin, name, key) for key in ("test", "val", *ood, *others)}
+            shifted = [f"csid:{other}" for other in csid_names(part)]
+            seen |= {(*begin, name, key) for key in ("test", "val", *ood, *shifted, *others)}
         for row in rows:
             if row.decider and row.decider not in names and (not begin or row.model == begin[0]):
                 seen |= {(*begin, f"{row.decider}+{row.scorer}", key) for key in ("test", *ood)}
@@ -107,15 +121,36 @@ def _check_header(file: Path, header: dict[str, Any]) -> None:
         raise DataError(f"{file}: models: expected a list of objects with a name under model")
     for _, part in parts_of(header):
         ids, ood = part.get("id"), part.get("ood")
-        if not isinstance(ids, list) or not all(isinstance(i, dict) and isinstance(i.get("name"), str) for i in ids):
+        if not _are_named(ids):
             raise DataError(f"{file}: id: expected a list of objects with a name")
+        csid = part.get("csid", {"name": "", "sets": []})
+        if not isinstance(csid, dict) or not _are_named([csid]) or not _are_named(csid.get("sets")):
+            raise DataError(f"{file}: csid: expected an object with a name and, under sets, a list of objects with one")
         if not isinstance(ood, dict):
             raise DataError(f"{file}: ood: expected the number of images by OOD set, got {type(ood).__name__}")
+    _check_published(file, header)
     groups = header.get("groups", {})
     if not isinstance(groups, dict) or not all(isinstance(names, list) for names in groups.values()):
         raise DataError(f"{file}: groups: expected lists of OOD sets by name")
     if not isinstance(header.get("protocol"), str):
         raise DataError(f"{file}: protocol: expected a name, got {header.get('protocol')!r}")
+
+
+def _check_published(file: Path, header: dict[str, Any]) -> None:
+    """Refuse a preset or published values that could not be shown."""
+    preset = header.get("preset", {"name": ""})
+    changed = preset.get("changed", []) if isinstance(preset, dict) else None
+    if not _are_named([preset]) or not isinstance(changed, list) or not all(isinstance(c, str) for c in changed):
+        raise DataError(f"{file}: preset: expected an object with a name and a list of what was changed")
+    found = header.get("published", [])
+    for one in found if isinstance(found, list) else [found]:
+        for key, types in PUBLISHED_TYPES.items():
+            if not isinstance(one, dict) or key not in one or not isinstance(one[key], types):
+                raise DataError(f"{file}: published: expected a list of objects with {key}, {types[0].__name__}")
+
+
+def _are_named(found: Any) -> bool:
+    return isinstance(found, list) and all(isinstance(one, dict) and isinstance(one.get("name"), str) for one in found)
 
 
 def _row(file: Path, place: int, found: Any) -> Row:
@@ -156,9 +191,25 @@ def _answers(file: Path) -> Answers:
     return said
 
 
+def _check_size(file: Path, handle: BinaryIO) -> None:
+    """Refuse an archive that claims to become too large, before anything of it is unpacked."""
+    if not zipfile.is_zipfile(handle):
+        return
+    with zipfile.ZipFile(handle) as archive:
+        claimed = sum(entry.file_size for entry in archive.infolist())
+    packed = file.stat().st_size
+    if claimed > MOST_BYTES or claimed > max(MOST_EXPANSION * packed, SMALL_BYTES):
+        raise DataError(
+            f"{file}: expected scores of images, got {packed:,} bytes that claim to become {claimed:,}; "
+            "`oodkit bench --output` writes no such file"
+        )
+
+
 def _arrays(file: Path) -> dict[str, np.ndarray]:
     try:
         with file.open("rb") as handle:  # numpy leaves a broken archive open
+            _check_size(file, handle)
+            handle.seek(0)
             opened = np.load(handle, allow_pickle=False)
             if not isinstance(opened, np.lib.npyio.NpzFile):
                 raise DataError(f"{file}: expected an .npz file with named arrays, got a single array")

@@ -46,7 +46,7 @@ def searched(scorer: AnyScorer) -> dict[str, tuple[Any, ...]]:
 
 
 def candidates(scorer: Scorer, refused: dict[str, str] | None = None) -> list[Scorer]:
-    """Give a scorer, and after it what it becomes with every combination of the values to try, each once.
+    """Give a scorer, and after it what it becomes with every combination of the values to try, fewest changes first.
 
     What cannot be made goes to `refused`, with the reason by its text.
     """
@@ -60,7 +60,8 @@ def candidates(scorer: Scorer, refused: dict[str, str] | None = None) -> list[Sc
                 refused[_text(scorer, chosen)] = one_line(error)
         else:
             found.setdefault(made.spec, made)
-    return list(found.values())
+    given = scorer.parameters()
+    return sorted(found.values(), key=lambda one: sum(one.parameters()[name] != given[name] for name in tried))
 
 
 def check_searched(scorers: Sequence[AnyScorer]) -> None:
@@ -81,7 +82,7 @@ def tuned(
 ) -> Tuning:
     """Choose the candidate of each scorer with the largest mean AUROC of ID validation against OOD validation sets.
 
-    Of equal ones the scorer as it was given is taken, then the first of the grid. Nothing but ID validation, ID
+    Of equal ones that with the fewest changes is taken, then the first of the grid. Nothing but ID validation, ID
     training and these sets is looked at. A candidate that fails is left out; where all do the scorer stays as it is.
     """
     check_searched(scorers)

@@ -12,19 +12,19 @@ import ood_toolkit
 
 ROOT = Path(ood_toolkit.__file__).parent
 LAYERS = (
-    ("errors", "version", "spec"),
-    ("arrays", "softmax", "head", "classifier", "outputs"),
-    ("metrics", "component", "scorer", "combiner"),
+    ("errors", "version", "spec", "wording"),
+    ("arrays", "softmax", "largest", "head", "classifier", "outputs"),
+    ("metrics", "component", "scorer", "stream", "combiner"),
     ("thresholds",),
-    ("scorers", "combiners", "prompts"),
+    ("scorers", "combiners", "prompts", "mining"),
     ("store", "data", "models"),
     ("encode", "train"),
     ("hookspecs", "builtin", "plugins"),
     ("choosing",),
     ("sets", "encoded_sets", "imported_sets", "plans"),
-    ("detector", "results", "members"),
-    ("evaluation", "report", "scoring", "combining"),
-    ("runner",),
+    ("detector", "results", "runs", "members"),
+    ("evaluation", "report", "scoring", "tuning", "combining", "cases", "comparing"),
+    ("runner", "presets"),
     ("sources",),
     ("testing",),
     ("cli", "__main__"),
@@ -149,9 +149,11 @@ print(json.dumps(found))
 
 
 def test_help_version_and_listings_import_nothing_heavy(tmp_path):
-    lines = [["--help"], ["--version"], ["bench", "--help"], ["score", "--help"], ["import", "--help"]]
+    lines = [["--help"], ["--version"]]
+    lines += [[name, "--help"] for name in ("bench", "report", "compare", "score", "import")]
     for kind in ("scorers", "combiners", "datasets", "models", "plugins"):
         lines += [[kind], [kind, "--json"], [kind, "--help"]]
+    lines += [["published"], ["published", "imagenet1k-mos"], ["published", "semantic-shift", "--json"]]
     done = subprocess.run(
         [sys.executable, "-c", LIGHT, json.dumps(lines)],
         env=os.environ | {"OODKIT_NO_PLUGINS": "1", "OODKIT_STORE": str(tmp_path)},

@@ -38,6 +38,13 @@ FORMATS = ("table", "json", "csv", "markdown", "latex")
     metavar="A,B",
     help="OOD sets, or GROUP=A,B for a mean. Default: letters,patches.",
 )
+@click.option(
+    "--csid",
+    multiple=True,
+    metavar="A,B",
+    help="Covariate-shifted ID sets, such as imagenet-v2: every scorer is shown once more on the full spectrum, where "
+    "their images count as in-distribution beside the ID test. Nothing is fitted or calibrated on them.",
+)
 @options.models
 @options.prompts
 @options.recipe
@@ -49,6 +56,13 @@ FORMATS = ("table", "json", "csv", "markdown", "latex")
     type=click.FloatRange(0, 1, max_open=True),
     help="Share of the ID test images to calibrate on; 0 scores all of them and decides nothing. "
     "Default: the set's own validation, else 0.2.",
+)
+@click.option(
+    "--tune",
+    default="",
+    metavar="A,B",
+    help="OOD validation sets, which are not tested on: each scorer takes the values of its grid that tell ID "
+    "validation from them best. oodkit scorers lists the grids.",
 )
 @click.option(
     "--protocol",
@@ -83,7 +97,8 @@ def command(
 
     Without options: the embedded digits against letters and patches, encoded by digits-clip.
     """
-    from ood_toolkit.cli.progress import clear
+    from ood_toolkit.cli.printing import print_report
+    from ood_toolkit.cli.progress import clear, progress
     from ood_toolkit.results import check_new_folder
 
     if output is not None:
@@ -96,14 +111,11 @@ def command(
     if ci or paired:
         from ood_toolkit.comparing import compared
 
-        report = compared(report, ci_replicates if ci else 0, paired, asked["seed"], against)
+        report = compared(report, ci_replicates if ci else 0, paired, asked["seed"], against, progress)
     if benchmark is not None:
         report = benchmark.beside(report)
     clear()
-    if style == "table":
-        _print(report, benchmark)
-    else:
-        click.echo(getattr(report, f"to_{style}")(), nl=False)
+    print_report(report, style)
     if output is not None:
         report.save(output)
     for row in report.failed[:1]:
@@ -125,17 +137,6 @@ def _given() -> set[str]:
     """Name the options that the user gave."""
     context = click.get_current_context()
     return {name for name in context.params if context.get_parameter_source(name) is not ParameterSource.DEFAULT}
-
-
-def _print(report: Report, benchmark: Benchmark | None) -> None:
-    from ood_toolkit.report.published import comparison_text
-
-    width, color = options.stdout_width(), options.use_color()
-    if benchmark is not None:
-        click.echo(benchmark.summary())
-    click.echo(report.table(width, color))
-    if benchmark is not None:
-        click.echo("\n" + comparison_text(report.header["published"], width, color))
 
 
 def _report(
@@ -161,16 +162,58 @@ def _report(
         raise DataError(f"{both[0]}: named after --id and --ood; an OOD set cannot be an ID set too")
     if merging and len(names) < 2:
         raise click.UsageError("--combiners: merges the models of several ID sets; repeat --id")
+    where["tune"] = _tune_sets(where["tune"], scorers, names, groups, where["val_split"])
+    where["csid"] = _csid_sets(where["csid"], names, groups, where["tune"])
     chosen = tuple(dict.fromkeys(models)) or (None,)
     for model in chosen[1:]:  # what must be refused is refused before the first one runs
-        options.chosen(model, names, groups, **where)
+        options.chosen(model, (*names, *where["csid"], *where["tune"]), groups, **where)
     reports = [_of_model(model, scorers, names, groups, merging, protocol, where) for model in chosen]
     from ood_toolkit.report.report import joined
 
     return joined(reports)
 
 
-def _reference(against: str, scorers: str, recipe: str, **_: Any) -> str:
+def _csid_sets(
+    given: tuple[str, ...], ids: tuple[str, ...], groups: dict[str, tuple[str, ...]], tune: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Read `--csid`; an empty text is none, as a preset may have some."""
+    from ood_toolkit.errors import DataError
+
+    names = tuple(dict.fromkeys(name.strip() for text in given for name in text.split(",") if name.strip()))
+    if names and len(ids) > 1:
+        raise DataError(f"--csid: expected one ID set, got {len(ids)}: {', '.join(ids)}; give each a run of its own")
+    for option, others in (("--id", ids), ("--ood", sum(groups.values(), ())), ("--tune", tune)):
+        if both := [name for name in names if name in others]:
+            raise DataError(f"{both[0]}: named after --csid and {option}; a set has one part in a run")
+    return names
+
+
+def _tune_sets(
+    given: str, scorers: str, ids: tuple[str, ...], groups: dict[str, tuple[str, ...]], val_split: float | None
+) -> tuple[str, ...]:
+    """Read `--tune`, and refuse what cannot be searched before anything is encoded."""
+    from ood_toolkit.errors import DataError
+    from ood_toolkit.plugins import get_registry
+
+    names = tuple(dict.fromkeys(name.strip() for name in given.split(",") if name.strip()))
+    if not names:
+        if given:
+            raise DataError(f"--tune: expected names of OOD validation sets, got {given!r}")
+        return ()
+    for option, tested in (("--id", ids), ("--ood", [name for group in groups.values() for name in group])):
+        if both := [name for name in names if name in tested]:
+            raise DataError(f"{both[0]}: named after --tune and {option}; it cannot be tested on too")
+    if len(ids) > 1:
+        raise DataError(f"--tune: expected one ID set, got {len(ids)}: {', '.join(ids)}; tune each in a run of its own")
+    if val_split == 0:
+        raise DataError("--tune: needs ID validation images; leave out --val-split 0")
+    from ood_toolkit.tuning import check_searched
+
+    check_searched(get_registry().scorers(scorers, {}))
+    return names
+
+
+def _reference(against: str, scorers: str, recipe: str, tune: str, **_: Any) -> str:
     """Find the scorer that others are to be tested against, before any is run."""
     from ood_toolkit.errors import ScorerError
     from ood_toolkit.plugins import get_registry
@@ -181,6 +224,11 @@ def _reference(against: str, scorers: str, recipe: str, **_: Any) -> str:
     wanted, known = get_registry().scorer(one).spec, [scorer.spec for scorer in get_registry().scorers(listed, {})]
     if wanted not in known:
         raise ScorerError(f"--against: expected one of the scorers of this run, {', '.join(known)}; got {against!r}")
+    if tune:
+        from ood_toolkit.tuning import searched
+
+        if searched(get_registry().scorer(one)):
+            raise ScorerError(f"--against: --tune is yet to choose the parameters of {one}; expected first or best")
     return wanted
 
 
@@ -208,10 +256,10 @@ def _of_model(
     from ood_toolkit.runner import bench, bench_scores
     from ood_toolkit.sources import ready_scores
 
-    ready = ready_scores(sets, [*names, *request.ood])
+    ready = ready_scores(sets, [*names, *request.ood, *request.csid])
     if ready is not None:
         _refuse_what_does_not_apply()
-        return bench_scores(ready, names, groups, {"model": sets.label, "command": sys.argv[1:]}, protocol)
+        return bench_scores(ready, names, groups, {"model": sets.label, "command": sys.argv[1:]}, protocol, request.csid)
     gathered = options.gathered(request, sets, needs)
     return bench(
         scorers,
@@ -222,13 +270,14 @@ def _of_model(
         about={**gathered.about, "command": sys.argv[1:]},
         progress=progress,
         seed=where["seed"],
+        tune=gathered.tune or None,
     )
 
 
 def _refuse_what_does_not_apply() -> None:
     """Ready scores are what they are: nothing is fitted, split or drawn from them."""
     context = click.get_current_context()
-    for name in ("scorers", "combiners", "prompts", "val_split", "limit"):
+    for name in ("scorers", "combiners", "prompts", "val_split", "tune", "limit"):
         if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
             raise click.UsageError(
                 f"--{name.replace('_', '-')}: does not apply to sets of which ready scores were imported"

@@ -242,6 +242,8 @@ def opened(
     negatives: str | None = None,
     texts: Sequence[str] = (),
     local: Prompts | None = None,
+    csid: tuple[str, ...] = (),
+    tune: tuple[str, ...] = (),
     needs_pictures: bool = False,
     **effort: Any,
 ) -> tuple[Request, Sets]:
@@ -261,7 +263,7 @@ def opened(
     templates = read_prompts(prompts)
     words, banks = _words(negatives), read_banks(texts)
     find = finder(get_registry(), download=download)
-    choice = chosen(model, ids, groups, find, store=store, download=download, precision=precision)
+    choice = chosen(model, (*ids, *csid, *tune), groups, find, store=store, download=download, precision=precision)
     if not download:
         os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no library behind us downloads what nobody asked for
     from ood_toolkit.encode.effort import Effort
@@ -274,7 +276,7 @@ def opened(
     root = data_root or default_data_root()
     place = Place(store or default_store(), root, given, download, limit, seed, needs_pictures)
     merged: Any = RECIPES[0] if recipe == "average-scores" else recipe
-    request = Request(ids, groups, templates, merged, views, val_split, seed, limit, words, banks, local)
+    request = Request(ids, groups, templates, merged, views, val_split, seed, limit, words, banks, local, csid, tune)
     return request, open_sets(choice, find, place, keep, wished, progress)
 
 

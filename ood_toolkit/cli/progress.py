@@ -15,11 +15,11 @@ _started: dict[str, tuple[float, int]] = {}
 """When each piece of work began, and how much of it was done by then."""
 
 
-def progress(what: str, done: int = 0, of: int = 0) -> None:
+def progress(what: str, done: int = 0, of: int = 0, each: str = "images") -> None:
     """Rewrite one line on a terminal: what is done, how fast, and the time that is left; nothing elsewhere."""
     if not sys.stderr.isatty():
         return
-    sys.stderr.write(f"\r\x1b[2K{_line(what, done, of, time.monotonic())}")
+    sys.stderr.write(f"\r\x1b[2K{_line(what, done, of, time.monotonic(), each)}")
     sys.stderr.flush()
 
 
@@ -29,7 +29,7 @@ def clear() -> None:
     progress("")
 
 
-def _line(what: str, done: int, of: int, now: float) -> str:
+def _line(what: str, done: int, of: int, now: float, each: str = "images") -> str:
     if not of:
         return what
     began, before = _started.setdefault(what, (now, done))
@@ -37,7 +37,7 @@ def _line(what: str, done: int, of: int, now: float) -> str:
     text = f"{what} {done:,}/{of:,}"
     if rate > 0:
         left = int((of - done) / rate + 0.5)
-        text += f", {rate:.1f} images/s, {left // 60}:{left % 60:02d} left"
+        text += f", {rate:.1f} {each}/s, {left // 60}:{left % 60:02d} left"
     return text
 
 

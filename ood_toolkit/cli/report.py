@@ -35,8 +35,11 @@ def command(
 ) -> None:
     """Print a run again, which `oodkit bench --output RUN` wrote.
 
-    Intervals and tests are computed from the scores of every image, with the run's own seed. Nothing is written.
+    Intervals and tests are computed from the scores of every image, with the run's own seed. Published values that a
+    preset has are shown again, under another protocol beside the new numbers. Nothing is written.
     """
+    from ood_toolkit.cli.printing import print_report
+    from ood_toolkit.cli.progress import clear, progress
     from ood_toolkit.comparing import compared, measured
     from ood_toolkit.report import Report
     from ood_toolkit.runs import read_run
@@ -46,11 +49,9 @@ def command(
     report = Report(held.rows, held.header, held.answers)
     if protocol is not None:
         report = measured(report, protocol)
-    report = compared(report, ci_replicates if ci else 0, paired, seed_of(held.header.get("seed")), against)
-    if style == "table":
-        click.echo(report.table(options.stdout_width(), options.use_color()))
-    else:
-        click.echo(getattr(report, f"to_{style}")(), nl=False)
+    report = compared(report, ci_replicates if ci else 0, paired, seed_of(held.header.get("seed")), against, progress)
+    clear()
+    print_report(report, style)
 
 
 def seed_of(seed: object) -> int:

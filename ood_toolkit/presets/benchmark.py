@@ -20,7 +20,7 @@ CLIP_FAMILIES = ("open_clip", "hf-hub", "local-dir")
 """Models to whose name a preset adds its preprocessing."""
 INDIFFERENT = ("resize", "interpolation", "precision")
 """Options of a model name that make no other model of it."""
-ADDED = ("limit", "recipe")
+ADDED = ("limit", "recipe", "tune")
 """Options that no preset sets and that change what is measured."""
 NAMES = {"ids": "id", "val_split": "val-split"}
 
@@ -91,7 +91,9 @@ class Benchmark:
 
     def summary(self) -> str:
         """Say in a line which preset ran, and what of it was changed."""
-        return f"preset {self.preset.name}" + (f", changed: {', '.join(self.changed)}" if self.changed else "")
+        from ood_toolkit.report.published import preset_line
+
+        return preset_line({"name": self.preset.name, "changed": self.changed})
 
 
 def same_model(name: str, published: str) -> bool:

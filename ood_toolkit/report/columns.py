@@ -143,15 +143,24 @@ def summary(header: Mapping[str, Any]) -> list[str]:
 def _of_ids(header: Mapping[str, Any]) -> list[str]:
     lines = []
     for part in header.get("id", []):
-        facts = [f"{part['images']} test images"]
-        if "accuracy" in part:
-            facts.append(f"accuracy {100 * part['accuracy']:.2f} %, ECE {100 * part['ece']:.2f} %")
-        lines.append(f"ID {part['name']}: " + ", ".join(facts))
+        lines.append(f"ID {part['name']}: {', '.join(_facts(part))}")
         where = header.get("validation", {}).get(part["name"])
         if where or "validation_images" in part:
             count = part.get("validation_images", 0)
             lines.append(f"  validation: {where or 'given'}" + (f", {count} images" if count else ""))
+    whole = header.get("csid")
+    if whole:
+        lines.append(f"full spectrum {whole['name']}: {', '.join(_facts(whole))}")
+        lines += [f"  {part['name']}: {', '.join(_facts(part))}" for part in whole["sets"]]
     return lines
+
+
+def _facts(part: Mapping[str, Any]) -> list[str]:
+    """Give the number of images and, where it is known, how right the model is on them."""
+    facts = [f"{part['images']} test images"]
+    if "accuracy" in part:
+        facts.append(f"accuracy {100 * part['accuracy']:.2f} %, ECE {100 * part['ece']:.2f} %")
+    return facts
 
 
 def _of_sets(header: Mapping[str, Any]) -> list[str]:
@@ -199,12 +208,14 @@ def _grid(title: str, part: list[Row], where: str | None, name: Any, measures: l
     shown = [row for row in part if row.status == "ok"]
     if not shown:
         return None
-    several = any(row.decider for row in shown)
+    deciders = any(row.decider for row in shown)
+    several = deciders or len({row.id for row in shown}) > 1
     models = len({row.model for row in shown}) > 1
     columns = [
         *(["model"] if models else []),
         "scorer",
-        *(["decides", "ID"] if several else []),
+        *(["decides"] if deciders else []),
+        *(["ID"] if several else []),
         *([where] if where else []),
     ]
     cells, ends = [], []
@@ -213,7 +224,8 @@ def _grid(title: str, part: list[Row], where: str | None, name: Any, measures: l
         left = [
             *([row.model] if models else []),
             row.scorer,
-            *([row.decider, row.id] if several else []),
+            *([row.decider] if deciders else []),
+            *([row.id] if several else []),
             *([label] if where else []),
         ]
         cells.append(left + [_cell(row, m) for m in measures])

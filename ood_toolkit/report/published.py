@@ -12,7 +12,7 @@ from ood_toolkit.results import Row
 if TYPE_CHECKING:
     from ood_toolkit.presets import Preset, PresetSet, Published
 
-__all__ = ["compared", "comparison_text", "published_text"]
+__all__ = ["compared", "comparison_text", "matched_again", "preset_line", "published_text"]
 
 WITHIN, OUTSIDE, NO_VERDICT = "within tolerance", "outside tolerance", "no tolerance known"
 OTHER_MODEL, OTHER_IMAGES, OTHER_RULE = "other model", "other images", "not measured under this protocol"
@@ -49,11 +49,12 @@ def _of_entry(
         if row is None:
             continue
         measured = 100 * row.metrics[metric] if metric in row.metrics else None
-        status = _status(entry, metric, value, measured, own=own, whole=_whole(row, preset, kind, place))
-        difference = None if measured is None or not own else measured - value
+        whole = _whole(row, preset, kind, place)
         yield {
-            "scorer": scorer, "model": model, "kind": kind, "ood": place, "metric": metric, "measured": measured,
-            "published": value, "difference": difference, "tolerance": entry.allowed(metric), "verdict": status,
+            "scorer": scorer, "model": model, "kind": kind, "id": row.id, "ood": place, "metric": metric,
+            "measured": measured,
+            "published": value, "tolerance": entry.allowed(metric), "same_images": whole,
+            **_judged(measured, value, entry.allowed(metric), own=own, whole=whole),
             "method": entry.method, "published_model": entry.model, "published_protocol": entry.protocol,
             "source": entry.source, "secondary": entry.secondary, "note": entry.note,
         }  # fmt: skip
@@ -73,17 +74,46 @@ def _whole(row: Row, preset: Preset, kind: str, place: str) -> bool:
     return expected in (None, row.n_ood) and preset.id.images in (None, row.n_id)
 
 
-def _status(entry: Published, metric: str, value: float, measured: float | None, *, own: bool, whole: bool) -> str:
-    if not own:
-        return OTHER_MODEL
-    if measured is None:
-        return OTHER_RULE
-    if not whole:
-        return OTHER_IMAGES
-    allowed = entry.allowed(metric)
-    if allowed is None:
-        return NO_VERDICT
-    return WITHIN if abs(measured - value) <= allowed + 1e-9 else OUTSIDE
+def _judged(measured: float | None, value: float, allowed: float | None, *, own: bool, whole: bool) -> dict[str, Any]:
+    """Give the difference in points, where there is one to speak of, and the verdict."""
+    difference = None if measured is None or not own else measured - value
+    if difference is None:
+        verdict = OTHER_RULE if own else OTHER_MODEL
+    elif not whole:
+        verdict = OTHER_IMAGES
+    elif allowed is None:
+        verdict = NO_VERDICT
+    else:
+        verdict = WITHIN if abs(difference) <= allowed + 1e-9 else OUTSIDE
+    return {"difference": difference, "verdict": verdict}
+
+
+def matched_again(found: Sequence[Mapping[str, Any]], rows: Sequence[Row]) -> tuple[list[dict[str, Any]], list[str]]:
+    """Set published values, as `compared` gave them, beside rows that were computed again, by whatever rules.
+
+    Says in a line how many are left out: those without a row, and those of which the run does not say whether its
+    images are those of the published value.
+    """
+    keys = ("kind", "id", "ood", "scorer", "model")
+    usable = [row for row in rows if row.status == "ok" and not row.decider]
+    by_name = {tuple(getattr(row, key) for key in keys): row for row in usable}
+    made = []
+    for item in found:
+        row = by_name.get(tuple(item.get(key, "") for key in keys))
+        if row is None or "same_images" not in item:
+            continue
+        measured = 100 * row.metrics[item["metric"]] if item["metric"] in row.metrics else None
+        own, whole = item["verdict"] != OTHER_MODEL, bool(item["same_images"])
+        judged = _judged(measured, item["published"], item["tolerance"], own=own, whole=whole)
+        made.append({**item, "measured": measured, **judged})
+    lost = len(found) - len(made)
+    return made, [f"{lost} published values cannot be matched again and are left out"] if lost else []
+
+
+def preset_line(about: Mapping[str, Any]) -> str:
+    """Say in a line which preset ran, and what of it was changed."""
+    changed = about.get("changed") or []
+    return f"preset {about['name']}" + (f", changed: {', '.join(changed)}" if changed else "")
 
 
 def comparison_text(found: Sequence[Mapping[str, Any]], width: int, color: bool) -> str:
@@ -102,7 +132,7 @@ def comparison_text(found: Sequence[Mapping[str, Any]], width: int, color: bool)
         names = [item["scorer"], _named(method, item["secondary"], number)]
         values = [_number(item["measured"]), _number(item["published"]), _signed(item["difference"])]
         cells.append(
-            [*([item["model"]] if several else []), *names, label, NAMES[item["metric"]], *values, item["verdict"]]
+            [*([item["model"]] if several else []), *names, label, NAMES.get(item["metric"], item["metric"]), *values, item["verdict"]]
         )
         ends.append(_block(item) != _block(later))
     heads = [*columns, "measured", "published", "points", "verdict"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ood_toolkit.errors import ScorerError
 from ood_toolkit.scorer import positive
-from ood_toolkit.scorers.neglabel import check_share, grouped, grouped_logsumexp, texts_of
+from ood_toolkit.scorers.neglabel import check_share, grouped, share_of_classes, texts_of
 from ood_toolkit.stream import StreamScorer
 from ood_toolkit.wording import Mining, Prompts, TextBank
 
@@ -103,11 +103,9 @@ class AdaNeg(StreamScorer):
                 places.write(x.embeddings[chosen], texts_of(x).scale, self.length - 1)
 
     def _adapted(self, x: Outputs, memory: _Memory) -> Tensor:
-        """Give the grouped score with the proxies, S_1; the classes' part in float64 as in `grouped`."""
-        scale, classes = texts_of(x).scale, memory.classes.proxies
-        inside = (x.embeddings.double() @ classes.to(x.device).double().T * scale).logsumexp(dim=1)
-        outside = grouped_logsumexp(x.embeddings * scale, memory.negatives.proxies[memory.order], self.groups)
-        return (inside[:, None] - outside).sigmoid().mean(dim=1)
+        """Give the grouped score with the proxies, S_1."""
+        negatives = memory.negatives.proxies[memory.order]
+        return share_of_classes(x.embeddings, memory.classes.proxies, negatives, self.groups, texts_of(x).scale)
 
 
 class _Places:

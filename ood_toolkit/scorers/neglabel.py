@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 COLUMNS = 2048
 """Negatives whose logits are held at once, if a group is not larger."""
+LARGEST = 80.0
+"""Largest exponent that is taken in float32."""
 
 
 @dataclass
@@ -85,29 +87,28 @@ def texts_of(x: Outputs) -> Head:
 def grouped(x: Outputs, negatives: Tensor, groups: int, temperature: float = 1.0) -> Tensor:
     """Give (1/G) sum_g A / (A + B_g) for a chunk, (n,) float64; `negatives` (m, d) are cut into groups as they lie."""
     head = texts_of(x)
-    scale = head.scale / temperature
-    # One class mostly decides the sum, so its rounding is the score's; the negatives' averages out over many.
-    inside = (x.embeddings.double() @ head.weight.to(x.device).double().T * scale).logsumexp(dim=1)  # (n,)
-    outside = grouped_logsumexp(x.embeddings * scale, negatives, groups)  # (n, G)
-    return (inside[:, None] - outside).sigmoid().mean(dim=1)
+    return share_of_classes(x.embeddings, head.weight, negatives, groups, head.scale / temperature)
 
 
-def grouped_logsumexp(rows: Tensor, negatives: Tensor, groups: int) -> Tensor:
-    """Give the log of sum of exponentials of rows @ negatives.T within each group, (n, G) float64, block by block."""
+def share_of_classes(rows: Tensor, classes: Tensor, negatives: Tensor, groups: int, scale: float) -> Tensor:
+    """Give (1/G) sum_g 1 / (1 + B_g / A), (n,) float64, of unit rows (n, d), classes (k, d) and negatives (m, d)."""
     import torch
 
+    # One class mostly decides A, so its rounding is the score's; that of the negatives averages out over many.
+    inside = (rows.double() @ classes.to(rows.device).double().T * scale).logsumexp(dim=1)  # log A, (n,)
+    scaled, shift = rows * scale, -inside.to(rows)[:, None]
     groups = min(groups, len(negatives))
     size = len(negatives) // groups
     step = max(1, COLUMNS // size)
-    parts = []
+    total = torch.zeros(len(rows), dtype=torch.float64, device=rows.device)
     for start in range(0, groups, step):
         stop = min(groups, start + step)
-        block = rows @ negatives[start * size : stop * size].to(rows).T
-        block = block.view(len(rows), stop - start, size)  # (n, groups here, size)
-        largest = block.amax(dim=2, keepdim=True)
-        sums = block.sub_(largest).exp_().sum(dim=2)
-        parts.append(sums.double().log() + largest.squeeze(2).double())
-    return torch.cat(parts, dim=1)
+        block = negatives[start * size : stop * size].to(rows)
+        # z~ - log A in one product; what exceeds LARGEST gives a share below 1e-35 and would overflow.
+        relative = torch.addmm(shift, scaled, block.T).clamp_(max=LARGEST).exp_()  # (n, groups here * size)
+        ratio = relative.view(len(rows), stop - start, size).sum(dim=2).double()  # B_g / A
+        total += (1 + ratio).reciprocal_().sum(dim=1)
+    return total / groups
 
 
 def check_share(scorer: Component, share: float) -> None:

@@ -33,13 +33,13 @@ class Negatives:
                 partial.write_text(json.dumps({"format": FORMAT, **about, "negatives": found}, indent=1) + "\n")
         return key
 
-    def keys(self) -> Iterator[str]:
+    def listed(self) -> Iterator[str]:
         """Give the keys of all lists."""
         return (file.stem for file in sorted(self.folder.glob("*.json")))
 
     def read(self, start: str) -> tuple[str, dict[str, Any]]:
         """Give the key and content of the one list whose key starts so; `StoreError` where there is no such one."""
-        fitting = [key for key in self.keys() if key.startswith(start)] if start else []
+        fitting = [key for key in self.listed() if key.startswith(start)] if start else []
         if len(fitting) != 1:
             many = "none" if not fitting else str(len(fitting))
             raise StoreError(

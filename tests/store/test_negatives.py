@@ -11,7 +11,7 @@ def test_a_list_is_found_by_the_start_of_its_key_and_kept_once(tmp_path):
     first = kept.write(ABOUT, ["x", "ÿ"], [0.1, 0.2])
     assert kept.write(ABOUT, ["x", "ÿ"], [0.1, 0.2]) == first
     other = kept.write({**ABOUT, "share": 0.5}, ["x"], [0.1])
-    assert sorted(kept.keys()) == sorted([first, other])
+    assert sorted(kept.listed()) == sorted([first, other])
     key, found = kept.read(first[:9])
     assert (key, found["negatives"], found["classes"]) == (first, [("x", 0.1), ("ÿ", 0.2)], ["ant"])
 
