@@ -53,7 +53,8 @@ def case_of(report: Report, row: Row) -> Case | None:
     )
     names = id_names(header)
     whole = bool(names) and not row.decider and row.id == header.get("csid", {}).get("name")
-    owner = names[0] if whole else row.id if not row.decider else row.decider if row.decider in names else f"{row.decider}+{row.scorer}"
+    owner = row.id if not row.decider else row.decider if row.decider in names else f"{row.decider}+{row.scorer}"
+    owner = names[0] if whole else owner
     sets = {key[-1]: said for key, said in report.answers.items() if key[:-1] == (*begin, owner)}
     try:
         test = full_spectrum(sets, csid_names(header)) if whole else sets["test"]

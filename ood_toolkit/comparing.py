@@ -111,8 +111,8 @@ def measured(report: Report, protocol: str) -> Report:
             rows += _measured_block(report, blocks[_block(row)], groups or {}, protocol)
     header = {key: value for key, value in report.header.items() if key not in LAPSED}
     if "published" in header:
-        header["published"], lost = matched_again(header["published"], rows)
-        header["notes"] = [*header.get("notes", []), *lost]
+        header["published"], left_out = matched_again(header["published"], rows)
+        header["notes"] = [*header.get("notes", []), *left_out]
     if groups is None and any(row.kind == "mean" and row.ood != "all" for row in report.rows):
         lost = "the run does not say which OOD sets its groups hold; their means are left out"
         header["notes"] = [*header.get("notes", []), lost]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,11 @@ class About:
     decider: str = ""
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
+
+    @property
+    def full(self) -> About:
+        """The same on the full spectrum."""
+        return replace(self, id_name=full_name(self.id_name))
 
     def row(self, kind: Any, **values: Any) -> Row:
         """Make a row."""

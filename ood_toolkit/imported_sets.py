@@ -67,7 +67,8 @@ class ImportedSets(Sets):
     def shifted(self, name: str, of: str, head: Head | None, local: Head | None = None) -> Outputs:
         """Wrap the memory maps of a covariate-shifted set; labels without class names number the ID set's classes."""
         arrays = self.arrays(name, "test")
-        known = self.arrays(of, "test").get("classes") if head is None else np.array(head.class_names)
+        known: np.ndarray | None = self.arrays(of, "test").get("classes")
+        known = known if head is None else np.array(head.class_names)
         labels, names = arrays.get("labels"), arrays.pop("classes", None)
         if labels is not None and names is not None:
             if known is None:

@@ -340,11 +340,17 @@ class Outputs:
         return Softmax(self.logits)
 
     def tempered(self, temperature: float, of: Literal["logits", "cosine"] = "logits") -> Softmax:
-        """Give the softmax of the logits, or of the cosines, divided by a temperature."""
-        if of == "logits" and temperature == 1.0:
+        """Give the softmax of the logits, or of the cosines, divided by a temperature; shared like all else."""
+        head = None if of == "logits" else self._zero_shot("cosine")
+        if head is not None and (self._logits is not None or bool(head.bias.any())):
+            return Softmax(self.cosine if temperature == 1.0 else self.cosine / temperature)
+        divisor = temperature if head is None else temperature * head.scale  # cosines are logits / scale
+        if divisor == 1.0:
             return self.softmax
-        values = self.logits if of == "logits" else self.cosine
-        return Softmax(values if temperature == 1.0 else values / temperature)
+        held: dict[float, Softmax] = self.__dict__.setdefault("_tempered", {})
+        if divisor not in held:
+            held[divisor] = self.softmax.cooled(divisor)
+        return held[divisor]
 
     @property
     def probs(self) -> Tensor:

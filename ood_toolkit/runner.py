@@ -14,16 +14,7 @@ from ood_toolkit.combiner import Combiner
 from ood_toolkit.combining import combined, union
 from ood_toolkit.comparing import compared
 from ood_toolkit.errors import OutputsError, one_line
-from ood_toolkit.evaluation import (
-    About,
-    full_header,
-    full_name,
-    full_spectrum,
-    header_of,
-    mean_rows,
-    misclassification,
-    ood_rows,
-)
+from ood_toolkit.evaluation import About, full_header, full_spectrum, header_of, mean_rows, misclassification, ood_rows
 from ood_toolkit.head import Head
 from ood_toolkit.members import TEST, VAL, Member, check_shifted, named
 from ood_toolkit.metrics import find_protocol
@@ -164,8 +155,8 @@ def bench_scores(
 ) -> Report:
     """Report on ready scores (n,), higher = more in-distribution: `arrays` maps each set to `scores` and perhaps `ids`.
 
-    There are no predictions and no validation: nothing is decided and nothing said of misclassification. The sets `csid`
-    count as in-distribution beside the one ID set.
+    There are no predictions and no validation, so nothing is decided and nothing said of misclassification. The sets
+    `csid` count as in-distribution beside the one ID set.
     """
     model = str((about or {}).get("model", ""))
     spec = model or "scores"
@@ -175,26 +166,27 @@ def bench_scores(
     }
     ood = dict.fromkeys(name for names in groups.values() for name in names)
     named_groups = {group: names for group, names in groups.items() if group}
+    if csid and len(ids) > 1:
+        raise OutputsError(f"csid: expected one ID set, got {len(ids)}: {', '.join(ids)}; leave csid out")
     rows: list[Row] = []
-    spectra = {name: said[name] for name in ids}
-    keys = {TEST: None, **{f"ood:{other}": other for other in ood}, **{f"csid:{other}": other for other in csid}}
-    sets = {key: said[other or ids[0]] for key, other in keys.items()}
+    sets = {f"ood:{name}": said[name] for name in ood} | {f"csid:{name}": said[name] for name in csid}
+    tests = [(About(spec, name), said[name]) for name in ids]
     if csid:
-        spectra[full_name(ids[0])] = full_spectrum(sets, csid)
-    for name, test in spectra.items():
-        made = ood_rows(About(spec, name), test, {other: said[other] for other in ood}, protocol)
+        tests.append((tests[0][0].full, full_spectrum({TEST: tests[0][1], **sets}, csid)))
+    for shown, test in tests:
+        made = ood_rows(shown, test, {other: said[other] for other in ood}, protocol)
         rows += [replace(row, model=model) for row in (*made, *mean_rows(made, named_groups))]
     header = {
         "protocol": protocol,
         "id": [{"name": name, "images": len(said[name])} for name in ids],
         "ood": {name: len(said[name]) for name in ood},
         **({"groups": named_groups} if named_groups else {}),
-        **({"csid": full_header(ids[0], sets, csid)} if csid else {}),
+        **({"csid": full_header(ids[0], {TEST: said[ids[0]], **sets}, csid)} if csid else {}),
         "versions": _versions(),
         **(about or {}),
     }
     kept: dict[tuple[str, ...], Answers] = {
-        (name, key): said[other or name] for name in ids for key, other in keys.items()
+        (name, key): held for name in ids for key, held in {TEST: said[name], **sets}.items()
     }
     return Report(rows, header, kept)
 
@@ -232,7 +224,7 @@ class _Rows:
                 continue
             rows += self._evaluated(about, sets[TEST], sets)
             if whole is not None:
-                rows += self._evaluated(replace(about, id_name=full_name(name)), whole, sets)
+                rows += self._evaluated(about.full, whole, sets)
             if decider:
                 all_tests = union(sets, name, list(self.members))
                 rows += self._evaluated(About(scorer.spec, UNION, decider, notes, seconds), all_tests, sets)
@@ -246,7 +238,7 @@ class _Rows:
             rows.append(about.row("misclassification", status="skipped", notes=(why,), n_id=len(sets[TEST])))
         if self.members[about.id_name].csid:
             why = "a score of streams was not run on the full spectrum, which would be another stream"
-            skipped = replace(about, id_name=full_name(about.id_name)).row("ood", status="skipped", notes=(why,))
+            skipped = about.full.row("ood", status="skipped", notes=(why,))
             rows += [replace(skipped, ood=ood) for ood in self.members[about.id_name].ood]
         return rows
 

@@ -66,7 +66,7 @@ class Sets(ABC):
 
     @abstractmethod
     def shifted(self, name: str, of: str, head: Head | None, local: Head | None = None) -> Outputs:
-        """Give the test split of a covariate-shifted set; labels are, by class name, those of the ID set `of`, or -1."""
+        """Give the test split of a covariate-shifted set, labels by class name those of the ID set `of`, else -1."""
 
     @abstractmethod
     def templates(self, name: str) -> tuple[str, ...]:

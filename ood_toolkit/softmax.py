@@ -25,6 +25,13 @@ class Softmax:
         values, index = self.logits.max(dim=1)
         return values, index
 
+    def cooled(self, temperature: float) -> Softmax:
+        """Give the softmax of the logits divided by a temperature; what is known of these is not computed again."""
+        shifted = self.shifted / temperature
+        other = Softmax(shifted)  # the same softmax, as a common shift does not matter
+        other.__dict__ |= {"_max": (self.largest / temperature, self.index), "shifted": shifted}
+        return other
+
     @property
     def largest(self) -> Tensor:
         """Largest logit, (n,)."""

@@ -130,7 +130,8 @@ def _one_member(members: Mapping[str, Member], against: Mapping[str, Outputs]) -
         same = ood if ood in tested else next((other for other, y in tested.items() if x is y), None)
         if same is not None:
             raise OutputsError(f"tune: {same!r} is tested on; name a set of which no image is")
-    return name, Member(val, {name: val}, sets, member.train, member.heads, member.reads_prompts)
+    looked_at = Member(val, {name: val}, sets, member.train, heads=member.heads, reads_prompts=member.reads_prompts)
+    return name, looked_at
 
 
 def _measured(scoring: Scoring, name: str, member: Member) -> tuple[dict[str, float], dict[str, str]]:

@@ -259,7 +259,9 @@ def _of_model(
     ready = ready_scores(sets, [*names, *request.ood, *request.csid])
     if ready is not None:
         _refuse_what_does_not_apply()
-        return bench_scores(ready, names, groups, {"model": sets.label, "command": sys.argv[1:]}, protocol, request.csid)
+        return bench_scores(
+            ready, names, groups, {"model": sets.label, "command": sys.argv[1:]}, protocol, request.csid
+        )
     gathered = options.gathered(request, sets, needs)
     return bench(
         scorers,

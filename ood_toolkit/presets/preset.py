@@ -88,6 +88,8 @@ class Preset:
     scorers: str = ""
     """Specs that run where no published row names one."""
     notes: tuple[str, ...] = ()
+    csid: tuple[PresetSet, ...] = ()
+    """Covariate-shifted ID sets; the published values are of the ID test without them."""
     published: tuple[Published, ...] = ()
 
     def options(self) -> dict[str, Any]:
@@ -100,6 +102,8 @@ class Preset:
             "ood": tuple(f"{group}={','.join(names)}" if group else ",".join(names) for group, names in groups.items()),
             "protocol": self.protocol,
         }
+        if self.csid:
+            found["csid"] = (",".join(part.name for part in self.csid),)
         if self.prompts:
             found["prompts"] = self.prompts
         if self.val_split is not None:

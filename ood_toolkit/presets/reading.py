@@ -62,6 +62,7 @@ KEYS: Mapping[str, tuple[Check, str, bool]] = {
     "notes": (_texts, "a list of texts", False),
     "id": (_table, "a table with the name of a data set", True),
     "ood": (lambda value: _tables(value) and bool(value), "[[ood]], at least once", True),
+    "csid": (_tables, "[[csid]] tables", False),
     "published": (_tables, "[[published]] tables", False),
 }
 """The check of each key of a preset, what it wants in words, and whether it must be there."""
@@ -100,7 +101,11 @@ def read_preset(file: Path) -> Preset:
     _check(table["id"], ID_KEYS, f"{where}, id")
     for place, part in enumerate(table["ood"], 1):
         _check(part, OOD_KEYS, f"{where}, ood {place}")
-    if len({part["name"] for part in table["ood"]}) < len(table["ood"]):
+    shifted = table.pop("csid", [])
+    for place, part in enumerate(shifted, 1):
+        _check(part, SET_KEYS, f"{where}, csid {place}")
+    listed = [part["name"] for part in (*table["ood"], *shifted, *([table["id"]] if shifted else []))]
+    if len(set(listed)) < len(listed):
         raise DataError(f"{where}: expected each OOD set once, got one twice")
     sets = [PresetSet(part["name"], part.get("images"), group=part.get("group", "")) for part in table.pop("ood")]
     given = table.pop("published", [])
@@ -109,7 +114,8 @@ def read_preset(file: Path) -> Preset:
         table[key] = tuple(table.get(key, ()))
     home = table.pop("id")
     inside = PresetSet(home["name"], home.get("images"))
-    return Preset(name=file.stem, id=inside, ood=tuple(sets), published=tuple(rows), **table)
+    csid = tuple(PresetSet(part["name"], part.get("images")) for part in shifted)
+    return Preset(name=file.stem, id=inside, ood=tuple(sets), csid=csid, published=tuple(rows), **table)
 
 
 def _published(row: dict[str, Any], sets: list[PresetSet], where: str) -> Published:

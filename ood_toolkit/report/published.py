@@ -125,15 +125,14 @@ def comparison_text(found: Sequence[Mapping[str, Any]], width: int, color: bool)
     columns = [*(["model"] if several else []), "scorer", "published by", "OOD set", "metric"]
     cells, ends = [], []
     for place, item in enumerate(found):
+        metric = NAMES.get(item["metric"], item["metric"])
         later = found[place + 1] if place + 1 < len(found) else item
         label = item["ood"] if item["kind"] == "ood" else f"mean {item['ood']}".replace("mean all", "mean")
         method = item["method"] + (f" of {item['published_model']}" if item["verdict"] == OTHER_MODEL else "")
         number = numbers[_stated(item["source"], item["published_protocol"])]
         names = [item["scorer"], _named(method, item["secondary"], number)]
         values = [_number(item["measured"]), _number(item["published"]), _signed(item["difference"])]
-        cells.append(
-            [*([item["model"]] if several else []), *names, label, NAMES.get(item["metric"], item["metric"]), *values, item["verdict"]]
-        )
+        cells.append([*([item["model"]] if several else []), *names, label, metric, *values, item["verdict"]])
         ends.append(_block(item) != _block(later))
     heads = [*columns, "measured", "published", "points", "verdict"]
     grid = Grid("Measured beside published (%)", heads, cells, ends, len(columns))
@@ -143,6 +142,8 @@ def comparison_text(found: Sequence[Mapping[str, Any]], width: int, color: bool)
 def published_text(preset: Preset, width: int, color: bool) -> str:
     """Give what was published of a preset as tables of AUROC and FPR95, with the preset's facts and the sources."""
     lines = [f"{preset.name}: {preset.description}", f"ID {_sized(preset.id)}"]
+    if preset.csid:
+        lines.append(f"covariate-shifted ID {', '.join(map(_sized, preset.csid))}")
     for group in dict.fromkeys(part.group for part in preset.ood):
         said = ", ".join(_sized(part) for part in preset.ood if part.group == group)
         lines.append(f"OOD {f'{group}: ' if group else ''}{said}")

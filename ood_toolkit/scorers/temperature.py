@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
 
 STEPS = 200
 """Newton steps, of which fewer than ten are usual; halving alone would need about a hundred."""
+CLOSE = 1e-9
+"""Relative step at which the root is found."""
+HELD = 2**26
+"""Numbers that are kept between steps; of more they are made anew in each."""
 
 
 @dataclass
@@ -39,14 +44,15 @@ class Temperature(Scorer):
         if val.labels is None or not (val.labels >= 0).any():
             raise ScorerError("temperature: needs val_labels, validation images of at least one class")
         known = val[val.labels >= 0]
-        top, mean = (float(part) for part in known.map(_gaps).mean(dim=0))
+        parts = _Below(known)
+        top, mean = parts.average(lambda below, own: (-own, own - below.mean(dim=1)))
         self.notes_: list[str] = []
         if top <= 0 or mean <= 0:
             right, chance = "every validation image is classified right", "validation is no better than chance"
             self.notes_ = [f"{chance if mean <= 0 else right}: no temperature is best, T = 1 is kept"]
             self.temperature_ = 1.0
             return self
-        self.temperature_ = 1 / _inverse_temperature(known, start=1 / (top + mean))
+        self.temperature_ = 1 / _inverse_temperature(parts, start=1 / (top + mean))
         return self
 
     def score(self, x: Outputs) -> Tensor:
@@ -54,43 +60,48 @@ class Temperature(Scorer):
         return x.map(lambda chunk: chunk.tempered(self.temperature_).confidence)
 
 
-def _gaps(x: Outputs) -> Tensor:
-    """Give z_max - z_y and z_y - mean z, (n, 2): the slope of the loss at b = infinity, and minus that at b = 0."""
-    import torch
+class _Below:
+    """How far the logits of validation images lie below their largest, (n, k) in parts, kept while they are few."""
 
-    own = _own(x)
-    return torch.stack([x.logits.double().amax(dim=1) - own, own - x.logits.double().mean(dim=1)], dim=1)
+    def __init__(self, known: Outputs) -> None:
+        self.known = known
+        self.held = list(self._made()) if len(known) * known.classes <= HELD else None
+
+    def average(self, of: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -> tuple[float, float]:
+        """Average two numbers of every image, given its row (n, k) and that of its own class (n,), in float64."""
+        totals = [0.0, 0.0]
+        for below, own in self.held if self.held is not None else self._made():
+            for place, values in enumerate(of(below, own)):
+                totals[place] += float(values.double().sum())
+        return totals[0] / len(self.known), totals[1] / len(self.known)
+
+    def _made(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for chunk in self.known.chunks():
+            below = chunk.softmax.shifted
+            yield below, below.gather(1, chunk.labels[:, None]).squeeze(1)  # type: ignore[index]
 
 
-def _own(x: Outputs) -> Tensor:
-    return x.logits.gather(1, x.labels[:, None]).squeeze(1).double()  # type: ignore[index]
-
-
-def _inverse_temperature(known: Outputs, start: float) -> float:
+def _inverse_temperature(parts: _Below, start: float) -> float:
     """Find the root in b of the slope, which rises from below 0 at b = 0 to above 0."""
     low, high, b = 0.0, float("inf"), start
     for _ in range(STEPS):
-        slope, curve = _derivatives(known, b)
+        slope, curve = parts.average(lambda below, own, b=b: _derivatives(below, own, b))  # type: ignore[misc]
         low, high = (b, high) if slope < 0 else (low, b)
         step = b - slope / curve if curve > 0 else -1.0
         if not low < step < high:
             step = 2 * low if high == float("inf") else (low + high) / 2
-        if abs(step - b) <= 1e-13 * b:
+        if abs(step - b) <= CLOSE * b:
             return step
         b = step
     return b
 
 
-def _derivatives(known: Outputs, b: float) -> tuple[float, float]:
-    """Give the first and second derivative in b of the mean loss."""
+def _derivatives(below: Tensor, own: Tensor, b: float) -> tuple[Tensor, Tensor]:
+    """Give the first and second derivative in b of the loss of each image, (n,) each."""
     import torch
 
-    def of(x: Outputs) -> Tensor:
-        below = x.logits.double() - x.logits.double().amax(dim=1, keepdim=True)  # (n, k)
-        own = below.gather(1, x.labels[:, None]).squeeze(1)  # type: ignore[index]
-        p = (b * below).softmax(dim=1)
-        mean = (p * below).sum(dim=1)
-        return torch.stack([mean - own, (p * (below - mean[:, None]).square()).sum(dim=1)], dim=1)
-
-    slope, curve = known.map(of).mean(dim=0).tolist()
-    return slope, curve
+    power = (b * below).exp()  # (n, k), the largest 1
+    whole = power.sum(dim=1).double()
+    power *= below
+    mean = power.sum(dim=1).double() / whole
+    return mean - own.double(), torch.linalg.vecdot(power, below).double() / whole - mean.square()
