@@ -229,8 +229,9 @@ def normalise(rows: Tensor) -> Tensor:
 
 
 def _unit_rows(rows: Tensor, what: str) -> Tensor:
+    """Normalise texts in float64, as one error in a length would be in every logit of that text."""
     check_rows(rows.reshape(-1, rows.shape[-1]), what, unit_rows=True)
-    return normalise(rows)
+    return normalise(rows.double()).to(scoring_precision(rows).dtype)
 
 
 def _names(class_names: Sequence[str], classes: int) -> tuple[str, ...]:

@@ -75,13 +75,13 @@ def class_similarity(
     *,
     between: bool = True,
 ) -> Tensor:
-    """Give of each candidate the quantile over the classes of cos(w, t), (m,), float32 or better.
+    """Give of each candidate the quantile over the classes of cos(w, t), (m,) float64.
 
     As `torch.quantile`, linear between the two sorted cosines around place quantile * (k - 1); with `between=False` it
     is the one at place int(quantile * k), OpenOOD-VLM's rule. Where `exclude_above` is given, as by CSP with 0.95, a
     candidate with a larger cosine to any class gets 1, so that it comes last.
     """
-    texts = scoring_precision(class_texts)
+    texts = class_texts.double()  # the order decides which words share a group, so near-ties are told apart
     classes = len(texts)
     place = quantile * (classes - 1) if between else float(min(int(quantile * classes), classes - 1))
     below = int(place)

@@ -92,7 +92,7 @@ class Sets(ABC):
         return {}
 
 
-def labels_under(head: Head | None, labels: np.ndarray, classes: Sequence[str]) -> np.ndarray | None:
+def labels_under(head: Head | None, labels: np.ndarray, classes: Sequence[str]) -> np.ndarray:
     """Renumber labels (n,) by class name to the classes of a head; -1 for a class that it does not know."""
     return labels if head is None else labels_among(head.class_names, labels, classes)
 

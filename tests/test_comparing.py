@@ -44,6 +44,16 @@ def test_intervals_are_those_of_the_scores(report):
     assert found.header["intervals"]["replicates"] == 50
 
 
+def test_intervals_tell_how_far_they_are(report):
+    told = []
+    comparing.compared(report, 5, progress=lambda *given: told.append(given))
+    with_scores = [place for place, row in enumerate(report.rows) if row.kind == "ood" and row.status == "ok"]
+    assert told == [("intervals", place, len(report.rows), "rows") for place in with_scores]
+    silent = []
+    comparing.compared(report, 0, True, progress=lambda *given: silent.append(given))
+    assert silent == []
+
+
 def test_bench_gives_the_same(make_outputs, report):
     test, ood = make_outputs(60, seed=1), {"o": make_outputs(40, seed=3)}
     made = bench("msp,energy", test, ood, ci=30, paired=True, seed=5)

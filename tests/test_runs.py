@@ -1,11 +1,13 @@
 import io
 import json
+import struct
 import zipfile
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from ood_toolkit import runs
 from ood_toolkit.errors import DataError
 from ood_toolkit.members import Member
 from ood_toolkit.report.report import joined
@@ -176,3 +178,81 @@ def test_a_folder_that_is_none_is_said(tmp_path):
     for name in ("none", "file", ""):
         with pytest.raises(DataError, match="expected a run folder, which holds result"):
             read_run(tmp_path / name)
+
+
+def claiming(sizes):
+    """An archive whose directory claims these sizes, in bytes, of members that are a few bytes each."""
+    held = io.BytesIO()
+    with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as archive:
+        for place in range(len(sizes)):
+            archive.writestr(f"{place}.npy", b"x" * 10)
+    raw = bytearray(held.getvalue())
+    at = -1
+    for size in sizes:
+        at = raw.index(b"PK\x01\x02", at + 1)
+        struct.pack_into("<I", raw, at + 24, size)
+    return bytes(raw)
+
+
+def run_with(tmp_path, raw):
+    (tmp_path / "result.json").write_text(json.dumps(GOOD))
+    (tmp_path / "scores" / "i").mkdir(parents=True)
+    (tmp_path / "scores" / "i" / "ood_o.npz").write_bytes(raw)
+    return tmp_path
+
+
+@pytest.mark.parametrize("sizes", [[2**30 + 1], [2**31, 2**31], [2**32 - 2] * 3])
+def test_an_archive_that_claims_too_much_is_not_unpacked(sizes, tmp_path, monkeypatch):
+    raw = claiming(sizes)
+    monkeypatch.setattr(np, "load", lambda *given, **named: pytest.fail("unpacked"))
+    said = rf"ood_o.npz: expected scores of images, got {len(raw):,} bytes that claim to become {sum(sizes):,}; "
+    with pytest.raises(DataError, match=said) as caught:
+        read_run(run_with(tmp_path, raw))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("most", "share", "small"), [(10**6, 10**6, 10**6), (10**9, 10, 10**6)])
+def test_either_limit_alone_refuses(most, share, small, tmp_path, monkeypatch):
+    held = io.BytesIO()
+    np.savez_compressed(held, ids=IDS, x=np.zeros(130_000))  # 1.04 MB that compress to 1.5 kB
+    for name, value in (("MOST_BYTES", most), ("MOST_EXPANSION", share), ("SMALL_BYTES", small)):
+        monkeypatch.setattr(runs, name, value)
+    with pytest.raises(DataError, match="claim to become 1,04"):
+        read_run(run_with(tmp_path, held.getvalue()))
+
+
+def test_scores_that_compress_well_are_read(tmp_path):
+    said = Answers(np.arange(3000).astype(str), {f"s{place}": np.zeros(3000) for place in range(200)})
+    header = {"protocol": "native", "id": [{"name": "i"}], "ood": {"o": 3000}}
+    write_run(tmp_path / "run", header, [], {("i", "test"): said})
+    same(read_run(tmp_path / "run").answers["i", "test"], said)
+
+
+ITEM = {
+    "scorer": "msp", "model": "m", "kind": "ood", "ood": "o", "metric": "auroc", "measured": 1.0, "published": 2,
+    "difference": None, "tolerance": None, "verdict": "v", "method": "M", "published_model": "m",
+    "published_protocol": "mcm", "source": "s", "secondary": False, "note": "",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"published": {}}, "published: expected a list of objects with scorer, str"),
+        ({"published": [ITEM, 3]}, "published: expected a list of objects with scorer, str"),
+        ({"published": [ITEM | {"metric": 3}]}, "published: expected a list of objects with metric, str"),
+        ({"published": [ITEM | {"measured": "1"}]}, "published: expected a list of objects with measured, int"),
+        ({"published": [{k: v for k, v in ITEM.items() if k != "note"}]}, "objects with note, str"),
+        ({"preset": "tiny"}, "preset: expected an object with a name"),
+        ({"preset": {"name": "tiny", "changed": "ood"}}, "preset: expected an object with a name"),
+        ({"csid": []}, "csid: expected an object with a name and, under sets"),
+        ({"csid": {"name": "i+csid"}}, "csid: expected an object with a name and, under sets"),
+        ({"csid": {"name": "i+csid", "sets": [{}]}}, "csid: expected an object with a name and, under sets"),
+    ],
+)
+def test_a_header_that_cannot_be_shown_is_one_line(changed, said, tmp_path):
+    (tmp_path / "result.json").write_text(json.dumps(GOOD | {"published": [ITEM]} | changed))
+    with pytest.raises(DataError) as caught:
+        read_run(tmp_path)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -88,6 +88,30 @@ def request(ids=("whole",), ood=("nameless",), **more):
     return Request(tuple(ids), {"": tuple(ood)}, **more)
 
 
+# -- the full spectrum ---------------------------------------------------------------------------------------------
+
+
+def test_shifted_images_get_the_labels_of_the_id_set_by_name_and_others_are_left_out(encoded):
+    member = gather(request(csid=("bare",), limit=9), encoded, with_train=True).members["whole"]
+    assert set(member.csid) == {"bare"}
+    found = gather(request(csid=("bare",)), encoded, with_train=True)
+    x, test = found.members["whole"].csid["bare"], found.members["whole"].tests["whole"]
+    assert x.ids.tolist() == [f"bare/test/{place}" for place in range(0, 50, 2)]  # the bees, not the dogs
+    assert x.labels.tolist() == [1] * 25
+    assert x.head is test.head
+    assert "25 of the 50 images of bare are of classes that whole lacks, and left out" in found.about["notes"]
+    assert "33 of the 50 images of bare are also in whole" in found.about["notes"]
+    assert gather(request(), encoded, with_train=False).members["whole"].csid == {}
+    with pytest.raises(DataError, match="unknown data set 'gone'"):
+        gather(request(csid=("gone",)), encoded, with_train=False)
+
+
+def test_a_shifted_set_without_classes_has_no_labels(encoded):
+    found = gather(request(csid=("nameless",), ood=("bare",)), encoded, with_train=False)
+    x = found.members["whole"].csid["nameless"]
+    assert (len(x), x.labels) == (25, None)
+
+
 # -- splitting ----------------------------------------------------------------------------------------------------
 
 

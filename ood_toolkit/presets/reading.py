@@ -104,9 +104,11 @@ def read_preset(file: Path) -> Preset:
     shifted = table.pop("csid", [])
     for place, part in enumerate(shifted, 1):
         _check(part, SET_KEYS, f"{where}, csid {place}")
-    listed = [part["name"] for part in (*table["ood"], *shifted, *([table["id"]] if shifted else []))]
-    if len(set(listed)) < len(listed):
+    if len({part["name"] for part in table["ood"]}) < len(table["ood"]):
         raise DataError(f"{where}: expected each OOD set once, got one twice")
+    listed = [part["name"] for part in (table["id"], *table["ood"], *shifted)]
+    if shifted and len(set(listed)) < len(listed):
+        raise DataError(f"{where}: expected each OOD and covariate-shifted set once, and not as ID, got one twice")
     sets = [PresetSet(part["name"], part.get("images"), group=part.get("group", "")) for part in table.pop("ood")]
     given = table.pop("published", [])
     rows = [_published(row, sets, f"{where}, published {place}") for place, row in enumerate(given, 1)]

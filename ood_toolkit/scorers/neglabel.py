@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 COLUMNS = 2048
 """Negatives whose logits are held at once, if a group is not larger."""
+FEW = 4096
+"""Up to so many negatives everything is in float64."""
 LARGEST = 80.0
 """Largest exponent that is taken in float32."""
 
@@ -94,17 +96,23 @@ def share_of_classes(rows: Tensor, classes: Tensor, negatives: Tensor, groups: i
     """Give (1/G) sum_g 1 / (1 + B_g / A), (n,) float64, of unit rows (n, d), classes (k, d) and negatives (m, d)."""
     import torch
 
-    # One class mostly decides A, so its rounding is the score's; that of the negatives averages out over many.
-    inside = (rows.double() @ classes.to(rows.device).double().T * scale).logsumexp(dim=1)  # log A, (n,)
-    scaled, shift = rows * scale, -inside.to(rows)[:, None]
+    # One class mostly decides A, so its rounding is the score's: float64. Texts have much in common; the product with
+    # that part is taken in float64 too, so that float32 has to hold only how the negatives differ. A few negatives
+    # are cheap in float64, and leave no rounding to average out.
+    wide, common = rows.double(), negatives.mean(dim=0)
+    wide /= torch.linalg.vector_norm(wide, dim=1, keepdim=True)  # float32 leaves lengths of 1 + 1e-7
+    inside = (wide @ classes.to(wide).T * scale).logsumexp(dim=1)  # log A, (n,)
+    used = wide if len(negatives) <= FEW else rows  # in whose precision
+    shift = (wide @ common.to(wide) * scale - inside).to(used)[:, None]
+    scaled, common = (wide * scale).to(used), common.to(used)
     groups = min(groups, len(negatives))
     size = len(negatives) // groups
     step = max(1, COLUMNS // size)
     total = torch.zeros(len(rows), dtype=torch.float64, device=rows.device)
     for start in range(0, groups, step):
         stop = min(groups, start + step)
-        block = negatives[start * size : stop * size].to(rows)
-        # z~ - log A in one product; what exceeds LARGEST gives a share below 1e-35 and would overflow.
+        block = negatives[start * size : stop * size].to(used) - common
+        # z~ - log A in one product; what exceeds LARGEST gives a share below 1e-34 and would overflow.
         relative = torch.addmm(shift, scaled, block.T).clamp_(max=LARGEST).exp_()  # (n, groups here * size)
         ratio = relative.view(len(rows), stop - start, size).sum(dim=2).double()  # B_g / A
         total += (1 + ratio).reciprocal_().sum(dim=1)

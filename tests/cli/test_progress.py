@@ -12,6 +12,13 @@ def test_the_line_says_how_fast_and_how_long():
     progress._started.clear()
 
 
+def test_the_line_counts_what_it_is_told():
+    progress._started.clear()
+    progress._line("intervals", 0, 20, 10.0, "rows")
+    assert progress._line("intervals", 5, 20, 20.0, "rows") == "intervals 5/20, 0.5 rows/s, 0:30 left"
+    progress._started.clear()
+
+
 @pytest.mark.parametrize("lost", [0, 1, 12])
 def test_what_was_encoded_and_what_could_not_be_read(capsys, lost):
     unreadable = {f"{place}.png": "broken" for place in range(lost)}

@@ -89,6 +89,19 @@ def test_intervals_are_the_same_in_bench_and_report(oodkit, toy, tmp_path):
     assert float(rows[0]["auroc_low"]) == found["auroc_low"]
 
 
+@pytest.mark.parametrize("seen", [True, False])
+def test_intervals_show_a_line_on_a_terminal_alone(oodkit, toy, tmp_path, monkeypatch, seen):
+    bench(oodkit, "--output", tmp_path / "run")
+    monkeypatch.setattr("sys.stderr.isatty", lambda: seen, raising=False)
+    for words in (("report", tmp_path / "run"), ("bench", "--id", "i", "--ood", "o,q", "--model", "toy")):
+        done = oodkit(*words, "--ci", "--ci-replicates", "5")
+        assert done.code == 0
+        assert ("intervals 1/" in done.err) == seen
+        assert "intervals 1/" not in done.out
+        assert not seen or done.err.endswith("\r\x1b[2K")
+        assert seen or done.err == ""
+
+
 def test_paired_tests_are_in_the_table_and_the_result(oodkit, tmp_path):
     run = tmp_path / "run"
     done = oodkit("bench", "--scorers", "msp,mcm", "--ood", "letters", "--limit", "60", "--paired", "--output", run)

@@ -111,6 +111,83 @@ def test_a_run_agrees_with_itself_and_not_with_another_number(first, oodkit, pla
     assert f"{measured - 90:+.2f}" in line
 
 
+def test_a_report_shows_the_comparison_again(first, oodkit, tmp_path):
+    run = tmp_path / "run"
+    code, out, _ = oodkit("bench", "--preset", first(auroc=90.0), "--output", run)
+    assert code == 0
+    assert oodkit("report", run)[1] == out
+    assert out.count("within tolerance") == 3
+    held = json.loads((run / "result.json").read_text())
+    assert json.loads(oodkit("report", run, "--format", "json")[1]) == held
+
+
+@pytest.mark.parametrize("rules", ["openood-v1.5", "native", "clipn"])
+def test_under_another_protocol_the_comparison_is_that_of_bench(first, oodkit, tmp_path, rules):
+    file = first(auroc=90.0)
+    oodkit("bench", "--preset", file, "--output", tmp_path / "run")
+    direct = json.loads(oodkit("bench", "--preset", file, "--protocol", rules, "--format", "json")[1])
+    found = json.loads(oodkit("report", tmp_path / "run", "--protocol", rules, "--format", "json")[1])
+    assert found["published"] == direct["published"]
+    assert {item["metric"]: item["measured"] is None for item in found["published"]} == {
+        "auroc": False, "fpr95_id": rules == "openood-v1.5"
+    }  # fmt: skip
+    code, out, err = oodkit("report", tmp_path / "run", "--protocol", rules)
+    assert code == 0, err
+    assert "Measured beside published (%)" in out
+    assert ("not measured under this protocol" in out) == (rules == "openood-v1.5")
+
+
+def test_a_metric_that_was_not_measured_is_compared_once_its_protocol_is_asked_for(first, oodkit, tmp_path):
+    oodkit("bench", "--preset", first(), "--protocol", "openood-v1.5", "--output", tmp_path / "run")
+    assert oodkit("report", tmp_path / "run")[1].count("not measured under this protocol") == 1
+    out = oodkit("report", tmp_path / "run", "--protocol", "mcm")[1]
+    assert out.count("within tolerance") == 4
+    assert "not measured" not in out
+
+
+def test_what_cannot_be_matched_again_is_left_out_with_a_line(first, oodkit, tmp_path):
+    run = tmp_path / "run"
+    oodkit("bench", "--preset", first(), "--output", run)
+    held = json.loads((run / "result.json").read_text())
+    del held["published"][0]["same_images"]  # as a run of before
+    held["published"][1]["ood"] = "gone"
+    (run / "result.json").write_text(json.dumps(held))
+    assert oodkit("report", run)[1].count("within tolerance") == 4
+    code, out, err = oodkit("report", run, "--protocol", "native")
+    assert code == 0, err
+    assert out.count("within tolerance") == 2
+    assert "2 published values cannot be matched again and are left out" in out
+
+
+def test_a_damaged_comparison_is_one_line(first, oodkit, tmp_path):
+    run = tmp_path / "run"
+    oodkit("bench", "--preset", first(), "--output", run)
+    held = json.loads((run / "result.json").read_text())
+    held["published"][0]["measured"] = "97"
+    (run / "result.json").write_text(json.dumps(held))
+    code, out, err = oodkit("report", run)
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert "published: expected a list of objects with measured" in err
+
+
+def test_the_ordinary_rows_are_compared_and_not_those_of_the_full_spectrum(first, oodkit, tmp_path):
+    from ood_toolkit.data.digits import DIGITS
+
+    pictures = DIGITS.open("val", None)
+    for place in range(60):
+        name = pictures.classes[pictures.labels[place]]
+        (tmp_path / "shifted" / name).mkdir(parents=True, exist_ok=True)
+        pictures.items[place].image.save(tmp_path / "shifted" / name / f"{place}.png")
+    run, folder = tmp_path / "run", f"folder:{tmp_path / 'shifted'}"
+    code, out, err = oodkit("bench", "--preset", first(), "--model", "digits-clip", "--csid", folder, "--output", run)
+    assert code == 0, err
+    assert "full spectrum digits+csid: 420 test images" in out
+    assert out.count("within tolerance") == 4
+    found = json.loads(oodkit("report", run, "--protocol", "mcm", "--format", "json")[1])
+    assert {item["id"] for item in found["published"]} == {"digits"}
+    assert [item["verdict"] for item in found["published"]] == ["within tolerance"] * 4
+
+
 def test_options_win_and_are_named(first, oodkit):
     code, out, _ = oodkit("bench", "--preset", first(), "--ood", "letters", "--protocol", "openood-v1.5")
     assert code == 0

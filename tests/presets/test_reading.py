@@ -47,6 +47,21 @@ def read(tmp_path):
     return make
 
 
+def test_shifted_sets_are_read(read):
+    text = GOOD.replace("[[ood]]", '[[csid]]\nname = "blurred"\nimages = 9\n\n[[csid]]\nname = "art"\n\n[[ood]]', 1)
+    preset = read(text)
+    assert [(part.name, part.images) for part in preset.csid] == [("blurred", 9), ("art", None)]
+    assert preset.options()["csid"] == ("blurred,art",)
+    assert "csid" not in read(GOOD).options()
+    for old, new, said in (
+        ('"art"', '"patches"', "expected each OOD and covariate-shifted set once, and not as ID, got one twice"),
+        ('"art"', '"digits"', "expected each OOD and covariate-shifted set once, and not as ID, got one twice"),
+        ("images = 9", 'group = "near"', "csid 1: unknown key 'group'"),
+    ):
+        with pytest.raises(DataError, match=said):
+            read(text.replace(old, new))
+
+
 def test_a_preset_is_read_whole(read):
     preset = read(GOOD + "means.all = { auroc = 98 }\nsecondary = true\n")
     assert (preset.name, preset.id.name, preset.id.images, preset.protocol) == ("tiny", "digits", None, "mcm")

@@ -5,6 +5,7 @@ from importlib.resources import files
 
 import pytest
 
+from ood_toolkit.data.imagenet import known_1000, numbered, subset
 from ood_toolkit.errors import SpecError
 from ood_toolkit.metrics import PROTOCOLS
 from ood_toolkit.plugins import get_registry
@@ -29,9 +30,9 @@ def row_of(preset, method, model="ViT-B-16/openai"):
 
 def test_the_wanted_presets_are_there():
     assert set(preset_names()) == {
-        "imagenet1k-mos", "openood-imagenet1k", "openood-cifar10", "openood-cifar100", "imagenet-o", "semantic-shift",
-        "mcm-hard", "mcm-hard-swapped", "fine-grained-cub", "fine-grained-cars", "fine-grained-food",
-        "fine-grained-pet",
+        "imagenet1k-mos", "openood-imagenet1k", "openood-imagenet1k-fs", "openood-cifar10", "openood-cifar100",
+        "imagenet-o", "semantic-shift", "mcm-hard", "mcm-hard-swapped", "fine-grained-cub", "fine-grained-cars",
+        "fine-grained-food", "fine-grained-pet",
     }  # fmt: skip
     shipped = {file.name for file in files("ood_toolkit.presets").iterdir() if file.name.endswith(".toml")}
     assert shipped == {f"{name}.toml" for name in preset_names()}
@@ -40,7 +41,7 @@ def test_the_wanted_presets_are_there():
 @pytest.mark.parametrize("preset", PRESETS, ids=by_name)
 def test_sets_are_known_and_counts_agree_with_the_catalogue(preset):
     registry = get_registry()
-    for part in (preset.id, *preset.ood):
+    for part in (preset.id, *preset.csid, *preset.ood):
         dataset = registry.get("datasets", part.name)
         count = OPENIMAGE_O_TESTED if part.name == "openimage-o" else dataset.counts[part.split]
         assert part.images == count, part.name
@@ -48,6 +49,20 @@ def test_sets_are_known_and_counts_agree_with_the_catalogue(preset):
     assert (preset.class_names == "imagenet-openai") == (
         registry.get("datasets", preset.id.name).label_space == "imagenet-1k"
     )
+
+
+def test_the_full_spectrum_is_openood_with_shifted_sets():
+    plain, whole = find_preset("openood-imagenet1k"), find_preset("openood-imagenet1k-fs")
+    assert [part.name for part in whole.csid] == ["imagenet-v2", "imagenet-r"]
+    assert (whole.ood, whole.id, whole.protocol, whole.prompts) == (plain.ood, plain.id, plain.protocol, plain.prompts)
+    assert whole.preprocessing() == plain.preprocessing()
+    assert whole.options() == plain.options() | {"csid": ("imagenet-v2,imagenet-r",)}
+    known = known_1000().names
+    assert numbered().names == known
+    renditions = subset("imagenet_r")().names
+    assert len(renditions) == 200
+    assert set(renditions) <= set(known)  # so that each image of it has a class of the ID set
+    assert whole.published == ()
 
 
 @pytest.mark.parametrize("preset", PRESETS, ids=by_name)
