@@ -34,7 +34,8 @@ def unit(rows):
 
 def mined(candidates, classes, share):
     """Keep the share whose 95 % quantile of cosines with the classes is least."""
-    similarity = np.quantile(candidates @ classes.T, 0.95, axis=1)
+    stored, texts = (rows.astype(np.float32).astype(np.float64) for rows in (candidates, classes))  # as a head holds
+    similarity = np.quantile(stored @ texts.T, 0.95, axis=1)
     return candidates[np.argsort(similarity, kind="stable")[: int(share * len(candidates))]]
 
 

@@ -1,0 +1,29 @@
+"""How a report is printed: as a table with what was published beside it, or in a form for other programs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from ood_toolkit.cli import options
+
+if TYPE_CHECKING:
+    from ood_toolkit.report import Report
+
+__all__ = ["print_report"]
+
+
+def print_report(report: Report, style: str) -> None:
+    """Print a report; a table stands between the preset that ran and the published values, where its header has any."""
+    if style != "table":
+        click.echo(getattr(report, f"to_{style}")(), nl=False)
+        return
+    from ood_toolkit.report.published import comparison_text, preset_line
+
+    width, color = options.stdout_width(), options.use_color()
+    if "preset" in report.header:
+        click.echo(preset_line(report.header["preset"]))
+    click.echo(report.table(width, color))
+    if "published" in report.header:
+        click.echo("\n" + comparison_text(report.header["published"], width, color))
