@@ -363,7 +363,8 @@ def test_what_is_missing_is_named():
 
 
 def test_provides_speaks_the_words_of_needs(make_outputs):
-    assert make_outputs().provides == {"logits", "features", "head", "zero_shot", "text:no", "text:negatives", "text:prompts"}
+    words = {"logits", "features", "head", "zero_shot", "text:no", "text:negatives", "text:prompts"}
+    assert make_outputs().provides == words
     assert Outputs(FEATURES, head=HEAD, extras={"t": [1, 2]}).provides == {
         "logits",
         "features",
@@ -444,7 +445,8 @@ def test_extras_of_every_kind_keep_their_values():
 
 
 def test_the_text_form_says_what_is_held():
-    assert repr(Outputs(FEATURES, head=HEAD)) == "Outputs(n=2, classes=3, provides=[features, head, linear_head, logits])"
+    said = "Outputs(n=2, classes=3, provides=[features, head, linear_head, logits])"
+    assert repr(Outputs(FEATURES, head=HEAD)) == said
 
 
 def test_real_clip_vectors_are_classified_as_published(clip):

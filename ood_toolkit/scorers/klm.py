@@ -23,7 +23,8 @@ class KLMatching(Scorer):
     p (n, k) = softmax(z); q_c (k,) is the mean of p over the ID validation images *predicted* c, labels are not used,
     and the one-hot e_c where there are none, as OpenOOD has it; pytorch-ood 0.4.0 leaves such classes out. With
     KL(p || q) = sum_j p_j log p_j - sum_j p_j log q_j all classes are one product, p (n, k) with log q (k, k); it says
-    which class is the nearest, and the divergence from that one is taken in float64. q is kept above 1e-38, where OpenOOD has an infinite divergence.
+    which class is the nearest, and the divergence from that one is taken in float64. q is kept above 1e-38, where
+    OpenOOD has an infinite divergence.
     """
 
     name = "klm"

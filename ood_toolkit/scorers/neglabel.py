@@ -100,7 +100,7 @@ def share_of_classes(rows: Tensor, classes: Tensor, negatives: Tensor, groups: i
     # that part is taken in float64 too, so that float32 has to hold only how the negatives differ. A few negatives
     # are cheap in float64, and leave no rounding to average out.
     wide, common = rows.double(), negatives.mean(dim=0)
-    wide /= torch.linalg.vector_norm(wide, dim=1, keepdim=True)  # float32 leaves lengths of 1 + 1e-7
+    wide = wide / torch.linalg.vector_norm(wide, dim=1, keepdim=True)  # float32 leaves lengths of 1 + 1e-7
     inside = (wide @ classes.to(wide).T * scale).logsumexp(dim=1)  # log A, (n,)
     used = wide if len(negatives) <= FEW else rows  # in whose precision
     shift = (wide @ common.to(wide) * scale - inside).to(used)[:, None]
