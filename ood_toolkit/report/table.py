@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,8 +12,11 @@ from ood_toolkit.results import Row
 
 __all__ = ["laid_out", "render"]
 
-LEAST_NAME = 10
-"""Characters to which a column of names is folded at most; a table that needs more room is wider than asked."""
+LEAST_NAME, LONGEST_PART = 10, 18
+"""Characters to which a column of names is folded at most, and of a part that is not folded inside itself; a table
+that needs more room is wider than asked."""
+PART = re.compile(r"[^-:,=+/ ]*[-:,=+/ ]?")
+"""What of a name stays together: up to and with a sign that a spec or a slug has."""
 
 
 def render(header: Mapping[str, Any], rows: Sequence[Row], width: int, color: bool) -> str:
@@ -61,8 +65,9 @@ def _rich(grid: Grid, heads: list[str], widths: list[int], gap: int) -> Any:
     before: list[str] = []
     for cells, end in zip(grid.rows, grid.ends, strict=True):
         same = any(grid.ends) and cells[: grid.text_columns - 1] == before[: grid.text_columns - 1]
+        shown = [""] * (grid.text_columns - 1) + cells[grid.text_columns - 1 :] if same else cells
         made.add_row(
-            *([""] * (grid.text_columns - 1) + cells[grid.text_columns - 1 :] if same else cells),
+            *(_folded(cell, wide) for cell, wide in zip(shown, widths, strict=True)),
             end_section=end,
         )
         before = cells
@@ -75,15 +80,30 @@ def _fitted(grid: Grid, width: int) -> tuple[list[str], list[int], int]:
     if _total(_widths(grid, heads), gap) > width:
         heads = [head.replace(" ", "\n").replace("(", "\n(") for head in heads]
     widths, names = _widths(grid, heads), range(grid.text_columns)
+    least = [max([LEAST_NAME, *(_longest_part(row[place]) for row in grid.rows)]) for place in names]
     while _total(widths, gap) > width:
-        widest = max(names, key=lambda place: widths[place])
-        if widths[widest] > LEAST_NAME:
+        widest = max(names, key=lambda place: widths[place] - least[place])
+        if widths[widest] > least[widest]:
             widths[widest] -= 1
         elif gap > 1:
             gap, widths = 1, _widths(grid, heads)
         else:
             break
     return heads, widths, gap
+
+
+def _folded(name: str, width: int) -> str:
+    """Break a name into lines between its parts; a part that is longer than the column is broken by the table."""
+    lines = [""]
+    for part in PART.findall(name):
+        if len(lines[-1] + part.rstrip()) > width and lines[-1]:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _longest_part(name: str) -> int:
+    return min(LONGEST_PART, max(len(part.rstrip()) for part in PART.findall(name)))
 
 
 def _widths(grid: Grid, heads: list[str]) -> list[int]:
