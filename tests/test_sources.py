@@ -354,3 +354,38 @@ def test_negatives_are_mined_from_imported_candidates(store):
     assert bank.texts == tuple(f"w{i}" for i in order)
     np.testing.assert_allclose(bank.rows.numpy(), unit[order], rtol=1e-6)
     assert torch.equal(member.heads(LISTED).weight, member.tests["i"].head.weight)
+
+
+class Patchy(Toy):
+    """Says in `local` under which head it was asked."""
+
+    kinds = ("features", "local")
+
+    def encode(self, batch, kinds, head=None):
+        features = self.encode_images(batch)
+        local = torch.full((len(batch),), 0.0 if head is None else float(head.weight.double().sum()))
+        return {kind: features if kind == "features" else local for kind in kinds}
+
+
+def test_local_scores_are_taken_under_the_prompts_of_the_scorer_that_wants_them(store):
+    known, own = Known(), Prompts(("a photo of a {}",))
+    known.held["models"]["toy"] = ModelEntry("toy", "", Patchy)
+
+    def local_of(**more):
+        chosen = choose(known, store, "toy", ["whole", "nameless"])
+        place = Place(store / "kept", store / "data")
+        sets = open_sets(chosen, finder(known), place, wished=("local", "pre_projection"))
+        assert sets.kinds == ("local",)  # what the model has of what is wished
+        member = gather(request(**more), sets, with_train=False).members["whole"]
+        (found,) = {float(v) for x in (member.tests["whole"], member.ood["nameless"]) for v in x.extras["local"]}
+        return found, member
+
+    def total(head):
+        return pytest.approx(float(head.weight.double().sum()), rel=1e-6)
+
+    plain, member = local_of()
+    assert plain == total(member.tests["whole"].head)
+    asked, member = local_of(local=own)
+    assert asked == total(member.heads(own)) != plain
+    given, member = local_of(local=own, prompts=("the {}",))
+    assert given == total(member.tests["whole"].head)

@@ -32,8 +32,8 @@ def command(key: str | None, as_json: bool, store: Path | None) -> None:
     if as_json:
         click.echo(json.dumps(found, indent=1))
         return
-    for word, similarity in found["negatives"]:
-        click.echo(f"{similarity:.4f}\t{word}")
+    for row in found["negatives"]:
+        click.echo(f"{row['similarity']:.4f}\t{row['word']}")
 
 
 def _row(key: str, found: dict[str, Any]) -> dict[str, Any]:

@@ -48,7 +48,9 @@ class Negatives:
         file = self.folder / f"{fitting[0]}.json"
         try:
             content = json.loads(file.read_text("utf-8"))
-            content["negatives"] = [(str(row["word"]), float(row["similarity"])) for row in content["negatives"]]
+            content["negatives"] = [
+                {"word": str(row["word"]), "similarity": float(row["similarity"])} for row in content["negatives"]
+            ]
         except (ValueError, KeyError, TypeError, OSError) as error:
             raise StoreError(f"{file}: expected a list of negatives, got {type(error).__name__}; delete it") from None
         return fitting[0], content

@@ -62,8 +62,8 @@ def test_mined_negatives_are_the_least_similar_ones_and_are_remembered(toy, tmp_
     np.testing.assert_allclose(head.bank("negatives").rows.numpy(), rows[wanted], rtol=1e-6)
     (key,) = Negatives(tmp_path).listed()
     found = Negatives(tmp_path).read(key[:6])[1]
-    assert [word for word, _ in found["negatives"]] == [words[i] for i in wanted]
-    np.testing.assert_allclose([value for _, value in found["negatives"]], similarity[wanted], rtol=1e-5)
+    assert [row["word"] for row in found["negatives"]] == [words[i] for i in wanted]
+    np.testing.assert_allclose([row["similarity"] for row in found["negatives"]], similarity[wanted], rtol=1e-5)
     assert (found["classes"], found["candidates"], found["share"]) == (list(NAMES), 40, 0.2)
     assert head.bank("negatives").source == f"8 negatives, mined from 40 words (oodkit negatives {key[:8]})"
 

@@ -13,7 +13,11 @@ def test_a_list_is_found_by_the_start_of_its_key_and_kept_once(tmp_path):
     other = kept.write({**ABOUT, "share": 0.5}, ["x"], [0.1])
     assert sorted(kept.listed()) == sorted([first, other])
     key, found = kept.read(first[:9])
-    assert (key, found["negatives"], found["classes"]) == (first, [("x", 0.1), ("ÿ", 0.2)], ["ant"])
+    assert (key, found["negatives"], found["classes"]) == (
+        first,
+        [{"word": "x", "similarity": 0.1}, {"word": "ÿ", "similarity": 0.2}],
+        ["ant"],
+    )
 
 
 @pytest.mark.parametrize("start", ["", "zz", "0"])

@@ -1,0 +1,112 @@
+"""Further texts: negatives mined from words, banks from files, and the list of what was mined."""
+
+import json
+
+import numpy as np
+import pytest
+
+WORDS = ("zebra", "teapot", "cloud", "a grey rug", "seven of nine")
+SMALL = ("--ood", "patches", "--limit", 40)
+
+
+@pytest.fixture
+def words(tmp_path):
+    (tmp_path / "words.txt").write_text("\n".join(WORDS) + "\n")
+    return tmp_path / "words.txt"
+
+
+@pytest.fixture
+def imported(oodkit, tmp_path):
+    """Import an ID set with candidates for negatives, and an OOD set that lies where one candidate does."""
+    rng = np.random.default_rng(0)
+    text, candidates = rng.normal(size=(3, 8)), rng.normal(size=(20, 8))
+    labels = np.arange(60) % 3
+    images = text[labels] + 0.5 * rng.normal(size=(60, 8))
+    np.savez(tmp_path / "id.npz", embeddings=images, labels=labels, classes=["ant", "bee", "cat"])
+    np.savez(tmp_path / "text.npz", text=text, classes=["ant", "bee", "cat"])
+    np.savez(tmp_path / "more.npz", embeddings=candidates, names=[f"word {i}" for i in range(20)])
+    np.savez(tmp_path / "ood.npz", embeddings=candidates[3] + 0.5 * rng.normal(size=(40, 8)))
+    more = ("--texts", f"candidates={tmp_path / 'more.npz'}")
+    assert oodkit("import", "toys", tmp_path / "id.npz", "--text", tmp_path / "text.npz", *more).code == 0
+    assert oodkit("import", "odd", tmp_path / "ood.npz").code == 0
+    return tmp_path
+
+
+def test_what_was_mined_is_listed_and_printed(oodkit, imported):
+    run = oodkit("bench", "--scorers", "neglabel:share=0.5", "--id", "toys", "--ood", "odd", "--format", "json").read
+    row = next(row for row in run["rows"] if row["kind"] == "ood")
+    assert row["status"] == "ok"
+    key = row["notes"][0].rpartition(" ")[2].rstrip(")")
+    assert row["notes"][0] == f"10 negatives, mined from 20 words (oodkit negatives {key})"
+    (listed,) = oodkit("negatives", "--json").read
+    assert listed["name"].startswith(key)
+    assert "10 of 20 words (imported), for ant, bee, cat" in oodkit("negatives").out
+    printed = [line.split("\t") for line in oodkit("negatives", key).out.splitlines()]
+    assert [word for _, word in printed] == [
+        row["word"] for row in oodkit("negatives", key, "--json").read["negatives"]
+    ]
+    assert [float(value) for value, _ in printed] == sorted(float(value) for value, _ in printed)
+    oodkit("negatives", "zz").is_refused("negatives 'zz': expected the start of one key, none fit")
+
+
+def test_no_list_yet_is_an_empty_list(oodkit):
+    assert oodkit("negatives").out == ""
+    assert oodkit("negatives", "--json").read == []
+
+
+def test_words_of_ones_own_are_mined_and_a_group_alone_has_no_words_encoded(oodkit, words):
+    def first(scorers, *more):
+        run = oodkit("bench", "--scorers", scorers, *SMALL, *more, "--format", "json").read
+        return next(row for row in run["rows"] if row["scorer"].startswith("neglabel"))
+
+    mined = first("neglabel:share=0.4", "--negatives", words)
+    assert mined["notes"][0].startswith("2 negatives, mined from 5 words")
+    assert first("clip")["notes"] == ["needs text:negatives"]
+
+
+def test_a_bank_from_texts_serves_the_scores_that_ask_for_it(oodkit, words):
+    asked = ("bench", "--scorers", "eoe,negprompt,id-like", *SMALL, "--format", "json")
+    before = {row["scorer"]: row["status"] for row in oodkit(*asked, "--texts", f"outliers={words}").read["rows"]}
+    assert before == {"eoe": "ok", "negprompt": "skipped", "id-like": "skipped"}
+    both = ("--texts", f"outliers={words}", "--texts", f"negatives={words}")
+    assert {row["status"] for row in oodkit(*asked, *both).read["rows"]} == {"ok"}
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--negatives", "gone.txt"), "--negatives: expected wordnet or a file with one word a line, got 'gone.txt'"),
+        (("--texts", "negatives=gone.txt"), "--texts: no such file: gone.txt"),
+    ],
+)
+def test_files_that_are_not_there_are_refused_at_once(oodkit, options, said):
+    oodkit("bench", "--scorers", "msp", *options).is_refused(said)
+
+
+@pytest.mark.parametrize("given", ["x", "=file", "bank="])
+def test_a_bank_needs_a_name_and_a_file(oodkit, given):
+    done = oodkit("bench", "--texts", given)
+    assert done.code == 2
+    assert "--texts: expected BANK=FILE" in done.err
+
+
+def test_texts_of_an_import_go_with_the_texts_of_its_classes(oodkit, imported):
+    done = oodkit("import", "other", imported / "id.npz", "--texts", f"negatives={imported / 'more.npz'}")
+    assert done.code == 2
+    assert "--texts: goes with --text" in done.err
+    np.savez(imported / "wrong.npz", numbers=np.ones(3))
+    more = ("--text", imported / "text.npz", "--texts", f"negatives={imported / 'wrong.npz'}")
+    oodkit("import", "other", imported / "id.npz", *more).is_refused("expected embeddings of texts", "numbers")
+    np.savez(imported / "narrow.npz", text=np.ones((3, 5)))
+    more = ("--text", imported / "text.npz", "--texts", f"negatives={imported / 'narrow.npz'}")
+    oodkit("import", "other", imported / "id.npz", *more).is_refused("text:negatives: expected width 8, got 5")
+
+
+def test_ready_negatives_of_an_import_are_used_as_they_are(oodkit, imported):
+    more = ("--text", imported / "text.npz", "--texts", f"negatives={imported / 'more.npz'}", "--replace")
+    assert oodkit("import", "toys", imported / "id.npz", *more).code == 0
+    run = oodkit("bench", "--scorers", "neglabel", "--id", "toys", "--ood", "odd", "--format", "json").read
+    row = next(row for row in run["rows"] if row["kind"] == "ood")
+    assert row["status"] == "ok"
+    assert not any("mined" in note for note in row["notes"])
+    assert json.loads(oodkit("negatives", "--json").out) == []
