@@ -10,8 +10,8 @@ import numpy as np
 from ood_toolkit.errors import DataError
 from ood_toolkit.evaluation import full_spectrum
 from ood_toolkit.report.report import Report
-from ood_toolkit.results import Answers, Row
-from ood_toolkit.runs import csid_names, id_names, parts_of
+from ood_toolkit.results import Answers, Row, union
+from ood_toolkit.run_header import csid_names, id_names, parts_of
 
 __all__ = ["Case", "aligned", "case_of", "cases_of"]
 
@@ -59,8 +59,6 @@ def case_of(report: Report, row: Row) -> Case | None:
     try:
         test = full_spectrum(sets, csid_names(header)) if whole else sets["test"]
         if row.decider in names and row.id != row.decider:
-            from ood_toolkit.combining import union  # brings torch, which other rows do without
-
             test = union(sets, row.decider, names)
         case = Case(row, test, sets[f"ood:{row.ood}"])
         _ = case.scores

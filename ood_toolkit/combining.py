@@ -8,10 +8,10 @@ import numpy as np
 
 from ood_toolkit.combiner import Combiner, Scored
 from ood_toolkit.errors import OutputsError
-from ood_toolkit.members import TEST, VAL, Member, has_shared_val, test_key
-from ood_toolkit.results import Answers, joined
+from ood_toolkit.members import Member, has_shared_val
+from ood_toolkit.results import TEST, VAL, Answers, joined, union
 
-__all__ = ["combined", "union"]
+__all__ = ["combined"]
 
 
 def combined(
@@ -36,11 +36,6 @@ def combined(
         merged = combiner.combine([_scored(part, spec, cuts[name]) for part, name in zip(parts, names, strict=True)])
         sets[key] = _answers_of(merged, parts[0], spec)
     return sets
-
-
-def union(answers: Mapping[str, Answers], name: str, names: Sequence[str]) -> Answers:
-    """Join what a member says of all members' ID tests, in one order for all."""
-    return joined([answers[test_key(name, other)] for other in names])
 
 
 def _scored(said: Answers, spec: str, cut: float, own: np.ndarray | None = None) -> Scored:

@@ -45,6 +45,7 @@ class EncodedSets(Sets):
         self._pictures: dict[tuple[str, str], Pictures | Listing] = {}
         self._encoded: dict[tuple[str, str], dict[str, Encoded]] = {}
         self._heads: dict[tuple[tuple[str, ...], Prompts], Head] = {}
+        self._local: dict[str, Head] = {}
 
     def has(self, name: str, split: str, *, download: bool = False) -> bool:
         """Tell whether a split is here, or remembered from when it was encoded."""
@@ -79,23 +80,26 @@ class EncodedSets(Sets):
             self._heads[key] = with_noise(self.model, made, key[1].noise, self.place.effort.own_device)
         return self._heads[key]
 
-    def outputs(self, name: str, split: str, head: Head | None, local: Head | None = None) -> Outputs:
+    def outputs(self, name: str, split: str, head: Head | None) -> Outputs:
         """Take a split from the store, encoding what it lacks."""
-        return self._taken(name, split, name, head, local)
+        return self._taken(name, split, name, head)
 
-    def shifted(self, name: str, of: str, head: Head | None, local: Head | None = None) -> Outputs:
+    def shifted(self, name: str, of: str, head: Head | None) -> Outputs:
         """Take the test split of a covariate-shifted set; labels go by name to the ID set's classes."""
-        return self._taken(name, "test", of, head, local)
+        return self._taken(name, "test", of, head)
 
-    def _taken(self, name: str, split: str, of: str, head: Head | None, local: Head | None) -> Outputs:
+    def _taken(self, name: str, split: str, of: str, head: Head | None) -> Outputs:
         pictures = self.pictures(name, split)
         extras: dict[str, Any] = {}
-        made = self.encoded(name, split, "features", head)
+        texts = head if head is None else self._local.get(head.fingerprint, head)  # those that `local` is of
+        made = self.encoded(name, split, "features", texts)
         if not len(made.rows):
             lost = f", such as {': '.join(made.unreadable[0])}" if made.unreadable else ""
             raise DataError(f"{name}: none of its {len(pictures.ids)} {split} images can be read{lost}")
         for kind in self.kinds:
-            more = self.encoded(name, split, kind, head if local is None else local)
+            if isinstance(pictures, Listing) and not is_stored(self.model, pictures, self.place.store, kind, texts):
+                continue  # its pictures are gone: who needs it is skipped
+            more = self.encoded(name, split, kind, texts)
             if more.rows.tolist() != made.rows.tolist():
                 raise DataError(f"{name}: its pictures changed while they were encoded; run it again")
             extras[kind] = more.outputs[kind]
@@ -115,7 +119,8 @@ class EncodedSets(Sets):
         key = _held_key(kind, head)
         if key not in held:
             pictures = self.pictures(name, split)
-            wanted = (kind,) if "features" in held else ("features", *self.kinds)
+            alone = "features" in held or isinstance(pictures, Listing)
+            wanted = (kind,) if alone else ("features", *self.kinds)
             told = lambda done, of: self.progress(f"encoding {name} {split}", done, of)  # noqa: E731
             made = self._encode(pictures, wanted, head, told)
             held |= {_held_key(part, head): made for part in wanted}
@@ -195,6 +200,15 @@ class EncodedSets(Sets):
     def has_text_tower(self) -> bool:
         """Tell whether the model reads prompts; it does not where its prompt is learned."""
         return self.model.head is None and not self.model.learned_prompt
+
+    def encodes_words(self) -> bool:
+        """Tell whether there is a text tower, be its prompt learned or not."""
+        return self.model.head is None
+
+    def take_local_under(self, head: Head | None, local: Head) -> None:
+        """Remember under which texts `extra:local` is taken for a head."""
+        if head is not None:
+            self._local[head.fingerprint] = local
 
     def _readable(self, prompts: Prompts) -> Prompts:
         """Leave of prompts what the model reads: a learned prompt takes the place of all templates."""

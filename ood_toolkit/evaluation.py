@@ -122,7 +122,7 @@ def header_of(name: str, sets: Mapping[str, Answers]) -> dict[str, Any]:
     """Say how large the ID sets are, how accurate the model is on the test and how calibrated (ECE)."""
     test = sets["test"]
     validation = {"validation_images": len(sets["val"])} if "val" in sets else {}
-    return {"name": name, "images": len(test), **validation, **_facts(test)}
+    return {"name": name, **_facts(test), **validation}
 
 
 def _facts(said: Answers) -> dict[str, Any]:

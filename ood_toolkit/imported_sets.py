@@ -41,7 +41,8 @@ class ImportedSets(Sets):
         if CANDIDATES not in head.banks:
             return head
         candidates, classes = head.bank(CANDIDATES), Bank(head.weight, head.class_names)
-        wanted = {bank.name: bank.mining for bank in prompts.banks if bank.mining} if prompts else {}
+        asked = prompts.banks if prompts else ()
+        wanted = {bank.name: bank.mining for bank in asked if bank.mining and bank.name not in head.banks}
         about = {"model": self.label, "words": "imported", "templates": [], "recipe": ""}
         return head.with_banks(
             {
@@ -50,13 +51,13 @@ class ImportedSets(Sets):
             }
         )
 
-    def ood(self, name: str, head: Head | None, local: Head | None = None, split: str = "test") -> Outputs:
+    def ood(self, name: str, head: Head | None, split: str = "test") -> Outputs:
         """Wrap the memory maps of an OOD set; its labels may index classes that nobody named."""
         arrays = self.arrays(name, split)
         arrays.pop("labels", None)
         return self._outputs(name, arrays, head)
 
-    def outputs(self, name: str, split: str, head: Head | None, local: Head | None = None) -> Outputs:
+    def outputs(self, name: str, split: str, head: Head | None) -> Outputs:
         """Wrap the memory maps of a split."""
         arrays = self.arrays(name, split)
         names, labels = arrays.get("classes"), arrays.get("labels")
@@ -64,7 +65,7 @@ class ImportedSets(Sets):
             arrays["labels"] = labels_under(head, labels, tuple(names.tolist()))
         return self._outputs(name, arrays, head)
 
-    def shifted(self, name: str, of: str, head: Head | None, local: Head | None = None) -> Outputs:
+    def shifted(self, name: str, of: str, head: Head | None) -> Outputs:
         """Wrap the memory maps of a covariate-shifted set; labels without class names number the ID set's classes."""
         arrays = self.arrays(name, "test")
         known: np.ndarray | None = self.arrays(of, "test").get("classes")

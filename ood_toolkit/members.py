@@ -10,11 +10,10 @@ import numpy as np
 from ood_toolkit.errors import OutputsError
 from ood_toolkit.head import Head
 from ood_toolkit.outputs import Outputs
+from ood_toolkit.results import TEST, VAL, test_key
 from ood_toolkit.scorer import Prompts
 
 __all__ = [
-    "TEST",
-    "VAL",
     "Member",
     "check_shifted",
     "class_names",
@@ -22,12 +21,7 @@ __all__ = [
     "head_print",
     "member_sets",
     "named",
-    "test_key",
 ]
-
-TEST, VAL = "test", "val"
-"""What a member's own ID sets are called; other members' are `test:NAME` and `val:NAME`, OOD sets `ood:NAME`,
-covariate-shifted ID sets `csid:NAME`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,11 +116,6 @@ def _like(name: str, key: str, x: Outputs, own: Outputs | None) -> Outputs:
     raise OutputsError(
         f"members are not aligned: the ids of {name!r} differ on {key}; give the same images, each under one id"
     )
-
-
-def test_key(name: str, other: str) -> str:
-    """Name the ID test of a member's set in another's words."""
-    return TEST if name == other else f"test:{other}"
 
 
 def has_shared_val(member: Member, names: Sequence[str]) -> bool:

@@ -12,30 +12,12 @@ from torch import Tensor
 from ood_toolkit.arrays import check_rows, scoring_precision
 from ood_toolkit.errors import OutputsError, ScorerError
 
-__all__ = ["class_similarity", "mine", "mine_by_kind"]
+__all__ = ["class_similarity", "mine_by_kind"]
 
 BLOCK = 1 << 22
 """Cosines that are held at once."""
 UNIT = 1e-2
 """How far from 1 a row's length may be: embeddings kept in half precision are near enough."""
-
-
-def mine(
-    candidates: Tensor,
-    class_texts: Tensor,
-    share: float = 0.15,
-    quantile: float = 0.95,
-    exclude_above: float | None = None,
-    *,
-    count: int | None = None,
-) -> Tensor:
-    """Give the places of the kept candidates, the least similar first, int64; equals keep their order.
-
-    The first int(share * m) by `class_similarity` are kept, or, by OpenOOD-VLM's rule, exactly `count`. `ScorerError`
-    for a parameter out of range or where none would be kept, `OutputsError` for rows that do not fit.
-    """
-    none = candidates.new_empty(0, candidates.shape[-1])
-    return mine_by_kind(candidates, none, class_texts, share, quantile, exclude_above, count=count)
 
 
 def mine_by_kind(
@@ -50,8 +32,10 @@ def mine_by_kind(
 ) -> Tensor:
     """Mine nouns and adjectives apart, and give places in the rows of both: the nouns kept, then the adjectives.
 
-    Of each kind the share is kept, or a part of `count` in proportion, that of the adjectives rounded down. Either may
-    have no rows. Otherwise as `mine`.
+    Of each kind the first int(share * m) by `class_similarity` are kept, or, by OpenOOD-VLM's rule, exactly `count` in
+    proportion, those of the adjectives rounded down. Either kind may have no rows. The places are int64, the least
+    similar first; equals keep their order. `ScorerError` for a parameter out of range or where none would be kept,
+    `OutputsError` for rows that do not fit.
     """
     kinds = (nouns, adjectives)
     _check(kinds, class_texts, share, quantile, count)

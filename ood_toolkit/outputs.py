@@ -342,15 +342,15 @@ class Outputs:
     def tempered(self, temperature: float, of: Literal["logits", "cosine"] = "logits") -> Softmax:
         """Give the softmax of the logits, or of the cosines, divided by a temperature; shared like all else."""
         head = None if of == "logits" else self._zero_shot("cosine")
-        if head is not None and (self._logits is not None or bool(head.bias.any())):
-            return Softmax(self.cosine if temperature == 1.0 else self.cosine / temperature)
-        divisor = temperature if head is None else temperature * head.scale  # cosines are logits / scale
-        if divisor == 1.0:
+        apart = head is not None and (self._logits is not None or bool(head.bias.any()))
+        # Without ready logits and bias, cosines are logits / scale: what is known of these serves for both.
+        divisor = temperature * head.scale if head is not None and not apart else temperature
+        if divisor == 1.0 and not apart:
             return self.softmax
-        held: dict[float, Softmax] = self.__dict__.setdefault("_tempered", {})
-        if divisor not in held:
-            held[divisor] = self.softmax.cooled(divisor)
-        return held[divisor]
+        held: dict[tuple[bool, float], Softmax] = self.__dict__.setdefault("_tempered", {})
+        if (apart, divisor) not in held:
+            held[apart, divisor] = Softmax(self.cosine / divisor) if apart else self.softmax.cooled(divisor)
+        return held[apart, divisor]
 
     @property
     def probs(self) -> Tensor:

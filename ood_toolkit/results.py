@@ -17,9 +17,23 @@ import numpy as np
 
 from ood_toolkit.errors import DataError
 
-__all__ = ["SCHEMA", "Answers", "Row", "check_new_folder", "joined", "write_run"]
+__all__ = [
+    "SCHEMA",
+    "TEST",
+    "VAL",
+    "Answers",
+    "Row",
+    "check_new_folder",
+    "joined",
+    "test_key",
+    "union",
+    "write_run",
+]
 
 SCHEMA = 1
+TEST, VAL = "test", "val"
+"""What a member's own ID sets are called; other members' are `test:NAME` and `val:NAME`, OOD sets `ood:NAME`,
+covariate-shifted ID sets `csid:NAME`."""
 Status = Literal["ok", "skipped", "failed"]
 
 
@@ -116,6 +130,16 @@ def joined(parts: Sequence[Answers]) -> Answers:
             if all(spec in part.accepted for part in parts)
         },
     )
+
+
+def test_key(name: str, other: str) -> str:
+    """Name the ID test of a member's set in another's words."""
+    return TEST if name == other else f"test:{other}"
+
+
+def union(answers: Mapping[str, Answers], name: str, names: Sequence[str]) -> Answers:
+    """Join what a member says of all members' ID tests, in one order for all."""
+    return joined([answers[test_key(name, other)] for other in names])
 
 
 def check_new_folder(folder: str | os.PathLike[str]) -> Path:

@@ -11,17 +11,17 @@ from typing import Any
 import numpy as np
 
 from ood_toolkit.combiner import Combiner
-from ood_toolkit.combining import combined, union
+from ood_toolkit.combining import combined
 from ood_toolkit.comparing import compared
 from ood_toolkit.errors import OutputsError, one_line
 from ood_toolkit.evaluation import About, full_header, full_spectrum, header_of, mean_rows, misclassification, ood_rows
 from ood_toolkit.head import Head
-from ood_toolkit.members import TEST, VAL, Member, check_shifted, named
+from ood_toolkit.members import Member, check_shifted, named
 from ood_toolkit.metrics import find_protocol
 from ood_toolkit.outputs import Outputs, as_outputs
 from ood_toolkit.plugins import get_registry
 from ood_toolkit.report import Report
-from ood_toolkit.results import Answers, Row
+from ood_toolkit.results import TEST, VAL, Answers, Row, union
 from ood_toolkit.scorer import Prompts
 from ood_toolkit.scoring import Scoring
 from ood_toolkit.spec import nearest
@@ -234,7 +234,9 @@ class _Rows:
         """Show a scorer of streams on its own ID test; on that alone, or on a union, it was not run."""
         rows = self._ood_rows(about, sets[TEST], sets)
         if sets[TEST].right is not None:
-            why = "a score of streams holds for the ID test and one OOD set together, not for the ID test alone"
+            why = (
+                "misclassification: a score of streams holds for the ID test and one OOD set together, not for ID alone"
+            )
             rows.append(about.row("misclassification", status="skipped", notes=(why,), n_id=len(sets[TEST])))
         if self.members[about.id_name].csid:
             why = "a score of streams was not run on the full spectrum, which would be another stream"

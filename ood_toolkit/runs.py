@@ -15,18 +15,13 @@ import numpy as np
 
 from ood_toolkit.errors import DataError
 from ood_toolkit.results import SCHEMA, Answers, Row, file_name
+from ood_toolkit.run_header import check_header, csid_names, id_names, is_number, parts_of
 
-__all__ = ["Run", "csid_names", "id_names", "parts_of", "read_run"]
+__all__ = ["Run", "read_run"]
 
 ROW_TYPES: Mapping[str, tuple[type, ...]] = {
     "kind": (str,), "scorer": (str,), "id": (str,), "ood": (str,), "decider": (str,), "model": (str,),
     "status": (str,), "notes": (list,), "n_id": (int,), "n_ood": (int,), "seconds": (int, float), "metrics": (dict,),
-}  # fmt: skip
-PUBLISHED_TYPES: Mapping[str, tuple[type, ...]] = {
-    **dict.fromkeys(("scorer", "model", "kind", "ood", "metric", "verdict", "method", "published_model"), (str,)),
-    **dict.fromkeys(("published_protocol", "source", "note"), (str,)),
-    **dict.fromkeys(("measured", "difference", "tolerance"), (int, float, type(None))),
-    "published": (int, float), "secondary": (bool,),
 }  # fmt: skip
 MOST_BYTES, MOST_EXPANSION, SMALL_BYTES = 8 * 2**30, 1000, 2**30
 """What a file may claim to become: never more than the first, and beyond the last at most so many times its size."""
@@ -56,27 +51,16 @@ def read_run(folder: str | os.PathLike[str]) -> Run:
     answers = {}
     for key in _keys(header, rows):
         file = Path(path, "scores", *map(file_name, key[:-1]), f"{file_name(key[-1])}.npz")
-        if file.is_file():
+        if _is_there(file):
             answers[key] = _answers(file)
     return Run(os.fspath(folder), header, rows, answers)
 
 
-def parts_of(header: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], Mapping[str, Any]]]:
-    """Give what the keys of a model's answers begin with, and its header; one empty beginning where there is one."""
-    if "models" not in header:
-        yield (), header
-    for part in header.get("models", ()):
-        yield (str(part["model"]),), {**header, **part}
-
-
-def id_names(header: Mapping[str, Any]) -> list[str]:
-    """Give the names of the ID sets of one model's header."""
-    return [str(one["name"]) for one in header["id"]]
-
-
-def csid_names(header: Mapping[str, Any]) -> list[str]:
-    """Give the names of the covariate-shifted ID sets of one model's header."""
-    return [str(one["name"]) for one in header.get("csid", {}).get("sets", ())]
+def _is_there(file: Path) -> bool:
+    try:
+        return file.is_file()
+    except OSError as error:  # a name that no file can have
+        raise DataError(f"{file.parent}: expected names that files can have, got {_first_line(error)}") from None
 
 
 def _keys(header: Mapping[str, Any], rows: list[Row]) -> Iterator[tuple[str, ...]]:
@@ -97,6 +81,7 @@ def _keys(header: Mapping[str, Any], rows: list[Row]) -> Iterator[tuple[str, ...
 def _result(file: Path) -> tuple[dict[str, Any], list[Row]]:
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
+        json.dumps(found, ensure_ascii=False).encode()  # half a character, as in "\ud800", could not be printed
     except (FileNotFoundError, NotADirectoryError):
         raise DataError(
             f"{file.parent}: expected a run folder, which holds result.json; `oodkit bench --output` writes one"
@@ -110,47 +95,8 @@ def _result(file: Path) -> tuple[dict[str, Any], list[Row]]:
     found.pop("schema")
     if not isinstance(listed, list):
         raise DataError(f"{file}: rows: expected a list, got {type(listed).__name__}")
-    _check_header(file, found)
+    check_header(file, found)
     return found, [_row(file, place, one) for place, one in enumerate(listed)]
-
-
-def _check_header(file: Path, header: dict[str, Any]) -> None:
-    """Refuse a header whose sets, models or protocol cannot be told."""
-    models = header.get("models", [])
-    if not isinstance(models, list) or not all(isinstance(m, dict) and isinstance(m.get("model"), str) for m in models):
-        raise DataError(f"{file}: models: expected a list of objects with a name under model")
-    for _, part in parts_of(header):
-        ids, ood = part.get("id"), part.get("ood")
-        if not _are_named(ids):
-            raise DataError(f"{file}: id: expected a list of objects with a name")
-        csid = part.get("csid", {"name": "", "sets": []})
-        if not isinstance(csid, dict) or not _are_named([csid]) or not _are_named(csid.get("sets")):
-            raise DataError(f"{file}: csid: expected an object with a name and, under sets, a list of objects with one")
-        if not isinstance(ood, dict):
-            raise DataError(f"{file}: ood: expected the number of images by OOD set, got {type(ood).__name__}")
-    _check_published(file, header)
-    groups = header.get("groups", {})
-    if not isinstance(groups, dict) or not all(isinstance(names, list) for names in groups.values()):
-        raise DataError(f"{file}: groups: expected lists of OOD sets by name")
-    if not isinstance(header.get("protocol"), str):
-        raise DataError(f"{file}: protocol: expected a name, got {header.get('protocol')!r}")
-
-
-def _check_published(file: Path, header: dict[str, Any]) -> None:
-    """Refuse a preset or published values that could not be shown."""
-    preset = header.get("preset", {"name": ""})
-    changed = preset.get("changed", []) if isinstance(preset, dict) else None
-    if not _are_named([preset]) or not isinstance(changed, list) or not all(isinstance(c, str) for c in changed):
-        raise DataError(f"{file}: preset: expected an object with a name and a list of what was changed")
-    found = header.get("published", [])
-    for one in found if isinstance(found, list) else [found]:
-        for key, types in PUBLISHED_TYPES.items():
-            if not isinstance(one, dict) or key not in one or not isinstance(one[key], types):
-                raise DataError(f"{file}: published: expected a list of objects with {key}, {types[0].__name__}")
-
-
-def _are_named(found: Any) -> bool:
-    return isinstance(found, list) and all(isinstance(one, dict) and isinstance(one.get("name"), str) for one in found)
 
 
 def _row(file: Path, place: int, found: Any) -> Row:
@@ -165,7 +111,7 @@ def _row(file: Path, place: int, found: Any) -> Row:
         raise DataError(f"{where}: unknown kind {known['kind']!r} or status {known.get('status')!r}")
     metrics = known.get("metrics", {})
     for key, value in metrics.items():
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+        if value is not None and not is_number(value):
             raise DataError(f"{where}: {key}: expected a number, got {type(value).__name__}")
     numbers = {key: float("nan") if value is None else float(value) for key, value in metrics.items()}
     return Row(**{**known, "notes": tuple(map(str, known.get("notes", ()))), "metrics": numbers})

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ood_toolkit.outputs import Outputs
 
-__all__ = ["Prompts", "Scorer", "given", "missing_needs", "not_negative", "positive"]
+__all__ = ["Prompts", "Scorer", "between", "given", "missing_needs", "not_negative", "positive"]
 
 Self = TypeVar("Self", bound="Scorer")
 SPLIT_NEEDS = frozenset({"val", "val_labels", "train", "train_labels"})
@@ -78,22 +78,35 @@ def given(scorer: Scorer, split: Outputs | None, name: str) -> Outputs:
 
 
 def positive(scorer: Component, *names: str) -> None:
-    """Refuse parameters that are not finite and above zero."""
+    """Refuse parameters that are not finite and above zero; one whose default is whole must be whole."""
     for name in names:
-        value = getattr(scorer, name)
-        whole = isinstance(type(scorer).__dataclass_fields__[name].default, int)  # type: ignore[attr-defined]
-        number = isinstance(value, Integral if whole else Real)
-        if isinstance(value, bool) or not number or not 0 < value < float("inf"):
-            kind = "whole number" if whole else "number"
-            raise ScorerError(f"{scorer.name}: {name}: expected a {kind} above 0, got {value!r}")
+        value, kind = _number(scorer, name)
+        if value is None or not 0 < value < float("inf"):
+            raise ScorerError(f"{scorer.name}: {name}: expected a {kind} above 0, got {getattr(scorer, name)!r}")
 
 
-def not_negative(scorer: Scorer, *names: str) -> None:
-    """Refuse parameters that are not finite numbers of at least zero."""
+def not_negative(scorer: Component, *names: str) -> None:
+    """Refuse parameters that are not finite and at least zero; one whose default is whole must be whole."""
     for name in names:
-        value = getattr(scorer, name)
-        if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) < float("inf"):
-            raise ScorerError(f"{scorer.name}: {name}: expected a number of at least 0, got {value!r}")
+        value, kind = _number(scorer, name)
+        if value is None or not 0 <= value < float("inf"):
+            raise ScorerError(f"{scorer.name}: {name}: expected a {kind} of at least 0, got {getattr(scorer, name)!r}")
+
+
+def between(scorer: Component, name: str, low: float, high: float, *, ends: bool = True) -> None:
+    """Refuse a parameter outside a range, with `ends` False also one at its ends."""
+    value, kind = _number(scorer, name)
+    if value is None or not (low <= value <= high if ends else low < value < high):
+        wanted = f"from {low} to {high}" if ends else f"above {low} and below {high}"
+        raise ScorerError(f"{scorer.name}: {name}: expected a {kind} {wanted}, got {getattr(scorer, name)!r}")
+
+
+def _number(scorer: Component, name: str) -> tuple[float | None, str]:
+    """Give a parameter as a number, None where it is none of the kind that its default is, and name that kind."""
+    value = getattr(scorer, name)
+    whole = isinstance(type(scorer).__dataclass_fields__[name].default, int)  # type: ignore[attr-defined]
+    right = isinstance(value, Integral if whole else Real) and not isinstance(value, bool)
+    return value if right else None, "whole number" if whole else "number"
 
 
 def missing_needs(scorer: Scorer, x: Outputs | None, val: Outputs | None, train: Outputs | None) -> list[str]:

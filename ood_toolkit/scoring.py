@@ -14,10 +14,10 @@ from ood_toolkit.arrays import to_numpy
 from ood_toolkit.detector import checked, fit
 from ood_toolkit.errors import one_line
 from ood_toolkit.head import Head
-from ood_toolkit.members import TEST, VAL, Member, class_names, head_print, labelled, member_sets
+from ood_toolkit.members import Member, class_names, head_print, labelled, member_sets
 from ood_toolkit.outputs import NONNEGATIVE, Outputs
 from ood_toolkit.plugins import get_registry
-from ood_toolkit.results import Answers, Row
+from ood_toolkit.results import TEST, VAL, Answers, Row
 from ood_toolkit.scorer import SPLIT_NEEDS, Prompts, Scorer, missing_needs
 from ood_toolkit.stream import AnyScorer, StreamScorer, mixed
 from ood_toolkit.thresholds import threshold

@@ -54,18 +54,15 @@ class Sets(ABC):
         """Give the head of an ID set under its own prompts, or under these."""
 
     @abstractmethod
-    def outputs(self, name: str, split: str, head: Head | None, local: Head | None = None) -> Outputs:
-        """Give a split of a set under a head; labels of classes that the head knows by name.
+    def outputs(self, name: str, split: str, head: Head | None) -> Outputs:
+        """Give a split of a set under a head; labels of classes that the head knows by name."""
 
-        `local` is the head under whose texts `extra:local` is taken, by default the same.
-        """
-
-    def ood(self, name: str, head: Head | None, local: Head | None = None, split: str = "test") -> Outputs:
+    def ood(self, name: str, head: Head | None, split: str = "test") -> Outputs:
         """Give a split of an OOD set, whose labels are no classes of the head."""
-        return self.outputs(name, split, head, local).without_labels()
+        return self.outputs(name, split, head).without_labels()
 
     @abstractmethod
-    def shifted(self, name: str, of: str, head: Head | None, local: Head | None = None) -> Outputs:
+    def shifted(self, name: str, of: str, head: Head | None) -> Outputs:
         """Give the test split of a covariate-shifted set, labels by class name those of the ID set `of`, else -1."""
 
     @abstractmethod
@@ -76,9 +73,17 @@ class Sets(ABC):
         """Give the templates that are used where the user gives none."""
         return self.templates(name)[:1]
 
+    def take_local_under(self, head: Head | None, local: Head) -> None:
+        """Take `extra:local` of outputs under `head` with the texts of another head; before any outputs are given."""
+        return
+
     def has_text_tower(self) -> bool:
         """Tell whether heads can be made of other prompts."""
         return False
+
+    def encodes_words(self) -> bool:
+        """Tell whether further texts can be encoded, be it under a prompt of ours or under a learned one."""
+        return self.has_text_tower()
 
     def look_for(self, names: Sequence[str], *splits: str) -> None:
         """Raise `DataError` where the test split of a set, or these, is not here, before work on others begins."""

@@ -116,11 +116,14 @@ def _joined(pieces: Sequence[tuple[np.ndarray, Outputs]], extras: Sequence[str])
             return None
         return np.concatenate(arrays)[back] if isinstance(arrays[0], np.ndarray) else torch.cat(arrays)[back]
 
-    first = pieces[0][1]
-    return Outputs(
-        join([x.features for _, x in pieces]),
-        join([x.logits if x.classes and x.head is None else None for _, x in pieces]),
-        extras={name: join([x.extras[name] for _, x in pieces]) for name in extras},
+    sets, first = [x for _, x in pieces], pieces[0][1]
+    ready = any(x._logits is not None for x in sets)  # of one set alone: the others give those of the head beside
+    logits = join([x.logits if ready and x.classes else None for x in sets])
+    made = Outputs(
+        join([x.features for x in sets]),
+        logits if first.head is None else None,
+        extras={name: join([x.extras[name] for x in sets]) for name in extras},
         head=first.head,
         class_names=None if first.head is not None else first.class_names,
     )
+    return made if first.head is None else made._like(_logits=logits)  # checked against the head when they were given

@@ -10,8 +10,9 @@ from typing import Any
 
 from ood_toolkit import metrics
 from ood_toolkit.errors import OutputsError, ScorerError, one_line
-from ood_toolkit.members import TEST, VAL, Member, member_sets
+from ood_toolkit.members import Member, member_sets
 from ood_toolkit.outputs import Outputs, as_outputs
+from ood_toolkit.results import TEST, VAL
 from ood_toolkit.scorer import Scorer
 from ood_toolkit.scoring import Scoring
 from ood_toolkit.spec import format_value

@@ -24,6 +24,9 @@ class Mining:
     """The similarity of a candidate is this quantile of its cosines with the class texts."""
     exclude_above: float | None = None
     """A candidate whose largest cosine with a class text exceeds this counts as a class itself and comes last."""
+    count: int | None = None
+    """How many are kept in place of the share, of each kind in proportion, all where there are fewer; the quantile is
+    then the sorted cosine at place int(quantile * k), as OpenOOD-VLM has it."""
 
 
 @dataclass(frozen=True)

@@ -22,10 +22,10 @@ LAYERS = (
     ("hookspecs", "builtin", "plugins"),
     ("choosing",),
     ("sets", "encoded_sets", "imported_sets", "plans"),
-    ("detector", "results", "runs", "members"),
+    ("detector", "results", "run_header", "runs", "members"),
     ("evaluation", "report", "scoring", "tuning", "combining", "cases", "comparing"),
     ("runner", "presets"),
-    ("sources",),
+    ("request", "heads", "sources"),
     ("testing",),
     ("cli", "__main__"),
 )

@@ -6,7 +6,7 @@ import torch
 
 from ood_toolkit import mining
 from ood_toolkit.errors import OutputsError, ScorerError
-from ood_toolkit.mining import class_similarity, mine, mine_by_kind
+from ood_toolkit.mining import class_similarity, mine_by_kind
 
 
 def unit(rows, width=16, seed=0):
@@ -27,6 +27,11 @@ def slow_similarity(candidates, texts, quantile, exclude_above=None, between=Tru
             value = cosines[int(quantile * len(cosines))]
         found.append(1.0 if exclude_above is not None and cosines[-1] > exclude_above else value)
     return np.array(found)
+
+
+def mine(candidates, texts, *rules, **more):
+    """Mine candidates of one kind."""
+    return mine_by_kind(candidates, candidates[:0], texts, *rules, **more)
 
 
 @pytest.mark.parametrize("quantile", [0.0, 0.05, 0.5, 0.95, 1.0])

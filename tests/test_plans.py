@@ -8,8 +8,9 @@ from ood_toolkit.encoded_sets import EncodedSets
 from ood_toolkit.errors import AbsentError, DataError
 from ood_toolkit.models.digits_clip import load_digits_clip
 from ood_toolkit.plans import drawn, stratified
+from ood_toolkit.request import Request
 from ood_toolkit.sets import Place
-from ood_toolkit.sources import Request, gather
+from ood_toolkit.sources import gather
 
 
 @pytest.fixture

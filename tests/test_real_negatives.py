@@ -12,7 +12,8 @@ import torch
 
 from ood_toolkit import bench
 from ood_toolkit.imported_sets import ImportedSets
-from ood_toolkit.sources import Request, gather
+from ood_toolkit.request import Request
+from ood_toolkit.sources import gather
 from ood_toolkit.store.imports import Imports
 from ood_toolkit.store.npz import read_import
 

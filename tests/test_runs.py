@@ -3,6 +3,7 @@ import json
 import struct
 import zipfile
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -72,18 +73,18 @@ def test_members_combinations_and_models_are_found(make_outputs, tmp_path):
 def test_scores_of_streams_are_read(tmp_path):
     said = Answers(np.array(["x", "y"]), {"msp": np.array([0.5, np.inf])})
     said.streamed = {"o": {"s": np.array([1.0, 2.0])}}
-    header = {"protocol": "native", "id": [{"name": "i"}], "ood": {"o": 2}}
+    header = {"protocol": "native", "id": [{"name": "i", "images": 2}], "ood": {"o": 2}}
     write_run(tmp_path / "run", header, [], {("i", "test"): said})
     same(read_run(tmp_path / "run").answers["i", "test"], said)
 
 
 def test_numbers_that_are_none_become_nan(tmp_path):
-    header = {"protocol": "native", "id": [{"name": "i"}], "ood": {}}
+    header = {"protocol": "native", "id": [{"name": "i", "images": 2}], "ood": {}}
     write_run(tmp_path / "run", header, [Row("ood", "s", "i", "o", metrics={"auroc": float("nan")})], {})
     assert np.isnan(read_run(tmp_path / "run").rows[0].auroc)
 
 
-GOOD = {"schema": 1, "protocol": "native", "id": [{"name": "i"}], "ood": {"o": 1}, "rows": []}
+GOOD = {"schema": 1, "protocol": "native", "id": [{"name": "i", "images": 2}], "ood": {"o": 1}, "rows": []}
 ROW = {"kind": "ood", "scorer": "msp", "id": "i"}
 
 
@@ -100,9 +101,13 @@ ROW = {"kind": "ood", "scorer": "msp", "id": "i"}
         (GOOD | {"rows": {}}, "rows: expected a list, got dict"),
         (GOOD | {"id": "i"}, "id: expected a list of objects with a name"),
         (GOOD | {"id": [{"name": 3}]}, "id: expected a list of objects with a name"),
-        (GOOD | {"ood": ["o"]}, "ood: expected the number of images by OOD set, got list"),
+        (GOOD | {"ood": ["o"]}, "ood: expected the number of images by OOD set, got ['o']"),
         (GOOD | {"protocol": None}, "protocol: expected a name, got None"),
+        (GOOD | {"protocol": "x"}, "protocol: unknown name 'x'"),
         (GOOD | {"models": [{}]}, "models: expected a list of objects with a name"),
+        (GOOD | {"models": []}, "models: expected a list of objects with a name"),
+        ('{"schema": 1, "protocol": "\\ud800"}', "expected JSON, got 'utf-8' codec can't encode"),
+        (GOOD | {"rows": [ROW | {"metrics": {"auroc": 10**400}}]}, "row 0: auroc: expected a number, got int"),
         (GOOD | {"groups": {"near": "o"}}, "groups: expected lists"),
         (GOOD | {"rows": [3]}, "row 0: expected an object with kind, scorer and id"),
         (GOOD | {"rows": [ROW | {"kind": "odd"}]}, "row 0: unknown kind 'odd'"),
@@ -168,9 +173,24 @@ def test_no_name_in_a_result_leads_out_of_the_folder(tmp_path):
     run = tmp_path / "run"
     (run / "scores").mkdir(parents=True)
     names = ["..", "../..", "/", str(tmp_path / "secret")]
-    held = GOOD | {"id": [{"name": name} for name in names], "ood": {"../../../secret": 1, "secret": 1}}
+    held = GOOD | {"id": [{"name": name, "images": 2} for name in names], "ood": {"../../../secret": 1, "secret": 1}}
     (run / "result.json").write_text(json.dumps(held))
     assert read_run(run).answers == {}
+
+
+def test_a_name_that_no_file_can_have_is_one_line(tmp_path, monkeypatch):
+    (tmp_path / "scores").mkdir()
+    (tmp_path / "result.json").write_text(
+        json.dumps(GOOD | {"ood": {"o" * 300: 1}, "id": [{"name": "i" * 300, "images": 1}]})
+    )
+
+    def is_file(self):
+        raise OSError(36, "File name too long")  # as Python 3.13 and older do
+
+    monkeypatch.setattr(Path, "is_file", is_file)
+    with pytest.raises(DataError, match=r"expected names that files can have, got .*File name too long") as caught:
+        read_run(tmp_path)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_folder_that_is_none_is_said(tmp_path):
@@ -223,7 +243,7 @@ def test_either_limit_alone_refuses(most, share, small, tmp_path, monkeypatch):
 
 def test_scores_that_compress_well_are_read(tmp_path):
     said = Answers(np.arange(3000).astype(str), {f"s{place}": np.zeros(3000) for place in range(200)})
-    header = {"protocol": "native", "id": [{"name": "i"}], "ood": {"o": 3000}}
+    header = {"protocol": "native", "id": [{"name": "i", "images": 2}], "ood": {"o": 3000}}
     write_run(tmp_path / "run", header, [], {("i", "test"): said})
     same(read_run(tmp_path / "run").answers["i", "test"], said)
 
@@ -241,13 +261,28 @@ ITEM = {
         ({"published": {}}, "published: expected a list of objects with scorer, str"),
         ({"published": [ITEM, 3]}, "published: expected a list of objects with scorer, str"),
         ({"published": [ITEM | {"metric": 3}]}, "published: expected a list of objects with metric, str"),
-        ({"published": [ITEM | {"measured": "1"}]}, "published: expected a list of objects with measured, int"),
+        (
+            {"published": [ITEM | {"measured": "1"}]},
+            "published: expected a list of objects with measured, number or null",
+        ),
         ({"published": [{k: v for k, v in ITEM.items() if k != "note"}]}, "objects with note, str"),
+        (
+            {"published": [ITEM | {"published": 10**400}]},
+            "published: expected a list of objects with published, number",
+        ),
+        ({"published": [ITEM | {"id": ["i"]}]}, "published: expected a list of objects with id, str"),
+        (
+            {"published": [ITEM | {"same_images": "yes"}]},
+            "published: expected a list of objects with same_images, bool",
+        ),
         ({"preset": "tiny"}, "preset: expected an object with a name"),
         ({"preset": {"name": "tiny", "changed": "ood"}}, "preset: expected an object with a name"),
         ({"csid": []}, "csid: expected an object with a name and, under sets"),
         ({"csid": {"name": "i+csid"}}, "csid: expected an object with a name and, under sets"),
-        ({"csid": {"name": "i+csid", "sets": [{}]}}, "csid: expected an object with a name and, under sets"),
+        (
+            {"csid": {"name": "i+csid", "images": 2, "sets": [{}]}},
+            "csid: expected an object with a name and, under sets",
+        ),
     ],
 )
 def test_a_header_that_cannot_be_shown_is_one_line(changed, said, tmp_path):

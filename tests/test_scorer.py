@@ -8,7 +8,7 @@ from ood_toolkit.builtin import register_scorers
 from ood_toolkit.errors import NotFittedError, ScorerError
 from ood_toolkit.outputs import Outputs
 from ood_toolkit.plugins import get_registry
-from ood_toolkit.scorer import Scorer, given, missing_needs
+from ood_toolkit.scorer import Scorer, between, given, missing_needs, not_negative
 from ood_toolkit.scorers.classwise import Classwise
 from ood_toolkit.scorers.energy import Energy
 from ood_toolkit.scorers.knn import KNN
@@ -117,6 +117,50 @@ def test_a_split_that_is_missing_is_asked_for(make_outputs):
 def test_a_parameter_out_of_range_is_refused(value):
     with pytest.raises(ScorerError, match=f"energy: temperature: expected a number above 0, got {value}"):
         Energy(temperature=value)
+
+
+@dataclass
+class Ranged(Scorer):
+    """A scorer with parameters of either kind."""
+
+    share: float = 0.5
+    count: int = 3
+    name = "ranged"
+
+    def score(self, x):
+        return x.max_logit
+
+
+NO_NUMBERS = (True, "1", None, float("nan"))
+
+
+@pytest.mark.parametrize("value", [-1e-9, float("inf"), *NO_NUMBERS])
+def test_what_is_below_zero_or_no_number_is_refused(value):
+    not_negative(Ranged(share=0), "share", "count")
+    not_negative(Ranged(count=0), "share", "count")
+    with pytest.raises(ScorerError) as caught:
+        not_negative(Ranged(share=value), "share")
+    assert str(caught.value) == f"ranged: share: expected a number of at least 0, got {value!r}"
+
+
+@pytest.mark.parametrize("value", [0.5, 2.0, -1, *NO_NUMBERS])
+def test_a_fraction_is_refused_where_the_default_is_whole(value):
+    with pytest.raises(ScorerError) as caught:
+        not_negative(Ranged(count=value), "count")
+    assert str(caught.value) == f"ranged: count: expected a whole number of at least 0, got {value!r}"
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.1, float("inf"), *NO_NUMBERS])
+def test_a_range_has_its_ends_or_not(value):
+    for end in (0, 1, 1.0):
+        between(Ranged(share=end), "share", 0, 1)
+        with pytest.raises(ScorerError, match=f"share: expected a number above 0 and below 1, got {end}"):
+            between(Ranged(share=end), "share", 0, 1, ends=False)
+    between(Ranged(share=0.5), "share", 0, 1, ends=False)
+    for ends, said in ((True, "from 0 to 1"), (False, "above 0 and below 1")):
+        with pytest.raises(ScorerError) as caught:
+            between(Ranged(share=value), "share", 0, 1, ends=ends)
+        assert str(caught.value) == f"ranged: share: expected a number {said}, got {value!r}"
 
 
 def test_a_third_party_scorer_is_one_short_class():

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,12 +10,13 @@ from ood_toolkit.choosing import choose, find_dataset, finder
 from ood_toolkit.data.dataset import DataSet, Pictures
 from ood_toolkit.data.picture import pixels
 from ood_toolkit.encoded_sets import EncodedSets
-from ood_toolkit.errors import DataError, ModelError
+from ood_toolkit.errors import AbsentError, DataError, ModelError
 from ood_toolkit.imported_sets import ImportedSets
 from ood_toolkit.models.model import Model, ModelEntry
 from ood_toolkit.plans import stratified
+from ood_toolkit.request import Request
 from ood_toolkit.sets import Place
-from ood_toolkit.sources import Request, gather, open_sets, ready_scores
+from ood_toolkit.sources import gather, open_sets, ready_scores
 from ood_toolkit.store.imports import Imports
 from ood_toolkit.wording import Mining, TextBank
 
@@ -338,6 +341,31 @@ def test_further_texts_become_banks_of_every_head(encoded, tmp_path):
         assert torch.equal(head.bank("opposites").rows, torch.eye(4)[:3])
 
 
+def test_a_file_for_a_declared_bank_keeps_what_is_declared_of_it(encoded, tmp_path):
+    (tmp_path / "empty").write_text("a photo of a\n")
+    declared = Prompts(("the {}",), banks=(TextBank("empty", ("a",), templates=("{}",), mining=Mining(0.5)),))
+    found = gather(request(texts={"empty": str(tmp_path / "empty")}), encoded, with_train=False).members["whole"]
+    rows = found.heads(declared).bank("empty").rows
+    wanted = Toy().encode_texts(["a photo of a"])
+    torch.testing.assert_close(rows, wanted / wanted.norm())
+
+
+@pytest.mark.parametrize("given", [{"negatives": "words"}, {"texts": {"negatives": "words"}}])
+def test_words_cannot_be_encoded_without_a_text_tower(store, tmp_path, given):
+    with pytest.raises(DataError, match="has no text tower here to encode words with"):
+        gather(request(["i"], ["o"], **given), sets_for(store, "m", ["i", "o"]), with_train=False)
+
+
+def test_what_a_bank_of_ready_negatives_holds_is_not_mined_again(store):
+    rows = np.eye(4)[:2]
+    arrays = {"features": TEXT, "text": TEXT, "classes": np.array(["ant", "bee", "cat"])}
+    imports = Imports(store)
+    imports.add("i", "c", "test", {**arrays, "bank.candidates": np.ones((9, 4)), "bank.negatives": rows}, "i.npz")
+    imports.add("o", "c", "test", {"features": TEXT}, "o.npz")
+    member = gather(request(["i"], ["o"], val_split=0.0), ImportedSets(imports, "c"), with_train=False).members["i"]
+    assert torch.equal(member.heads(LISTED).bank("negatives").rows, torch.from_numpy(rows).to(torch.float32))
+
+
 def test_negatives_are_mined_from_imported_candidates(store):
     rng = np.random.default_rng(1)
     rows = rng.normal(size=(20, 4)).astype(np.float32)
@@ -371,13 +399,15 @@ def test_local_scores_are_taken_under_the_prompts_of_the_scorer_that_wants_them(
     known, own = Known(), Prompts(("a photo of a {}",))
     known.held["models"]["toy"] = ModelEntry("toy", "", Patchy)
 
-    def local_of(**more):
+    def local_of(kept="kept", **more):
         chosen = choose(known, store, "toy", ["whole", "nameless"])
-        place = Place(store / "kept", store / "data")
+        place = Place(store / kept, store / "data")
         sets = open_sets(chosen, finder(known), place, wished=("local", "pre_projection"))
         assert sets.kinds == ("local",)  # what the model has of what is wished
-        member = gather(request(**more), sets, with_train=False).members["whole"]
-        (found,) = {float(v) for x in (member.tests["whole"], member.ood["nameless"]) for v in x.extras["local"]}
+        member = gather(request(**more), sets, with_train=True).members["whole"]
+        parts = (member.tests["whole"], member.val["whole"], member.train, member.ood["nameless"])
+        (found,) = {float(v) for x in parts for v in x.extras["local"]}
+        assert sets.model.seen == 100  # each image once; 15 of the 115 are copies
         return found, member
 
     def total(head):
@@ -385,7 +415,31 @@ def test_local_scores_are_taken_under_the_prompts_of_the_scorer_that_wants_them(
 
     plain, member = local_of()
     assert plain == total(member.tests["whole"].head)
-    asked, member = local_of(local=own)
+    asked, member = local_of("other", local=own)
     assert asked == total(member.heads(own)) != plain
-    given, member = local_of(local=own, prompts=("the {}",))
+    given, member = local_of("third", local=own, prompts=("the {}",))
     assert given == total(member.tests["whole"].head)
+
+
+def test_what_was_never_kept_of_gone_pictures_is_left_out(store):
+    known, gone = Known(), set()
+    known.held["models"]["toy"] = ModelEntry("toy", "", Patchy)
+    for name, dataset in list(known.held["datasets"].items()):
+
+        def opened(split, root=None, dataset=dataset):
+            if dataset.name in gone:
+                raise AbsentError(f"{dataset.name}: gone")
+            return dataset.open(split, root)
+
+        known.held["datasets"][name] = replace(dataset, open=opened)
+
+    def member_of(*wished):
+        chosen = choose(known, store, "toy", ["whole", "nameless"])
+        sets = open_sets(chosen, finder(known), Place(store / "kept", store / "data"), wished=wished)
+        return gather(request(), sets, with_train=False).members["whole"]
+
+    before = member_of()
+    gone.update({"whole", "nameless"})
+    after = member_of("local")
+    assert "local" not in after.ood["nameless"].extras
+    assert torch.equal(after.ood["nameless"].features, before.ood["nameless"].features)

@@ -136,6 +136,26 @@ def test_ready_logits_and_class_names_are_kept():
         np.testing.assert_allclose(scores, logits.max(axis=1), rtol=1e-6)
 
 
+class LargestLogit(Running):
+    needs = frozenset({"logits"})
+
+    def run(self, chunks, seed):
+        return torch.cat([x.max_logit.double() for x in chunks])
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_ready_logits_win_over_those_of_a_head(make_outputs, half):
+    """Ready logits are a little off from the head's, as far as rounding may be, and only one of the sets has any."""
+    plain, like = make_outputs(30, seed=1), make_outputs(20, seed=2)
+    ready = like.logits.half() if half else like.logits + 5e-4
+    given = Outputs(like.features, ready, labels=like.labels, head=like.head)
+    assert not torch.equal(given.logits, like.logits)
+    for parts in ([given, plain], [plain, given]):
+        found = mixed(LargestLogit(batch=8), parts, 0)
+        for part, scores in zip(parts, found, strict=True):
+            np.testing.assert_allclose(scores, part.logits.double().amax(dim=1).numpy(), rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("answer", "message"),
     [

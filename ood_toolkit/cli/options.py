@@ -19,8 +19,9 @@ from ood_toolkit.store.folder import default_store
 from ood_toolkit.wording import WORDNET, Prompts
 
 if TYPE_CHECKING:
+    from ood_toolkit.request import Request
     from ood_toolkit.sets import Sets
-    from ood_toolkit.sources import Gathered, Request
+    from ood_toolkit.sources import Gathered
     from ood_toolkit.stream import AnyScorer
 
 __all__ = [
@@ -267,8 +268,9 @@ def opened(
     if not download:
         os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no library behind us downloads what nobody asked for
     from ood_toolkit.encode.effort import Effort
+    from ood_toolkit.request import Request
     from ood_toolkit.sets import Place
-    from ood_toolkit.sources import Request, open_sets
+    from ood_toolkit.sources import open_sets
 
     if engine == "local":  # a cluster's workers have devices of their own
         check_device(device)
@@ -284,14 +286,33 @@ def asked_by(scorers: Sequence[AnyScorer], text: str, where: Mapping[str, Any]) 
     """Add to the options what scorers, given as this text, want encoded beside the features."""
     needs = {need for scorer in scorers for need in scorer.needs}
     kinds = [kind for kind in ("pre_projection", "local") if f"extra:{kind}" in needs]
-    local = [scorer.prompts for scorer in scorers if "extra:local" in scorer.needs and scorer.prompts]
+    local = {s.prompts: s for s in scorers if "extra:local" in s.needs and s.prompts is not None}
+    if len(local) > 1 and not where.get("prompts"):
+        names = " and ".join(scorer.spec for scorer in local.values())
+        raise click.UsageError(f"--scorers: {names} need extra:local under different prompts; run them apart")
+    _refuse_unasked(scorers, needs, where)
     return {
         **where,
         "wished": kinds,
         "views": "text:prompts" in needs,
         "negatives": where.get("negatives") or (WORDNET if _wants_words(scorers, text) else None),
-        "local": local[0] if local else None,
+        "local": next(iter(local), None),
     }
+
+
+def _refuse_unasked(scorers: Sequence[AnyScorer], needs: Collection[str], where: Mapping[str, Any]) -> None:
+    """Refuse further texts that no scorer of the run looks at: most likely the name is mistyped."""
+    from ood_toolkit.errors import DataError
+
+    asked = {need.removeprefix("text:") for need in needs if need.startswith("text:")}
+    for bank in read_banks(where.get("texts", ())):
+        if bank not in asked:
+            known = f"; they ask for {', '.join(sorted(asked))}" if asked else ""
+            raise DataError(f"--texts: no scorer of this run asks for text:{bank}{known}")
+    if where.get("negatives") and not any(
+        bank.source == WORDNET for s in scorers if s.prompts for bank in s.prompts.banks
+    ):
+        raise DataError("--negatives: no scorer of this run has negatives, as neglabel, csp, cma, adaneg and tanl have")
 
 
 def _wants_words(scorers: Sequence[AnyScorer], text: str) -> bool:
@@ -303,10 +324,13 @@ def _wants_words(scorers: Sequence[AnyScorer], text: str) -> bool:
 
 def _words(given: str | None) -> str:
     """Check `--negatives`."""
+    from ood_toolkit.data.words import read_words
     from ood_toolkit.errors import DataError
 
-    if given and given != WORDNET and not Path(given).is_file():
-        raise DataError(f"--negatives: expected wordnet or a file with one word a line, got {given!r}")
+    if given and given != WORDNET:
+        if not Path(given).is_file():
+            raise DataError(f"--negatives: expected wordnet or a file with one word a line, got {given!r}")
+        read_words(given)  # what is wrong with it is said before anything is encoded
     return given or ""
 
 

@@ -14,9 +14,9 @@ import click
 from ood_toolkit.cli import options
 
 if TYPE_CHECKING:
+    from ood_toolkit.request import Request
     from ood_toolkit.scorer import Scorer
     from ood_toolkit.sets import Sets
-    from ood_toolkit.sources import Request
 
 
 @click.command("score")

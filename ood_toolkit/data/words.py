@@ -14,14 +14,12 @@ from typing import Literal, NamedTuple
 
 from ood_toolkit.errors import DataError
 
-__all__ = ["CSP_HEADS", "CSP_WITHOUT", "Word", "Words", "conjugated", "read_words", "wordnet_words"]
+__all__ = ["CSP_HEADS", "Word", "Words", "conjugated", "read_words", "wordnet_words"]
 
 SHIPPED = Path(__file__).with_name("wordnet_words.txt.gz")
 """Made by `ood_toolkit.data.wordnet`; `LICENSE-WordNet` beside it is its licence."""
 DIGEST = "5a42749fe2eb50245500ac722f62ac4185ee98ea75570d338d01e6d41c20d108"
 """SHA-256 of the shipped list's text: another list would move every number."""
-CSP_WITHOUT = ("adj.pert", "noun.group", "noun.person", "noun.quantity")
-"""The files that CSP leaves out."""
 CSP_HEADS = (
     *("environment", "space", "object", "scene", "place", "item", "area"),
     *("view", "thing", "pattern", "structure", "landscape", "vista", "creature"),
@@ -67,7 +65,7 @@ class Words:
 
 
 def wordnet_words(without: Collection[str] = ()) -> Words:
-    """Give the shipped words but for those of some files, such as `CSP_WITHOUT`; `DataError` for an unknown file.
+    """Give the shipped words but for those of some files, such as `noun.person`; `DataError` for an unknown file.
 
     A word of several files is of the first that is not left out: nouns before adjectives, files by name. The codes of
     NegLabel and CSP take files in the order of `os.listdir`, which is another on another disk.

@@ -67,17 +67,19 @@ def mined(
     With a store, the list is remembered there under the hash of what it was made of.
     """
     rows, texts = candidates.rows, classes.rows.to(candidates.rows)
-    kept = mine_by_kind(rows[:nouns], rows[nouns:], texts, mining.share, mining.quantile, mining.exclude_above)
+    count = None if mining.count is None else min(mining.count, len(rows))
+    rules = (mining.quantile, mining.exclude_above)
+    kept = mine_by_kind(rows[:nouns], rows[nouns:], texts, mining.share, *rules, count=count)
     words = None if candidates.texts is None else tuple(candidates.texts[place] for place in kept.tolist())
     source = f"{len(kept):,} negatives, mined from {len(rows):,} words"
     if store is not None and words is not None:
-        similarity = class_similarity(rows[kept], texts, mining.quantile, mining.exclude_above)
+        similarity = class_similarity(rows[kept], texts, *rules, between=count is None)
         key = Negatives(store).write(
             {
                 **about,
                 "classes": list(classes.texts or ()),
                 "candidates": len(rows),
-                "share": mining.share,
+                **({"share": mining.share} if count is None else {"count": count}),
                 "quantile": mining.quantile,
                 "exclude_above": mining.exclude_above,
             },

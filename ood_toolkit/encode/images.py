@@ -227,11 +227,11 @@ def stored(model: Model, listing: Listing, store: Path, kinds: Sequence[str], he
         memory.close()
 
 
-def is_stored(model: Model, listing: Listing, store: Path) -> bool:
-    """Tell whether the store has the features of all images of a listing."""
+def is_stored(model: Model, listing: Listing, store: Path, kind: str = "features", head: Head | None = None) -> bool:
+    """Tell whether the store has one kind of output of all images of a listing."""
     memory = Memory(store)
     try:
-        return bool(Encoding(store, identity(model, "features"), memory).has(listing.keys).all())
+        return bool(Encoding(store, identity(model, kind, head), memory).has(listing.keys).all())
     finally:
         memory.close()
 

@@ -13,14 +13,20 @@ from torch import Tensor
 from ood_toolkit.arrays import as_tensor
 from ood_toolkit.errors import ModelError, OutputsError
 from ood_toolkit.head import Bank
-from ood_toolkit.models.weights import SUFFIXES, read_held
+from ood_toolkit.models.weights import DASSL, SUFFIXES, read_held
 
-__all__ = ["read_bank"]
+__all__ = ["holds_arrays", "read_bank"]
 
 KINDS = (*SUFFIXES, ".npz", ".npy")
 ARRAYS = ("embeddings", "text", "features", "weight")
 CLASSES = ("classes", "class_names")
 TEXTS = ("texts", "names")
+
+
+def holds_arrays(path: Path | str) -> bool:
+    """Tell a file with embeddings from one with texts, by its name."""
+    path = Path(path)
+    return path.suffix in KINDS or DASSL.search(path.name) is not None
 
 
 def read_bank(path: Path | str, width: int, class_names: Sequence[str], name: str = "") -> Bank:

@@ -20,8 +20,10 @@ CLIP_FAMILIES = ("open_clip", "hf-hub", "local-dir")
 """Models to whose name a preset adds its preprocessing."""
 INDIFFERENT = ("resize", "interpolation", "precision")
 """Options of a model name that make no other model of it."""
-ADDED = ("limit", "recipe", "tune")
-"""Options that no preset sets and that change what is measured."""
+ADDED = ("limit", "recipe", "tune", "prompts", "negatives", "texts")
+"""Options that change what is measured, where the preset does not set them."""
+TEXTS = ("prompts", "negatives", "texts")
+"""Options that put other texts in the place of those that the published values are of."""
 NAMES = {"ids": "id", "val_split": "val-split"}
 
 
@@ -38,7 +40,7 @@ class Benchmark:
         """Put the preset's options where the user gave none; `given` names those that the user gave."""
         options = self.preset.options()
         changed = [name for name in options if name in given and asked[name] != options[name]]
-        changed += [name for name in ADDED if name in given]
+        changed += [name for name in ADDED if name in given and name not in options]
         self.changed = [NAMES.get(name, name) for name in changed]
         found = {**asked, **{name: value for name, value in options.items() if name not in given}}
         found["models"] = tuple(self.with_preprocessing(model) for model in asked.get("models", ()))
@@ -81,7 +83,9 @@ class Benchmark:
         if any(self._resized(header) for header in report.header.get("models", [report.header])):
             self.changed.append("preprocessing")
         about = {"name": self.preset.name, "description": self.preset.description, "changed": self.changed}
-        found = compared(report.rows, self.preset, same_model, self.spec_of)
+        found = compared(
+            report.rows, self.preset, same_model, self.spec_of, same_texts=not any(t in self.changed for t in TEXTS)
+        )
         return replace(report, header={**report.header, "preset": about, "published": found})
 
     def _resized(self, header: Mapping[str, Any]) -> bool:

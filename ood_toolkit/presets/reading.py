@@ -95,6 +95,8 @@ def read_preset(file: Path) -> Preset:
         raise DataError(f"preset {file}: not readable: {error.strerror or error}") from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise DataError(f"preset {file}: not TOML in UTF-8: {error}") from error
+    except RecursionError:
+        raise DataError(f"preset {file}: not a preset: its tables are nested too deeply") from None
     where = f"preset {file.name}"
     _check(table, KEYS, where)
     _known_protocol(table["protocol"], where)

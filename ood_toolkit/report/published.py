@@ -15,17 +15,24 @@ if TYPE_CHECKING:
 __all__ = ["compared", "comparison_text", "matched_again", "preset_line", "published_text"]
 
 WITHIN, OUTSIDE, NO_VERDICT = "within tolerance", "outside tolerance", "no tolerance known"
-OTHER_MODEL, OTHER_IMAGES, OTHER_RULE = "other model", "other images", "not measured under this protocol"
+OTHER_MODEL, OTHER_TEXTS, OTHER_IMAGES = "other model", "other texts", "other images"
+OTHER_RULE = "not measured under this protocol"
 
 
 def compared(
-    rows: Sequence[Row], preset: Preset, same_model: Callable[[str, str], bool], spec_of: Callable[[str], str]
+    rows: Sequence[Row],
+    preset: Preset,
+    same_model: Callable[[str, str], bool],
+    spec_of: Callable[[str], str],
+    *,
+    same_texts: bool = True,
 ) -> list[dict[str, Any]]:
     """Set each measured number beside the published ones of its scorer, in percent, as plain values.
 
     `same_model` says whether a row's model is the one of a published row, `spec_of` writes a scorer canonically ("" if
     there is none). A metric is compared with the metric of the same name alone, so FPR95 with ID positive never with
-    that with OOD positive. A published row of another model is shown where no row of the run's own model is.
+    that with OOD positive. A published row of another model is shown where no row of the run's own model is. Without
+    `same_texts`, where the run had other prompts or negatives than the preset, there is no verdict.
     """
     found: list[dict[str, Any]] = []
     canonical = {entry.scorer: spec_of(entry.scorer) for entry in preset.published}
@@ -37,13 +44,14 @@ def compared(
             (row.kind, row.ood): row for row in part if row.id == preset.id.name and row.status == "ok"
         }
         for entry in (own or entries) if usable else ():
-            found += _of_entry(entry, usable, preset, model, scorer, own=bool(own))
+            found += _of_entry(entry, usable, preset, model, scorer, own=bool(own), texts=same_texts)
     return found
 
 
 def _of_entry(
-    entry: Published, rows: Mapping[tuple[str, str], Row], preset: Preset, model: str, scorer: str, *, own: bool
-) -> Iterator[dict[str, Any]]:
+    entry: Published, rows: Mapping[tuple[str, str], Row], preset: Preset, model: str, scorer: str, *,
+    own: bool, texts: bool,
+) -> Iterator[dict[str, Any]]:  # fmt: skip
     for kind, place, metric, value in entry.numbers():
         row = rows.get(_key(rows, preset, kind, place))
         if row is None:
@@ -54,7 +62,7 @@ def _of_entry(
             "scorer": scorer, "model": model, "kind": kind, "id": row.id, "ood": place, "metric": metric,
             "measured": measured,
             "published": value, "tolerance": entry.allowed(metric), "same_images": whole,
-            **_judged(measured, value, entry.allowed(metric), own=own, whole=whole),
+            **_judged(measured, value, entry.allowed(metric), own=own, texts=texts, whole=whole),
             "method": entry.method, "published_model": entry.model, "published_protocol": entry.protocol,
             "source": entry.source, "secondary": entry.secondary, "note": entry.note,
         }  # fmt: skip
@@ -74,11 +82,17 @@ def _whole(row: Row, preset: Preset, kind: str, place: str) -> bool:
     return expected in (None, row.n_ood) and preset.id.images in (None, row.n_id)
 
 
-def _judged(measured: float | None, value: float, allowed: float | None, *, own: bool, whole: bool) -> dict[str, Any]:
+def _judged(
+    measured: float | None, value: float, allowed: float | None, *, own: bool, texts: bool, whole: bool
+) -> dict[str, Any]:
     """Give the difference in points, where there is one to speak of, and the verdict."""
     difference = None if measured is None or not own else measured - value
-    if difference is None:
-        verdict = OTHER_RULE if own else OTHER_MODEL
+    if not own:
+        verdict = OTHER_MODEL
+    elif not texts:
+        verdict = OTHER_TEXTS
+    elif difference is None:
+        verdict = OTHER_RULE
     elif not whole:
         verdict = OTHER_IMAGES
     elif allowed is None:
@@ -103,8 +117,8 @@ def matched_again(found: Sequence[Mapping[str, Any]], rows: Sequence[Row]) -> tu
         if row is None or "same_images" not in item:
             continue
         measured = 100 * row.metrics[item["metric"]] if item["metric"] in row.metrics else None
-        own, whole = item["verdict"] != OTHER_MODEL, bool(item["same_images"])
-        judged = _judged(measured, item["published"], item["tolerance"], own=own, whole=whole)
+        same = {"own": item["verdict"] != OTHER_MODEL, "texts": item["verdict"] != OTHER_TEXTS}
+        judged = _judged(measured, item["published"], item["tolerance"], **same, whole=item["same_images"])
         made.append({**item, "measured": measured, **judged})
     lost = len(found) - len(made)
     return made, [f"{lost} published values cannot be matched again and are left out"] if lost else []

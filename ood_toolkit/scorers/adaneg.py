@@ -6,9 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ood_toolkit.errors import ScorerError
-from ood_toolkit.scorer import positive
-from ood_toolkit.scorers.neglabel import check_share, grouped, share_of_classes, texts_of
+from ood_toolkit.scorer import between, not_negative, positive
+from ood_toolkit.scorers.negatives import grouped, share_of_classes, texts_of
 from ood_toolkit.stream import StreamScorer
 from ood_toolkit.wording import Mining, Prompts, TextBank
 
@@ -30,8 +29,9 @@ class AdaNeg(StreamScorer):
     model's scale. Then w is the mean of what a label's places hold, as a unit row, and the batch is scored.
 
     The reference code counts an empty last place too, so that L = 10 are 9 images, as here. Its other setting, in which
-    proxies depend on the image (`samada`), is not the one published and is left out. It takes exactly 10,000
-    negatives, the least similar of nouns and of adjectives in proportion; here it is the `share` of NegLabel.
+    proxies depend on the image (`samada`), is not the one published and is left out. The negatives are mined as in that
+    code: exactly M of the candidates, nouns and adjectives in proportion to how many there are of each, the least
+    similar first, and the similarity of a candidate is the sorted cosine at place int(0.95 k).
     """
 
     groups: int = 5
@@ -43,9 +43,9 @@ class AdaNeg(StreamScorer):
     length: int = 10
     """L, places of a label, its text among them."""
     weight: float = 0.1
-    """Lambda, of S_0 in the sum."""
-    share: float = 0.15
-    """Share of the candidate words that become negatives, in (0, 1]."""
+    """Lambda, of S_0 in the sum, 0 or above."""
+    count: int = 10_000
+    """M, how many of the candidate words become negatives; all where there are fewer."""
     negatives_seed: int = 0
     """Of the order in which negatives fall into groups."""
     batch: int = 256
@@ -57,11 +57,10 @@ class AdaNeg(StreamScorer):
     order = "an image is scored with what the batches up to its own have left in the memory"
 
     def __post_init__(self) -> None:
-        positive(self, "groups", "length", "batch")
-        check_share(self, self.share)
-        for key, low, high in (("middle", 0, 1), ("gap", 0, 1), ("weight", 0, float("inf"))):
-            if not low <= getattr(self, key) <= high:
-                raise ScorerError(f"adaneg: {key}: expected from {low} to {high}, got {getattr(self, key)!r}")
+        positive(self, "groups", "length", "count", "batch")
+        not_negative(self, "weight", "negatives_seed")
+        between(self, "middle", 0, 1, ends=False)
+        between(self, "gap", 0, 1)
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -70,8 +69,8 @@ class AdaNeg(StreamScorer):
 
     @property
     def prompts(self) -> Prompts:
-        """The reference code's prompts, and negatives mined as NegLabel's."""
-        bank = TextBank("negatives", adjectives=("This is a {} photo.",), mining=Mining(self.share))
+        """The reference code's prompts, and how its negatives are chosen."""
+        bank = TextBank("negatives", adjectives=("This is a {} photo.",), mining=Mining(count=self.count))
         return Prompts(("The nice {}.",), banks=(bank,))
 
     def run(self, chunks: Iterable[Outputs], seed: int) -> Tensor:

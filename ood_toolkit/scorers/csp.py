@@ -27,10 +27,10 @@ class CSP(NegLabel):
     """NegLabel's score on another pool of negatives, in (0, 1).
 
     Adjectives become super-classes, each with one of 14 general nouns at random ("sunny place"); four of WordNet's
-    files are left out; a candidate with a cosine above 0.95 to any class text is never a negative. Class and noun
-    embeddings are means over eight templates, those of adjectives over four, of members that are not normalised.
-    The nouns of adjectives depend on the order of the word list, here by file name; the reference code's order is
-    that of its folder.
+    files are left out; a candidate with a cosine above 0.95 to any class text comes last, so that it is a negative only
+    where the share leaves room for it. Class and noun embeddings are means over eight templates, those of adjectives
+    over four, of members that are not normalised. The nouns of adjectives depend on the order of the word list, here
+    by file name; the reference code's order is that of its folder.
     """
 
     name = "csp"

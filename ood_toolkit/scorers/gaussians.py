@@ -16,6 +16,14 @@ if TYPE_CHECKING:
     from ood_toolkit.outputs import Outputs
 
 
+def rows_of(x: Outputs, normalise: bool) -> Tensor:
+    """Give the features (n, d) as the model emitted them, or as unit rows.
+
+    Without features the unit rows are asked for all the same, since their error says what is missing.
+    """
+    return x.embeddings if normalise or x.features is None else x.features
+
+
 @dataclass(frozen=True, eq=False)
 class Moments:
     """What is learned of labelled training features, in float64."""

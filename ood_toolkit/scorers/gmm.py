@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ood_toolkit.errors import ScorerError
 from ood_toolkit.scorer import Scorer, given, positive
+from ood_toolkit.scorers.gaussians import rows_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -78,7 +79,7 @@ class GMM(Scorer):
         return torch.stack(parts, dim=1).logsumexp(dim=1)
 
     def _features(self, x: Outputs) -> Tensor:
-        return (x.embeddings if self.normalise else x.features).double()  # type: ignore[union-attr]
+        return rows_of(x, self.normalise).double()
 
 
 def _moments(features: Tensor) -> tuple[int, Tensor, Tensor]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ood_toolkit.scorer import Scorer, positive
-from ood_toolkit.scorers.neglabel import grouped, texts_of
+from ood_toolkit.scorers.negatives import grouped, texts_of
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ood_toolkit.scorers.gaussians import TiedGaussians
+from ood_toolkit.scorers.gaussians import TiedGaussians, rows_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,4 +32,4 @@ class Mahalanobis(TiedGaussians):
         return x.map(lambda chunk: -self._distance(chunk))
 
     def _rows(self, x: Outputs) -> Tensor:
-        return x.embeddings if self.normalise or x.features is None else x.features
+        return rows_of(x, self.normalise)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from numbers import Real
 from typing import TYPE_CHECKING, ClassVar
 
-from ood_toolkit.errors import ScorerError
-from ood_toolkit.scorer import Scorer, given
+from ood_toolkit.scorer import Scorer, given, not_negative
 from ood_toolkit.scorers.centre import centre
 
 if TYPE_CHECKING:
@@ -36,9 +34,7 @@ class NCI(Scorer):
     """What OpenOOD searches."""
 
     def __post_init__(self) -> None:
-        alpha: object = self.alpha
-        if isinstance(alpha, bool) or not isinstance(alpha, Real) or not 0 <= float(alpha) < float("inf"):
-            raise ScorerError(f"nci: alpha: expected a number of 0 or above, got {alpha!r}")
+        not_negative(self, "alpha")
 
     def fit(self, val: Outputs, train: Outputs | None = None) -> NCI:
         """Learn the mean of the training features."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -59,15 +60,14 @@ class OpenMax(Scorer):
         right = train.right
         if right is None or train.labels is None or not right.any():
             raise ScorerError("openmax: needs train_labels, at least one training image classified right")
-        known = train[right]
-        labels, classes = known.labels, train.classes
-        count = torch.bincount(labels, minlength=classes)  # type: ignore[arg-type]
+        labels, classes = train.labels[right], train.classes
+        count = torch.bincount(labels, minlength=classes)
         sums = torch.zeros(classes, classes, dtype=torch.float64, device=train.device)
-        for chunk in known.chunks():
-            sums.index_add_(0, chunk.labels, chunk.logits.double())  # type: ignore[arg-type]
+        for logits, own in _walked(train, right):
+            sums.index_add_(0, own, logits)
         self.centres_ = sums / count.clamp(min=1)[:, None]  # (k, k), one class a row
-        distance = known.map(lambda x: _distance(x.logits.double(), self.centres_[x.labels]))
-        tails, there = _largest(distance, labels, count, self.tail)  # type: ignore[arg-type]
+        distance = torch.cat([_distance(logits, self.centres_[own]) for logits, own in _walked(train, right)])
+        tails, there = _largest(distance, labels, count, self.tail)
         self.far_ = tails[:, 0].where(count > 0, -1.0)  # (k,), -1: everything is beyond
         self.size_, self.shape_, self.offset_ = _weibull(tails, there)  # (k,) each, shape 0: no tail
         without = int((self.shape_ == 0).sum())
@@ -99,6 +99,15 @@ class OpenMax(Scorer):
         place = ((distance - far) / self.size_[of]).clamp(min=-1 + SAME).log1p() - self.offset_[of]
         tail = -(-(shape * place).exp()).expm1()
         return tail.where(shape > 0, (distance > far * (1 + SAME)).double())
+
+
+def _walked(train: Outputs, chosen: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Give logits (rows, k) in float64 and labels (rows,) of the chosen images, chunk by chunk."""
+    start = 0
+    for chunk in train.chunks():
+        here = chosen[start : start + len(chunk)]
+        start += len(chunk)
+        yield chunk.logits[here].double(), chunk.labels[here]  # type: ignore[index]
 
 
 def _distance(logits: Tensor, centres: Tensor) -> Tensor:

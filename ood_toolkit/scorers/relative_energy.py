@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ood_toolkit.errors import ScorerError
 from ood_toolkit.scorer import Scorer, not_negative
-from ood_toolkit.scorers.neglabel import texts_of
+from ood_toolkit.scorers.negatives import texts_of
 from ood_toolkit.wording import Prompts, TextBank
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ood_toolkit.scorer import given
-from ood_toolkit.scorers.gaussians import TiedGaussians
+from ood_toolkit.scorers.gaussians import TiedGaussians, rows_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,4 +43,4 @@ class RMDS(TiedGaussians):
         return apart.square().sum(dim=1) - self._distance(x)
 
     def _rows(self, x: Outputs) -> Tensor:
-        return x.embeddings if self.normalise or x.features is None else x.features
+        return rows_of(x, self.normalise)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ood_toolkit.errors import ScorerError
 from ood_toolkit.scorer import Scorer, given
+from ood_toolkit.scorers.gaussians import rows_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,7 +20,8 @@ class SHE(Scorer):
     """Inner product of features with the stored pattern of their predicted class, h . m_y, y = argmax z.
 
     m_c (d,) is the mean of the training features of class c that the model classifies rightly; a class without such
-    images takes the mean of all of its images, and a note says so. OpenOOD gives NaN there, pytorch-ood refuses.
+    images takes the mean of all of its images, and one without any the mean of all training images, which favours no
+    class; notes say of how many this is true. OpenOOD gives NaN there, pytorch-ood refuses.
     """
 
     metric: str = "inner"
@@ -40,19 +42,20 @@ class SHE(Scorer):
         import torch
 
         train = given(self, train, "train")
-        if train.labels is None or train.right is None:
-            raise ScorerError("she: needs train_labels, got training images without labels")
+        if train.labels is None or train.right is None or not (train.labels >= 0).any():
+            raise ScorerError("she: needs train_labels, training images of at least one class")
         sums, counts = self._sums(train, train.right & (train.labels >= 0))
         all_sums, images = self._sums(train, train.labels >= 0)
-        if bool((images == 0).any()):
-            absent = int((images == 0).sum())
-            raise ScorerError(f"she: {absent} of {train.classes} classes have no training images; give some of each")
-        lost = counts == 0
-        self.patterns_ = torch.where(lost[:, None], all_sums / images[:, None], sums / counts.clamp(min=1)[:, None])
-        self.notes_ = []
-        if bool(lost.any()):
-            said = f"she: {int(lost.sum())} of {train.classes} classes have no rightly classified training image"
-            self.notes_ = [f"{said}; they take the mean of all of theirs"]
+        absent = images == 0
+        lost = (counts == 0) & ~absent
+        means = sums / counts.clamp(min=1)[:, None]
+        means = torch.where(lost[:, None], all_sums / images.clamp(min=1)[:, None], means)
+        self.patterns_ = torch.where(absent[:, None], all_sums.sum(dim=0) / images.sum(), means)
+        told = (
+            (lost, "no rightly classified training image; they take the mean of all of theirs"),
+            (absent, "no training image; they take the mean of all training images"),
+        )
+        self.notes_ = [f"she: {int(n.sum())} of {train.classes} classes have {what}" for n, what in told if n.any()]
         return self
 
     def score(self, x: Outputs) -> Tensor:
@@ -70,7 +73,7 @@ class SHE(Scorer):
         return (rows * patterns).sum(dim=1)
 
     def _rows(self, x: Outputs) -> Tensor:
-        return x.embeddings if self.normalise or x.features is None else x.features
+        return rows_of(x, self.normalise)
 
     def _sums(self, train: Outputs, chosen: Tensor) -> tuple[Tensor, Tensor]:
         """Give the sums of the chosen features of each class, (k, d), and how many they are, (k,)."""

@@ -6,9 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ood_toolkit.errors import ScorerError
-from ood_toolkit.scorer import positive
-from ood_toolkit.scorers.neglabel import texts_of
+from ood_toolkit.scorer import between, positive
+from ood_toolkit.scorers.negatives import texts_of
 from ood_toolkit.stream import StreamScorer
 from ood_toolkit.wording import Prompts, TextBank
 
@@ -68,9 +67,8 @@ class TANL(StreamScorer):
 
     def __post_init__(self) -> None:
         positive(self, "labels", "step", "queue", "history", "noise", "batch")
-        for key in ("gap", "alpha"):
-            if not 0 <= getattr(self, key) <= 1:
-                raise ScorerError(f"tanl: {key}: expected from 0 to 1, got {getattr(self, key)!r}")
+        between(self, "gap", 0, 1)
+        between(self, "alpha", 0, 1)
 
     @property
     def prompts(self) -> Prompts:

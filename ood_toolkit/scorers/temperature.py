@@ -43,8 +43,7 @@ class Temperature(Scorer):
         val = given(self, val, "val")
         if val.labels is None or not (val.labels >= 0).any():
             raise ScorerError("temperature: needs val_labels, validation images of at least one class")
-        known = val[val.labels >= 0]
-        parts = _Below(known)
+        parts = _Below(val, int((val.labels >= 0).sum()))
         top, mean = parts.average(lambda below, own: (-own, own - below.mean(dim=1)))
         self.notes_: list[str] = []
         if top <= 0 or mean <= 0:
@@ -61,11 +60,11 @@ class Temperature(Scorer):
 
 
 class _Below:
-    """How far the logits of validation images lie below their largest, (n, k) in parts, kept while they are few."""
+    """How far the logits of the labelled images lie below their largest, (n, k) in parts, kept while they are few."""
 
-    def __init__(self, known: Outputs) -> None:
-        self.known = known
-        self.held = list(self._made()) if len(known) * known.classes <= HELD else None
+    def __init__(self, val: Outputs, count: int) -> None:
+        self.val, self.count = val, count
+        self.held = list(self._made()) if count * val.classes <= HELD else None
 
     def average(self, of: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -> tuple[float, float]:
         """Average two numbers of every image, given its row (n, k) and that of its own class (n,), in float64."""
@@ -73,12 +72,13 @@ class _Below:
         for below, own in self.held if self.held is not None else self._made():
             for place, values in enumerate(of(below, own)):
                 totals[place] += float(values.double().sum())
-        return totals[0] / len(self.known), totals[1] / len(self.known)
+        return totals[0] / self.count, totals[1] / self.count
 
     def _made(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for chunk in self.known.chunks():
-            below = chunk.softmax.shifted
-            yield below, below.gather(1, chunk.labels[:, None]).squeeze(1)  # type: ignore[index]
+        for chunk in self.val.chunks():
+            known = chunk.labels >= 0  # type: ignore[operator]
+            below, labels = chunk.softmax.shifted[known], chunk.labels[known]  # type: ignore[index]
+            yield below, below.gather(1, labels[:, None]).squeeze(1)
 
 
 def _inverse_temperature(parts: _Below, start: float) -> float:

@@ -39,6 +39,8 @@ def read_import(
     if not arrays.keys() & {"features", "logits"}:
         raise DataError(f"{file}: expected one of embeddings, features, logits; got {', '.join(found)} (keys: {KEYS})")
     rows = len(arrays.get("features", arrays.get("logits", ())))
+    if not rows:
+        raise DataError(f"{file}: expected at least one row, an image each, got none")
     named = _first(found, CLASSES)
     truth = found.get("labels")
     one_an_image = named is not None and len(named) == rows and "classes" not in found
@@ -137,7 +139,10 @@ def _load(file: Path) -> dict[str, np.ndarray]:
     except DataError:
         raise
     except (OSError, ValueError, zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError) as error:
-        raise DataError(f"{file}: expected an .npz file of plain arrays, got {error}") from None
+        what = f"{type(error).__name__}: {error}" if zipfile.is_zipfile(file) else "a file that is no .npz archive"
+        objects = " (arrays of Python objects are not read)" if "allow_pickle" in str(error) else ""
+        got = "other contents" if objects else what
+        raise DataError(f"{file}: expected an .npz file of plain arrays, got {got}{objects}") from None
 
 
 def _text_head(file: Path, named: np.ndarray | None) -> dict[str, np.ndarray]:

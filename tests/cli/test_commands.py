@@ -400,7 +400,7 @@ def test_import_with_wrong_files(oodkit, put, tmp_path):
     one_line(oodkit("import", "a", tmp_path / "text.npz"), "expected an .npz file of plain arrays")
     one_line(oodkit("import", "a", put("nan", embeddings=np.full((2, 3), np.nan))), "expected finite numbers, got nan")
     one_line(oodkit("import", "a", put("none", embeddings=np.zeros((0, 3)))), "at least one row")
-    one_line(oodkit("import", "a", put("object", embeddings=np.array([{}]))), "Object arrays cannot be loaded")
+    one_line(oodkit("import", "a", put("object", embeddings=np.array([{}]))), "arrays of Python objects are not read")
     one_line(oodkit("import", "a,b", put("fine", embeddings=TEXT)), "set name: expected a word without comma")
     assert oodkit("import", "a", put("fine", embeddings=TEXT)).code == 0
     assert oodkit("import", "a", put("fine", embeddings=TEXT)).code == 0

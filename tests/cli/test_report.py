@@ -124,6 +124,77 @@ def test_paired_tests_are_in_the_table_and_the_result(oodkit, tmp_path):
     assert r"\begin{tabular}{lllrrr}" in oodkit("report", run, "--format", "latex").out
 
 
+WRONG = (None, True, 3, 0.5, "x", [], ["x"], [3], [None], [{}], {}, {"x": 3}, {"x": {}}, {"x": ["y"]}, [[1]])
+TEST = {"id": "i", "ood": "o", "scorer": "s", "auroc": 1, "difference": 0, "low": 0, "high": 0, "p_holm": 1}
+PUBLISHED = {
+    "scorer": "scores", "model": "toy", "kind": "ood", "id": "i", "ood": "o", "metric": "auroc", "measured": 1.0,
+    "published": 2, "difference": None, "tolerance": None, "same_images": True, "verdict": "v", "method": "M",
+    "published_model": "toy", "published_protocol": "mcm", "source": "s", "secondary": False, "note": "",
+}  # fmt: skip
+FULL = {
+    "validation": {"i": "given"}, "notes": ["seen"], "encoding": {"i/test": {"notes": ["n"], "unreadable": {"a": "b"}}},
+    "intervals": {"auroc": "DeLong", "others": "bootstrap", "confidence": 0.95, "replicates": 9, "seed": 0},
+    "paired": [TEST | {"against": {"scorer": "t"}}], "published": [PUBLISHED], "preset": {"name": "p", "changed": []},
+    "groups": {"near": ["o"]}, "csid": {"name": "i+csid", "images": 9, "sets": [{"name": "c", "images": 1}]},
+}  # fmt: skip
+
+
+def mutations(value):
+    """Give a JSON value with each thing in it, and the whole, left out or put in another's place."""
+    yield from WRONG
+    if isinstance(value, dict):
+        for key, held in value.items():
+            yield {k: v for k, v in value.items() if k != key}
+            yield from ({**value, key: other} for other in mutations(held))
+    if isinstance(value, list) and value:
+        yield from ([other, *value[1:]] for other in mutations(value[0]))
+
+
+@pytest.mark.parametrize("key", ["protocol", "id", "ood", "models", *FULL])
+def test_a_header_that_was_tampered_with_is_shown_or_refused_in_a_line(oodkit, toy, tmp_path, key):
+    bench(oodkit, "--output", tmp_path / "run")
+    file = tmp_path / "run" / "result.json"
+    good = json.loads(file.read_text()) | FULL
+    if key == "models":
+        own = ("id", "ood", "model", "notes")
+        rest = {k: v for k, v in good.items() if k not in own}
+        good = {**rest, "models": [{k: v for k, v in good.items() if k in own}]}
+    file.write_text(json.dumps(good))
+    done = oodkit("report", tmp_path / "run")
+    assert done.code == 0, done.err
+    refused = 0
+    for value in mutations(good[key]):
+        file.write_text(json.dumps({**good, key: value}))
+        for words in ((), ("--format", "markdown"), ("--protocol", "mcm")):
+            done = oodkit("report", tmp_path / "run", *words)
+            assert done.code in (0, 1), (value, done.err)
+            assert "Traceback" not in done.err
+            assert done.err.count("\n") == done.code, (value, done.err)
+            assert done.err.startswith("oodkit: ") == bool(done.code)
+        refused += done.code
+    assert refused > 8
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("protocol", "x", "protocol: unknown name 'x'"),
+        ("intervals", 3, "intervals: expected an object with auroc, others, confidence, replicates and seed, got 3"),
+        ("paired", {}, "paired: expected a list of objects with id, ood, scorer, auroc, difference"),
+        ("notes", "x", "notes: expected a list of texts, got 'x'"),
+        ("validation", ["i"], "validation: expected a text by ID set, got ['i']"),
+        ("encoding", {"i/test": {}}, "encoding: expected objects with notes and unreadable, by set"),
+        ("published", [PUBLISHED | {"id": []}], "published: expected a list of objects with id, str"),
+        ("published", [PUBLISHED | {"same_images": 1}], "published: expected a list of objects with same_images, bool"),
+    ],
+)
+def test_what_is_wrong_in_a_header_is_named(oodkit, toy, tmp_path, key, value, said):
+    bench(oodkit, "--output", tmp_path / "run")
+    file = tmp_path / "run" / "result.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {key: value}))
+    oodkit("report", tmp_path / "run").is_refused(said)
+
+
 def test_what_is_no_run_or_no_scorer_is_refused(oodkit, toy, tmp_path):
     oodkit("report", tmp_path / "none").is_refused("expected a run folder, which holds result.json")
     bench(oodkit, "--output", tmp_path / "run")

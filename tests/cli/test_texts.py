@@ -80,7 +80,21 @@ def test_a_bank_from_texts_serves_the_scores_that_ask_for_it(oodkit, words):
     ],
 )
 def test_files_that_are_not_there_are_refused_at_once(oodkit, options, said):
-    oodkit("bench", "--scorers", "msp", *options).is_refused(said)
+    oodkit("bench", "--scorers", "negprompt,neglabel", *options).is_refused(said)
+
+
+def test_texts_that_nobody_asks_for_are_refused_before_anything_is_encoded(oodkit, words, tmp_path):
+    oodkit("bench", "--scorers", "eoe,msp", "--texts", f"outlier={words}").is_refused(
+        "--texts: no scorer of this run asks for text:outlier; they ask for outliers"
+    )
+    oodkit("bench", "--scorers", "msp", "--texts", f"any={words}").is_refused("asks for text:any")
+    oodkit("bench", "--scorers", "msp", "--negatives", words).is_refused(
+        "--negatives: no scorer of this run has negatives"
+    )
+    (tmp_path / "empty").write_text("# nothing\n")
+    oodkit("bench", "--scorers", "neglabel", "--negatives", tmp_path / "empty").is_refused(
+        "expected a word a line, got none"
+    )
 
 
 @pytest.mark.parametrize("given", ["x", "=file", "bank="])

@@ -13,7 +13,6 @@ from ood_toolkit.data import words
 from ood_toolkit.data.wordnet import Synset, list_text, main, plain, read_synsets, word_lists
 from ood_toolkit.data.words import (
     CSP_HEADS,
-    CSP_WITHOUT,
     DIGEST,
     SHIPPED,
     Word,
@@ -23,6 +22,7 @@ from ood_toolkit.data.words import (
     wordnet_words,
 )
 from ood_toolkit.errors import DataError
+from ood_toolkit.scorers.csp import WITHOUT
 
 SHARED = {
     "noun.Tops": (50, 50, 50, 50),
@@ -116,9 +116,9 @@ def test_a_word_of_several_files_is_of_the_first():
 
 
 def test_files_are_left_out_before_a_word_is_given_to_one():
-    found, lists = wordnet_words(CSP_WITHOUT), shipped_lists()
+    found, lists = wordnet_words(WITHOUT), shipped_lists()
     assert (len(found.nouns), len(found.adjectives)) == (47_261, 9_276)
-    left = set(SHARED) - set(CSP_WITHOUT)
+    left = set(SHARED) - set(WITHOUT)
     assert {word.file for word in found} == left
     assert {word.text for word in found} == set().union(*(lists[file] for file in left))
     moved = {word.text for word in wordnet_words() if word.file == "noun.person"} & {word.text for word in found}
@@ -179,7 +179,7 @@ def test_files_that_are_no_lists_are_refused_in_one_line(tmp_path):
 
 
 def test_conjugated_adjectives_are_drawn_one_by_one():
-    adjectives = wordnet_words(CSP_WITHOUT).adjectives
+    adjectives = wordnet_words(WITHOUT).adjectives
     phrases = conjugated(adjectives)
     assert len(CSP_HEADS) == len(set(CSP_HEADS)) == 14
     random.seed(0)  # CSP's code draws from the module's own state

@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from ood_toolkit import Prompts
-from ood_toolkit.encode.banks import furnished
+from ood_toolkit.encode.banks import furnished, mined
 from ood_toolkit.encode.texts import zero_shot_head
 from ood_toolkit.errors import DataError
+from ood_toolkit.head import Bank
 from ood_toolkit.store.negatives import Negatives
 from ood_toolkit.wording import Mining, TextBank
 
@@ -66,6 +67,25 @@ def test_mined_negatives_are_the_least_similar_ones_and_are_remembered(toy, tmp_
     np.testing.assert_allclose([row["similarity"] for row in found["negatives"]], similarity[wanted], rtol=1e-5)
     assert (found["classes"], found["candidates"], found["share"]) == (list(NAMES), 40, 0.2)
     assert head.bank("negatives").source == f"8 negatives, mined from 40 words (oodkit negatives {key[:8]})"
+
+
+@pytest.mark.parametrize("count", [9, 40, 10_000])
+def test_a_count_of_negatives_is_kept_in_proportion_or_all_where_there_are_fewer(toy, tmp_path, count):
+    words = ["a" * i + "b" * (i % 7) + "c" * (40 - i) for i in range(40)]
+    classes = zero_shot_head(toy(), NAMES, Prompts(("b {}",)))
+    rows, texts = unit(vectors(words)), classes.weight.double().numpy()
+    candidates, place = Bank(torch.tensor(rows), tuple(words)), int(0.4 * 3)  # of three sorted cosines the second
+    similarity = np.array([sorted(float(row @ text) for text in texts)[place] for row in rows])
+    found = mined(candidates, 24, Bank(classes.weight, NAMES), Mining(quantile=0.4, count=count), tmp_path, {})
+    few = min(count, 40)
+    of_adjectives = few * 16 // 40
+    nouns = np.argsort(similarity[:24], kind="stable")[: few - of_adjectives]
+    adjectives = np.argsort(similarity[24:], kind="stable")[:of_adjectives] + 24
+    assert found.texts == tuple(words[i] for i in [*nouns, *adjectives])
+    (key,) = Negatives(tmp_path).listed()
+    held = Negatives(tmp_path).read(key)[1]
+    assert (held["count"], "share" in held, len(held["negatives"])) == (few, False, few)
+    np.testing.assert_allclose([row["similarity"] for row in held["negatives"]], similarity[[*nouns, *adjectives]])
 
 
 def test_wordnets_nouns_and_adjectives_have_templates_of_their_own_and_are_encoded_once(toy, tmp_path):

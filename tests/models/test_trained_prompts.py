@@ -10,9 +10,10 @@ from ood_toolkit.data.picture import pixels
 from ood_toolkit.encoded_sets import EncodedSets
 from ood_toolkit.errors import DataError
 from ood_toolkit.models.model import Model
+from ood_toolkit.request import Request
 from ood_toolkit.scorer import Prompts
 from ood_toolkit.sets import Place
-from ood_toolkit.sources import Request, gather
+from ood_toolkit.sources import gather
 
 
 class Toy(Model):

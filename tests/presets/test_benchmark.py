@@ -10,7 +10,7 @@ from ood_toolkit.plugins import get_registry
 from ood_toolkit.presets import find_preset
 from ood_toolkit.presets.benchmark import Benchmark, same_model
 from ood_toolkit.report import Report
-from ood_toolkit.report.published import compared, comparison_text, published_text
+from ood_toolkit.report.published import compared, comparison_text, matched_again, published_text
 from ood_toolkit.results import Answers, Row
 
 B16 = "ViT-B-16/openai"
@@ -63,6 +63,31 @@ def test_an_option_of_the_user_wins_and_is_said(benchmark):
 def test_what_the_user_gives_as_it_was_is_no_change(benchmark):
     made = benchmark("imagenet1k-mos")
     made.filled({**ASKED, "protocol": "mcm"}, {"protocol", "models"})
+    assert made.changed == []
+
+
+@pytest.mark.parametrize("option", ["prompts", "negatives", "texts"])
+def test_other_texts_are_said_and_get_no_verdict(benchmark, option):
+    made = benchmark("imagenet1k-mos")  # which has no prompts of its own
+    given = {"prompts": ("a {}",), "negatives": "words.txt", "texts": ("negatives=words.txt",)}
+    made.filled({**ASKED, option: given[option]}, {option})
+    assert made.summary() == f"preset imagenet1k-mos, changed: {option}"
+    rows = [row("inaturalist", auroc=94.03, fpr95_id=33.58)]
+    report = made.beside(Report(rows, {"model": B16}))
+    found = report.header["published"]
+    assert found
+    assert {item["verdict"] for item in found} == {"other texts"}
+    again, _ = matched_again(found, [row("inaturalist", auroc=94.4)])
+    assert len(again) == len(found)
+    assert {item["verdict"] for item in again} == {"other texts"}
+    assert {item["verdict"] for item in beside(rows)} > {"within tolerance"}
+
+
+def test_other_prompts_than_the_preset_s_are_said_once(benchmark):
+    made = benchmark("openood-imagenet1k")
+    made.filled({**ASKED, "prompts": ("a {}",)}, {"prompts"})
+    assert made.changed == ["prompts"]
+    made.filled({**ASKED, "prompts": ("a photo of a {}.",)}, {"prompts"})
     assert made.changed == []
 
 

@@ -176,15 +176,33 @@ def test_score_takes_a_set_as_a_stream_in_its_order():
     [
         ({"groups": 0}, "adaneg: groups: expected a whole number above 0, got 0"),
         ({"length": 2.5}, "adaneg: length: expected a whole number above 0, got 2.5"),
-        ({"gap": 1.5}, "adaneg: gap: expected from 0 to 1, got 1.5"),
-        ({"middle": -1}, "adaneg: middle: expected from 0 to 1, got -1"),
-        ({"share": 0}, "adaneg: share: expected a number above 0 and at most 1, got 0"),
+        ({"gap": 1.5}, "adaneg: gap: expected a number from 0 to 1, got 1.5"),
+        ({"gap": float("nan")}, "adaneg: gap: expected a number from 0 to 1, got nan"),
+        ({"gap": True}, "adaneg: gap: expected a number from 0 to 1, got True"),
+        ({"middle": 0}, "adaneg: middle: expected a number above 0 and below 1, got 0"),
+        ({"middle": 1.0}, "adaneg: middle: expected a number above 0 and below 1, got 1.0"),
+        ({"weight": float("inf")}, "adaneg: weight: expected a number of at least 0, got inf"),
+        ({"weight": -0.1}, "adaneg: weight: expected a number of at least 0, got -0.1"),
+        ({"negatives_seed": 0.5}, "adaneg: negatives_seed: expected a whole number of at least 0, got 0.5"),
+        ({"count": 0}, "adaneg: count: expected a whole number above 0, got 0"),
     ],
 )
 def test_parameters_that_mean_nothing_are_refused(wrong, message):
     with pytest.raises(ScorerError) as error:
         AdaNeg(**wrong)
     assert str(error.value) == message
+
+
+def test_the_ends_of_ranges_that_are_in_them():
+    assert (AdaNeg(gap=0).gap, AdaNeg(gap=1).gap, AdaNeg(weight=0).bounds) == (0, 1, (0.0, 1.0))
+
+
+def test_the_reference_code_s_prompts_and_mining():
+    prompts = AdaNeg().prompts
+    (bank,) = prompts.banks
+    assert (prompts.templates, bank.adjectives) == (("The nice {}.",), ("This is a {} photo.",))
+    assert (bank.mining.count, bank.mining.quantile, bank.mining.exclude_above) == (10_000, 0.95, None)
+    assert AdaNeg(count=7).prompts.banks[0].mining.count == 7
 
 
 def test_real_images_adapt_the_negatives(clip, data):

@@ -47,6 +47,20 @@ def test_the_paper_s_prompts_and_mining():
     assert (CSP().groups, CSP().temperature) == (100, 1.0)
 
 
+def test_a_candidate_like_a_class_comes_last_and_is_kept_by_a_large_share():
+    """Two classes; of ten candidates one is a class itself. Half of them leave it out, all of them do not."""
+    from ood_toolkit.mining import mine_by_kind
+
+    texts = torch.eye(2, 3)
+    rows = torch.nn.functional.normalize(torch.tensor([[1.0, 0, 0], *([i / 9, 0, 1.0] for i in range(9))]), dim=1)
+    mining = CSP(share=0.5).prompts.banks[0].mining
+    kept = [
+        mine_by_kind(rows, rows[:0], texts, share, mining.quantile, mining.exclude_above).tolist() for share in (0.5, 1)
+    ]
+    assert 0 not in kept[0]
+    assert kept[1][-1] == 0
+
+
 def test_wrong_parameters():
     with pytest.raises(ScorerError, match="csp: groups: expected a whole number above 0, got 0"):
         CSP(groups=0)

@@ -34,5 +34,5 @@ def test_golden_value_and_an_image_at_the_mean():
 
 @pytest.mark.parametrize("alpha", [-1.0, float("nan"), float("inf"), True, "1"])
 def test_parameters_out_of_range_are_refused(alpha):
-    with pytest.raises(ScorerError, match="nci: alpha: expected a number of 0 or above, got"):
+    with pytest.raises(ScorerError, match="nci: alpha: expected a number of at least 0, got"):
         NCI(alpha)

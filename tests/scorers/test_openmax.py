@@ -116,3 +116,15 @@ def test_training_without_right_images_is_refused(labels):
     train = Outputs.from_logits([[2.0, 1.0], [0.0, 3.0]], labels)
     with pytest.raises(ScorerError, match="openmax: needs train_labels, at least one training image classified right"):
         OpenMax().fit(train, train)
+
+
+def test_a_set_of_which_images_are_left_out_is_walked_and_never_copied(monkeypatch):
+    logits, labels = made(n=700)
+    labels[::3] = -1
+    few = Outputs.from_logits(logits[labels >= 0], labels[labels >= 0])
+    wanted = OpenMax().fit(few, few).far_
+    x = Outputs.from_logits(logits, labels)
+    monkeypatch.setattr(Outputs, "chunk_rows", 64)
+    monkeypatch.setattr(Outputs, "_places", lambda self, index: pytest.fail("copied"))
+    found = OpenMax().fit(x, x).far_
+    assert np.asarray(found) == pytest.approx(np.asarray(wanted), rel=1e-9)

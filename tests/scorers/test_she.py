@@ -44,6 +44,18 @@ def test_a_class_never_right_takes_the_mean_of_its_images():
     assert scorer.notes_ == [said]
 
 
+def test_a_class_without_images_takes_the_mean_of_all():
+    """Classes 2 and 3 have no image; class 1 is never right; an image of no class, (99, 99), counts nowhere."""
+    train = Outputs([[1.0, 1], [3, 1], [8, 4], [99, 99]], np.eye(4)[[0, 0, 2, 1]], labels=[0, 0, 1, -1])
+    scorer = SHE().fit(train, train)
+    assert scorer.patterns_.tolist() == [[2, 1], [8, 4], [4, 2], [4, 2]]
+    assert scorer.score(Outputs([[2.0, 3]] * 4, np.eye(4))).tolist() == [7, 28, 14, 14]
+    assert scorer.notes_ == [
+        "she: 1 of 4 classes have no rightly classified training image; they take the mean of all of theirs",
+        "she: 2 of 4 classes have no training image; they take the mean of all training images",
+    ]
+
+
 def test_images_of_no_class_are_left_out():
     train = Outputs([[1.0], [5.0], [99.0]], np.eye(2)[[0, 1, 1]], labels=[0, 1, -1])
     assert SHE().fit(train, train).patterns_.tolist() == [[1], [5]]
@@ -53,8 +65,8 @@ def test_what_cannot_be_learned_from_is_refused():
     x = Outputs([[1.0], [2.0]], np.eye(2))
     with pytest.raises(ScorerError, match="she: needs train_labels"):
         SHE().fit(x, x)
-    one = Outputs([[1.0], [2.0]], np.eye(2), labels=[1, 1])
-    with pytest.raises(ScorerError, match="she: 1 of 2 classes have no training images; give some of each"):
-        SHE().fit(x, one)
+    none = Outputs([[1.0], [2.0]], np.eye(2), labels=[-1, -1])
+    with pytest.raises(ScorerError, match="she: needs train_labels, training images of at least one class"):
+        SHE().fit(x, none)
     with pytest.raises(ScorerError, match="she: metric: expected inner, euclidean or cosine, got 'dot'"):
         SHE("dot")

@@ -171,8 +171,8 @@ def test_other_parameters_are_of_the_paper():
     [
         ({"labels": 0}, "tanl: labels: expected a whole number above 0, got 0"),
         ({"step": True}, "tanl: step: expected a whole number above 0, got True"),
-        ({"alpha": 1.5}, "tanl: alpha: expected from 0 to 1, got 1.5"),
-        ({"gap": -0.1}, "tanl: gap: expected from 0 to 1, got -0.1"),
+        ({"alpha": 1.5}, "tanl: alpha: expected a number from 0 to 1, got 1.5"),
+        ({"gap": -0.1}, "tanl: gap: expected a number from 0 to 1, got -0.1"),
     ],
 )
 def test_parameters_that_mean_nothing_are_refused(wrong, message):

@@ -93,3 +93,15 @@ def test_where_no_temperature_is_best_one_is_kept_and_said(logits, labels, why):
 def test_validation_without_labels_is_refused(labels):
     with pytest.raises(ScorerError, match="temperature: needs val_labels"):
         Temperature().fit(Outputs.from_logits([[1.0, 2.0], [3.0, 1.0]], labels))
+
+
+def test_a_set_of_which_images_are_left_out_is_walked_and_never_copied(monkeypatch):
+    logits, labels = made(n=700)
+    labels[::3] = -1
+    few = Outputs.from_logits(logits[labels >= 0], labels[labels >= 0])
+    wanted = Temperature().fit(few).temperature_
+    x = Outputs.from_logits(logits, labels)
+    monkeypatch.setattr(Outputs, "chunk_rows", 64)
+    monkeypatch.setattr(Outputs, "_places", lambda self, index: pytest.fail("copied"))
+    found = Temperature().fit(x).temperature_
+    assert np.asarray(found) == pytest.approx(np.asarray(wanted), rel=1e-9)

@@ -1,0 +1,94 @@
+"""The head of an ID set: of its own prompts, a scorer's or the user's, with the banks of further texts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from ood_toolkit.errors import DataError
+from ood_toolkit.head import Head
+from ood_toolkit.models.bank_files import holds_arrays, read_bank
+from ood_toolkit.request import Request
+from ood_toolkit.sets import Sets
+from ood_toolkit.wording import WORDNET, Prompts, TextBank
+
+__all__ = ["OWN", "head_for", "maker", "templates_of"]
+
+OWN = "own"
+"""Stands for all templates of the data set."""
+
+
+def head_for(request: Request, sets: Sets, name: str) -> Head | None:
+    """Make the head of an ID set under the prompts of a request."""
+    if request.prompts and not sets.has_text_tower():
+        raise DataError(
+            f"--prompts: model {sets.label!r} has no text tower here; its texts were imported or its "
+            "prompt is learned (context=)"
+        )
+    option = "--negatives" if request.negatives not in ("", WORDNET) else "--texts" if _given_words(request) else ""
+    if option and not sets.encodes_words():
+        raise DataError(
+            f"{option}: model {sets.label!r} has no text tower here to encode words with; import embeddings of them "
+            "with oodkit import --texts, or give their embeddings with --texts BANK=FILE.npz"
+        )
+    return _given_banks(request, sets.head(name, _prompts(request, sets, name)))
+
+
+def templates_of(request: Request, sets: Sets, name: str) -> tuple[str, ...]:
+    """Give the templates of an ID set's head."""
+    if not request.prompts:
+        return sets.default_templates(name)
+    own = sets.templates(name)
+    return tuple(dict.fromkeys(t for given in request.prompts for t in (own if given == OWN else (given,))))
+
+
+def _prompts(request: Request, sets: Sets, name: str) -> Prompts | None:
+    """Say how the head of an ID set is made where its own first template is not all there is to it."""
+    words = _given_words(request)
+    if not sets.encodes_words() or not (request.prompts or request.views or words):
+        return None
+    return Prompts(templates_of(request, sets, name), request.recipe, request.views, banks=words)
+
+
+def maker(request: Request, sets: Sets, name: str) -> Callable[[Prompts], Head]:
+    """Give what makes the head of an ID set under a scorer's own prompts, as far as the request leaves them."""
+
+    def make(prompts: Prompts) -> Head:
+        wanted = replace(prompts, banks=_banks(request, prompts.banks))
+        if request.prompts:
+            wanted = replace(
+                wanted, templates=templates_of(request, sets, name), recipe=request.recipe, views=request.views
+            )
+        head = _given_banks(request, sets.head(name, wanted))
+        if head is None:
+            raise DataError(f"{name}: there is no text tower to encode prompts with")
+        return head
+
+    return make
+
+
+def _banks(request: Request, declared: Sequence[TextBank]) -> tuple[TextBank, ...]:
+    """Give the banks of texts that a score declares their sources; what the user gives takes their place."""
+    banks = {}
+    for bank in declared:
+        if bank.name not in request.texts:
+            source = request.negatives if bank.source == WORDNET else bank.source
+            banks[bank.name] = replace(bank, source=source)
+        elif not holds_arrays(request.texts[bank.name]):
+            banks[bank.name] = replace(bank, source=request.texts[bank.name], mining=None)
+    return (*banks.values(), *(bank for bank in _given_words(request) if bank.name not in banks))
+
+
+def _given_words(request: Request) -> tuple[TextBank, ...]:
+    """Make a bank of each file of texts that the user gives."""
+    return tuple(TextBank(bank, file) for bank, file in request.texts.items() if not holds_arrays(file))
+
+
+def _given_banks(request: Request, head: Head | None) -> Head | None:
+    """Add the embeddings of further texts that the user gives in files."""
+    files = {name: file for name, file in request.texts.items() if holds_arrays(file)}
+    if not files:
+        return head
+    if head is None or head.kind != "zero_shot":
+        raise DataError(f"--texts {next(iter(files))}: goes with a head of text embeddings; this model has none")
+    return head.with_banks({name: read_bank(file, head.width, head.class_names, name) for name, file in files.items()})

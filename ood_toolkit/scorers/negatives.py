@@ -1,0 +1,74 @@
+"""What scores with negative labels share: the texts of a head, and the grouped probability of the classes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ood_toolkit.errors import ScorerError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ood_toolkit.component import Component
+    from ood_toolkit.head import Head
+    from ood_toolkit.outputs import Outputs
+
+COLUMNS = 2048
+"""Negatives whose logits are held at once, if a group is not larger."""
+FEW = 4096
+"""Up to so many negatives everything is in float64."""
+LARGEST = 80.0
+"""Largest exponent that is taken in float32."""
+
+
+def negatives_of(x: Outputs, groups: int, seed: int) -> Tensor:
+    """Give the negatives of these outputs' head, as many as fill the groups, (m, d), in the order of the seed."""
+    bank = texts_of(x).bank("negatives")
+    rows = len(bank.rows)
+    return bank.shuffled(seed, rows - rows % min(groups, rows))
+
+
+def texts_of(x: Outputs) -> Head:
+    """Give the head of these outputs; `ScorerError` where there is none."""
+    if x.head is None:
+        raise ScorerError("needs zero_shot, a head of text embeddings; got outputs without a head")
+    return x.head
+
+
+def grouped(x: Outputs, negatives: Tensor, groups: int, temperature: float = 1.0) -> Tensor:
+    """Give (1/G) sum_g A / (A + B_g) for a chunk, (n,) float64; `negatives` (m, d) are cut into groups as they lie."""
+    head = texts_of(x)
+    return share_of_classes(x.embeddings, head.weight, negatives, groups, head.scale / temperature)
+
+
+def share_of_classes(rows: Tensor, classes: Tensor, negatives: Tensor, groups: int, scale: float) -> Tensor:
+    """Give (1/G) sum_g 1 / (1 + B_g / A), (n,) float64, of unit rows (n, d), classes (k, d) and negatives (m, d)."""
+    import torch
+
+    # One class mostly decides A, so its rounding is the score's: float64. Texts have much in common; the product with
+    # that part is taken in float64 too, so that float32 has to hold only how the negatives differ. A few negatives
+    # are cheap in float64, and leave no rounding to average out.
+    wide, common = rows.double(), negatives.mean(dim=0)
+    wide = wide / torch.linalg.vector_norm(wide, dim=1, keepdim=True)  # float32 leaves lengths of 1 + 1e-7
+    inside = (wide @ classes.to(wide).T * scale).logsumexp(dim=1)  # log A, (n,)
+    used = wide if len(negatives) <= FEW else rows  # in whose precision
+    shift = (wide @ common.to(wide) * scale - inside).to(used)[:, None]
+    scaled, common = (wide * scale).to(used), common.to(used)
+    groups = min(groups, len(negatives))
+    size = len(negatives) // groups
+    step = max(1, COLUMNS // size)
+    total = torch.zeros(len(rows), dtype=torch.float64, device=rows.device)
+    for start in range(0, groups, step):
+        stop = min(groups, start + step)
+        block = negatives[start * size : stop * size].to(used) - common
+        # z~ - log A in one product; what exceeds LARGEST gives a share below 1e-34 and would overflow.
+        relative = torch.addmm(shift, scaled, block.T).clamp_(max=LARGEST).exp_()  # (n, groups here * size)
+        ratio = relative.view(len(rows), stop - start, size).sum(dim=2).double()  # B_g / A
+        total += (1 + ratio).reciprocal_().sum(dim=1)
+    return total / groups
+
+
+def check_share(scorer: Component, share: float) -> None:
+    """Refuse a share of the candidates outside (0, 1]."""
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share <= 1:
+        raise ScorerError(f"{scorer.name}: share: expected a number above 0 and at most 1, got {share!r}")
