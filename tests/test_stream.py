@@ -221,7 +221,7 @@ def test_misclassification_is_skipped_and_labels_of_ood_sets_are_not_seen(sets):
     (row,) = [row for row in bench([Running()], **sets).rows if row.kind == "misclassification"]
     assert (row.status, row.metrics) == ("skipped", {})
     assert row.notes == (
-        "a score of streams holds for the ID test and one OOD set together, not for the ID test alone",
+        "misclassification: a score of streams holds for the ID test and one OOD set together, not for ID alone",
     )
     assert all(x.labels is None for x in SEEN)
 

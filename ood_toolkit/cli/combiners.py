@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ood_toolkit.cli.options import listing
+from ood_toolkit.cli.listing import listing
 from ood_toolkit.plugins import get_registry
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from ood_toolkit.cli import options
-from ood_toolkit.cli.options import listing
+from ood_toolkit.cli.listing import as_json, listing, print_facts
 from ood_toolkit.plugins import get_registry
 
 
@@ -42,7 +42,7 @@ def command(store: Path) -> list[dict[str, Any]]:
 @command.command("show")  # type: ignore[untyped-decorator]
 @click.argument("name")
 @options.data_root
-@options.as_json
+@as_json
 def show(name: str, data_root: Path | None, as_json: bool) -> None:
     """Tell splits, counts, licence and sources of a data set, what of it is here, and how to get the rest.
 
@@ -56,4 +56,4 @@ def show(name: str, data_root: Path | None, as_json: bool) -> None:
     dataset = find_dataset(get_registry(), name)
     if dataset is None:
         raise DataError(f"unknown data set {name!r}; {nearest(name, get_registry().names('datasets'))}")
-    options.print_facts(describe(dataset, data_root or options.default_data_root()), as_json)
+    print_facts(describe(dataset, data_root or options.default_data_root()), as_json)

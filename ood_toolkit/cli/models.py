@@ -7,8 +7,7 @@ from typing import Any
 
 import click
 
-from ood_toolkit.cli import options
-from ood_toolkit.cli.options import listing
+from ood_toolkit.cli.listing import as_json, listing, print_facts
 from ood_toolkit.plugins import get_registry
 
 
@@ -44,7 +43,7 @@ def command(store: Path) -> list[dict[str, Any]]:
 @command.command("show")  # type: ignore[untyped-decorator]
 @click.argument("name")
 @click.option("--download", is_flag=True, help="Download weights that are not here.")
-@options.as_json
+@as_json
 def show(name: str, download: bool, as_json: bool) -> None:
     """Load a model and tell its weights' hash, architecture, preprocessing, tokenizer, precision and licence."""
     from ood_toolkit.models.names import resolve
@@ -53,4 +52,4 @@ def show(name: str, download: bool, as_json: bool) -> None:
     choice.check()
     from ood_toolkit.models.describe import describe
 
-    options.print_facts(describe(choice.load()), as_json)
+    print_facts(describe(choice.load()), as_json)

@@ -9,11 +9,12 @@ from typing import Any
 import click
 
 from ood_toolkit.cli import options
+from ood_toolkit.cli.listing import as_json, print_rows
 
 
 @click.command("negatives")
 @click.argument("key", required=False)
-@options.as_json
+@as_json
 @options.store
 def command(key: str | None, as_json: bool, store: Path | None) -> None:
     """List the negative labels that were mined; with KEY, or its start, print the words of one list.
@@ -26,7 +27,7 @@ def command(key: str | None, as_json: bool, store: Path | None) -> None:
 
     kept = Negatives(store or default_store())
     if key is None:
-        options.print_rows([_row(*kept.read(name)) for name in kept.listed()], as_json)
+        print_rows([_row(*kept.read(name)) for name in kept.listed()], as_json)
         return
     _, found = kept.read(key)
     if as_json:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ood_toolkit.cli import options
+from ood_toolkit.cli.listing import stdout_width, use_color
 
 if TYPE_CHECKING:
     from ood_toolkit.report import Report
@@ -21,7 +21,7 @@ def print_report(report: Report, style: str) -> None:
         return
     from ood_toolkit.report.published import comparison_text, preset_line
 
-    width, color = options.stdout_width(), options.use_color()
+    width, color = stdout_width(), use_color()
     if "preset" in report.header:
         click.echo(preset_line(report.header["preset"]))
     click.echo(report.table(width, color))

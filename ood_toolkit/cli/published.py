@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ood_toolkit.cli import options
+from ood_toolkit.cli.listing import as_json, print_rows, stdout_width, use_color
 
 if TYPE_CHECKING:
     from ood_toolkit.presets import Preset
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @click.command("published")
 @click.argument("preset", required=False)
 @click.option("--method", metavar="TEXT", help="Only methods, models and scorers whose name holds this.")
-@options.as_json
+@as_json
 def command(preset: str | None, method: str | None, as_json: bool) -> None:
     """Show what others published of a benchmark, with sources and conventions; without PRESET list the presets.
 
@@ -28,7 +28,7 @@ def command(preset: str | None, method: str | None, as_json: bool) -> None:
     if preset is None:
         if method is not None:
             raise click.UsageError("--method: goes with a PRESET")
-        options.print_rows([_listed(find_preset(name)) for name in preset_names()], as_json)
+        print_rows([_listed(find_preset(name)) for name in preset_names()], as_json)
         return
     found = find_preset(preset)
     if method is not None:
@@ -38,7 +38,7 @@ def command(preset: str | None, method: str | None, as_json: bool) -> None:
         return
     from ood_toolkit.report.published import published_text
 
-    click.echo(published_text(found, options.stdout_width(), options.use_color()))
+    click.echo(published_text(found, stdout_width(), use_color()))
 
 
 def _listed(preset: Preset) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from ood_toolkit.cli import options
+from ood_toolkit.cli.listing import as_json, print_facts, print_rows
 from ood_toolkit.store.folder import default_store
 
 
@@ -26,7 +27,7 @@ def path(store: Path | None) -> None:
 
 @command.command("list")
 @options.store
-@options.as_json
+@as_json
 def list_(store: Path | None, as_json: bool) -> None:
     """List what was encoded by which model, and what was imported."""
     from ood_toolkit.store.imports import Imports
@@ -48,7 +49,7 @@ def list_(store: Path | None, as_json: bool) -> None:
          "from": entry.source}
         for entry in Imports(folder).entries()
     ]  # fmt: skip
-    options.print_rows(rows, as_json)
+    print_rows(rows, as_json)
     if not rows:
         click.echo(f"the store {folder} {'is empty' if folder.is_dir() else 'does not exist'}", err=True)
 
@@ -56,7 +57,7 @@ def list_(store: Path | None, as_json: bool) -> None:
 @command.command("show")
 @click.argument("key")
 @options.store
-@options.as_json
+@as_json
 def show(key: str, store: Path | None, as_json: bool) -> None:
     """Tell all that the rows of one encoder depend on; KEY is the start of its name in the list, or a model."""
     from ood_toolkit.errors import StoreError
@@ -76,7 +77,7 @@ def show(key: str, store: Path | None, as_json: bool) -> None:
         click.echo(json.dumps(shown, indent=1))
         return
     for facts in shown:
-        options.print_facts(facts, as_json)
+        print_facts(facts, as_json)
 
 
 @command.command("verify")
