@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ood_toolkit.scorers.mcm import MCM
 from ood_toolkit.scorers.neglabel import NegLabel
-from ood_toolkit.wording import Mining, Prompts, TextBank
+from ood_toolkit.wording import Prompts
 
 TEMPLATES = ("The nice {}",)
 
@@ -27,8 +27,7 @@ class CMA(NegLabel):
     @property
     def prompts(self) -> Prompts:
         """The paper's prompts and how its negatives are chosen."""
-        bank = TextBank("negatives", adjectives=("This is a {} photo",), mining=Mining(self.share))
-        return Prompts(TEMPLATES, banks=(bank,))
+        return replace(super().prompts, templates=TEMPLATES)
 
 
 @dataclass
