@@ -203,7 +203,7 @@ def test_a_node_killed_in_the_middle_loses_nothing_nor_what_lies_at_a_share(clus
     found = finish(run)
     assert files_of(tmp_path / "store") == files_of(tmp_path / "share") == wanted
     assert found["unreadable"] == [name for name, _ in single.unreadable]
-    assert found["fresh"] == single.fresh
+    assert found["fresh"] <= single.fresh  # less where the node wrote a shard and was killed before it said so
     assert single.fresh <= encoded(tmp_path / "log") <= single.fresh + 2 * 1024
 
 
