@@ -4,13 +4,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check format clean
+.PHONY: demo test test-slow check format clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/oodkit bench
 
 test: $(VENV)/test.stamp check
 	$(BIN)/python -m pytest
+
+test-slow: $(VENV)/test.stamp
+	$(BIN)/python -m pytest -m slow
 
 check: $(VENV)/test.stamp
 	$(BIN)/ruff check .

@@ -11,6 +11,7 @@ from typing import Any
 
 from ood_toolkit.data.dataset import DataSet
 from ood_toolkit.data.free import free_dataset
+from ood_toolkit.data.parts import part_of
 from ood_toolkit.errors import DataError, ModelError
 from ood_toolkit.models.names import Choice, resolve
 from ood_toolkit.plugins import Registry
@@ -37,14 +38,15 @@ def finder(registry: Registry, *, download: bool = False) -> Find:
 
 
 def find_dataset(registry: Registry, name: str, *, download: bool = False) -> DataSet | None:
-    """Give the data set of a name, or of a place such as `folder:PATH`; None if there is none."""
+    """Give the data set of a name, of a part of one, or of a place such as `folder:PATH`; None if there is none."""
     if name.startswith("hf:") and not download:
         for variable in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"):  # that library downloads unasked
             os.environ.setdefault(variable, "1")
     if name in registry.names("datasets") or name in registry.disabled("datasets"):
         dataset: DataSet = registry.get("datasets", name)
         return dataset
-    return free_dataset(name)
+    part = part_of(name, lambda whole: find_dataset(registry, whole, download=download))
+    return part or free_dataset(name)
 
 
 def choose(

@@ -53,6 +53,10 @@ class DetectorError(OodkitError, ValueError):
     """A saved detector is unreadable, or the outputs given to one are of another model."""
 
 
+class TrainingError(OodkitError, ValueError):
+    """A training run cannot start, go on, or be taken up again as it was asked."""
+
+
 class PluginError(OodkitError, RuntimeError):
     """A plugin could not be loaded, or two plugins claim one name."""
 

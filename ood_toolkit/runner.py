@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -27,6 +25,7 @@ from ood_toolkit.scoring import Scoring
 from ood_toolkit.spec import nearest
 from ood_toolkit.stream import AnyScorer, StreamScorer
 from ood_toolkit.tuning import tuned
+from ood_toolkit.version import versions
 
 __all__ = ["Member", "bench", "bench_scores"]
 
@@ -104,7 +103,7 @@ def bench(
         **({"groups": groups} if groups else {}),
         **({"csid": full_header(first, answers[first], list(member.csid))} if member.csid else {}),
         **({} if tuning is None else {"tuned": tuning.about}),
-        "versions": _versions(),
+        "versions": versions(),
         **(about or {}),
     }
     kept: dict[tuple[str, ...], Answers] = {(n, key): said for n, sets in answers.items() for key, said in sets.items()}
@@ -182,7 +181,7 @@ def bench_scores(
         "ood": {name: len(said[name]) for name in ood},
         **({"groups": named_groups} if named_groups else {}),
         **({"csid": full_header(ids[0], {TEST: said[ids[0]], **sets}, csid)} if csid else {}),
-        "versions": _versions(),
+        "versions": versions(),
         **(about or {}),
     }
     kept: dict[tuple[str, ...], Answers] = {
@@ -289,8 +288,3 @@ class _Rows:
         ood = {key.removeprefix("ood:"): said for key, said in sets.items() if key.startswith("ood:")}
         rows = ood_rows(about, test, ood, self.protocol)
         return [*rows, *mean_rows(rows, self.groups)]
-
-
-def _versions() -> dict[str, str]:
-    names = ("ood-toolkit", "torch", "numpy", "scikit-learn", "open_clip_torch")
-    return {"python": platform.python_version(), **{name: version(name) for name in names}}

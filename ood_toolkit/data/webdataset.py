@@ -29,12 +29,14 @@ class Shard:
 
     samples: dict[str, tuple[PartPicture, int | None]] = field(default_factory=dict)
     """Picture and label by key, in the order of the file."""
+    captions: dict[str, str] = field(default_factory=dict)
+    """What each picture shows, by key, where a `.txt` says it."""
     texts: dict[str, list[str]] = field(default_factory=dict)
     """The lines of class names and templates that lie inside."""
 
 
 def index_shard(path: Path) -> Shard:
-    """Find where each picture of an uncompressed tar file lies and read the labels; `DataError` where that fails."""
+    """Find where each picture of an uncompressed tar file lies; read labels and captions; `DataError` if that fails."""
     shard = Shard()
     labels: dict[str, int] = {}
     pictures: dict[str, PartPicture] = {}
@@ -52,6 +54,8 @@ def index_shard(path: Path) -> Shard:
                     pictures[key] = PartPicture(str(path), member.offset_data, member.size)
                 elif suffix == "cls":
                     labels[key] = int(_text(tar, member))
+                elif suffix == "txt":
+                    shard.captions[key] = _text(tar, member).strip()
     except (OSError, EOFError, ValueError, tarfile.TarError) as error:
         raise DataError(f"{path}: not a readable, uncompressed tar file: {' '.join(str(error).split())}") from error
     shard.samples = {key: (picture, labels.get(key)) for key, picture in pictures.items()}

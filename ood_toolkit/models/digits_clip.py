@@ -121,7 +121,7 @@ def save_digits_clip(clip: Any, path: str | os.PathLike[str], **notes: object) -
     partial.replace(path)
 
 
-def load_digits_clip(path: str | os.PathLike[str] = WEIGHTS) -> DigitsClip:
+def load_digits_clip(weights: str | os.PathLike[str] = WEIGHTS) -> DigitsClip:
     """Load the model from the shipped file, or from one that `ood_toolkit.train.digits_clip` wrote.
 
     Raises `ModelError` for a file that is missing or holds something else.
@@ -129,9 +129,10 @@ def load_digits_clip(path: str | os.PathLike[str] = WEIGHTS) -> DigitsClip:
     from safetensors import SafetensorError, safe_open
     from safetensors.torch import load
 
+    path = Path(weights).expanduser()
     try:
-        content = Path(path).read_bytes()
-        weights = load(content)
+        content = path.read_bytes()
+        held = load(content)
         with safe_open(path, framework="pt") as file:
             about = json.loads((file.metadata() or {}).get("digits-clip", "{}"))
     except (OSError, SafetensorError) as error:
@@ -139,14 +140,22 @@ def load_digits_clip(path: str | os.PathLike[str] = WEIGHTS) -> DigitsClip:
     if about.get("format") != FORMAT:
         raise ModelError(f"{path} is not a digits-clip file of format {FORMAT}: it gives {about.get('format', 'none')}")
     clip = build_clip(about["config"])
-    clip.load_state_dict(weights)  # copies float16 into float32 weights
+    clip.load_state_dict(held)  # copies float16 into float32 weights
     return DigitsClip(clip, hashlib.sha256(content).hexdigest(), about["no_templates"])
+
+
+def check_digits_clip(weights: str | os.PathLike[str] = WEIGHTS) -> None:
+    """Refuse before anything heavy is imported a file that is not there."""
+    if not Path(weights).expanduser().is_file():
+        raise ModelError(f"digits-clip: no file {weights}; give one that ood_toolkit.train.digits_clip wrote")
 
 
 DIGITS_CLIP = ModelEntry(
     name="digits-clip",
     description="Small CLIP of handwritten digits, 8x8 grey, trained on the train split of `digits`.",
     load=load_digits_clip,
+    check=check_digits_clip,
+    options={"weights": "a file that `python -m ood_toolkit.train.digits_clip` wrote, in place of the shipped one"},
     embedded=True,
     licence="MIT",
     notes=("Made by `python -m ood_toolkit.train.digits_clip`; knows `no` prompts.",),

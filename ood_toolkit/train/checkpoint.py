@@ -1,0 +1,84 @@
+"""`Checkpoint`: a training run on its way, written whole, read without running anything in it."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ood_toolkit.errors import TrainingError
+from ood_toolkit.store.folder import replaced_file
+from ood_toolkit.train.record import RECORD
+
+__all__ = ["CHECKPOINT", "Checkpoint", "finished", "read_checkpoint", "training_folder", "write_checkpoint"]
+
+CHECKPOINT = "checkpoint.pt"
+FORMAT = "oodkit-training-1"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where a run stands; all random choices follow from seed, epoch and row, so no random state is part of it."""
+
+    identity: str
+    """What decides the run, as text."""
+    epoch: int
+    """The epoch that is next or under way, from 1 on."""
+    step: int
+    """How many of its steps are done."""
+    state: dict[str, Tensor]
+    """The trained parameters by name."""
+    optimizer: dict[str, Any]
+    scaler: dict[str, Any]
+    history: list[dict[str, float]]
+    sums: dict[str, float]
+    """Losses of the epoch under way, added up over its steps."""
+
+
+def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
+    """Put a checkpoint in the place of the last one; it appears whole."""
+    with replaced_file(folder / CHECKPOINT) as partial:
+        torch.save({"format": FORMAT, **checkpoint.__dict__}, partial)
+
+
+def read_checkpoint(folder: Path, identity: str) -> Checkpoint | None:
+    """Read the checkpoint of a run; None where there is none, `TrainingError` where it is damaged or of another run."""
+    file = folder / CHECKPOINT
+    if not file.is_file():
+        return None
+    try:
+        held = torch.load(file, "cpu", weights_only=True)
+        if held.pop("format") != FORMAT:
+            raise LookupError("it has another format")
+        found = Checkpoint(**held)
+    except (OSError, RuntimeError, EOFError, LookupError, TypeError, AttributeError, pickle.UnpicklingError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise TrainingError(f"{file}: not a checkpoint of a training run: {reason}; start again without it") from None
+    if found.identity != identity:
+        raise TrainingError(
+            f"{file}: it is of a run with other settings or data; give those, or another folder\n"
+            f"  there: {found.identity}\n  asked: {identity}"
+        )
+    return found
+
+
+def training_folder(folder: Path, *, resume: bool) -> Path:
+    """Make the folder of a run, new or empty; with `resume`, one that holds a run on its way is taken up."""
+    if (folder / RECORD).exists():
+        raise TrainingError(f"{folder}: it holds a finished training run; name another folder")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if not (folder / CHECKPOINT).is_file():
+            raise TrainingError(f"{folder}: expected a new or empty folder, it holds something already; name another")
+        if not resume:
+            raise TrainingError(f"{folder}: it holds a run on its way; pass --resume to go on, or name another folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def finished(folder: Path) -> None:
+    """Take the checkpoint away, once all that was learnt is written."""
+    (folder / CHECKPOINT).unlink(missing_ok=True)
