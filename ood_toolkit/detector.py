@@ -227,6 +227,7 @@ def _head_state(head: Head) -> dict[str, Any]:
         "names": names,
         "scale": head.scale,
         "banks": banks,
+        "unit_rows": head.unit_rows,
     }
 
 
@@ -235,7 +236,9 @@ def _head_of(state: Mapping[str, Any]) -> Head:
         name: Bank(bank["embeddings"], None if bank["texts"] is None else tuple(bank["texts"]))
         for name, bank in state["banks"].items()
     }
-    return Head(state["kind"], state["weight"], state["bias"], tuple(state["names"]), state["scale"], banks)
+    unit_rows = bool(state.get("unit_rows", False))  # not in files of before there were such heads
+    names = tuple(state["names"])
+    return Head(state["kind"], state["weight"], state["bias"], names, state["scale"], banks, unit_rows)
 
 
 def _flatten(value: Any, key: str, arrays: dict[str, Tensor]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -83,6 +84,36 @@ class EncodedSets(Sets):
     def outputs(self, name: str, split: str, head: Head | None) -> Outputs:
         """Take a split from the store, encoding what it lacks."""
         return self._taken(name, split, name, head)
+
+    def bare(self, name: str, split: str) -> Outputs:
+        """Take features and labels of a split from the store, encoding what it lacks."""
+        x = self._taken(name, split, name, None)
+        if x.labels is None:
+            raise DataError(f"{name}: its {split} images have no labels, so nothing can be learnt from them")
+        return x
+
+    def classes(self, name: str) -> tuple[str, ...]:
+        """Name the classes of a data set."""
+        classes = self._classes(name)
+        if not classes:
+            raise DataError(f"{name}: has no classes, so it can only be an OOD set; name another after --id")
+        return classes
+
+    def origin(self) -> dict[str, Any]:
+        """Give name, weights, architecture and preprocessing of the model."""
+        model = self.model
+        said = {
+            "model": model.name,
+            "weights": model.fingerprint,
+            "architecture": model.architecture,
+            "preprocessing": dict(model.preprocessing),
+        }
+        plain: dict[str, Any] = json.loads(json.dumps(said, default=str))  # as it is read from a file
+        return plain
+
+    def train_hint(self, name: str) -> str:
+        """Name the data sets that have one, and how a folder gets one."""
+        return "oodkit datasets lists sets with a train split; of a folder's pictures, put some below train/"
 
     def shifted(self, name: str, of: str, head: Head | None) -> Outputs:
         """Take the test split of a covariate-shifted set; labels go by name to the ID set's classes."""

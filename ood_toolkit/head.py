@@ -84,6 +84,8 @@ class Head:
     """What cosines are multiplied by; 1 for a linear head."""
     banks: Mapping[str, Bank] = field(default_factory=ReadOnly)
     """Further texts by name; `no` and `negatives` are two such names."""
+    unit_rows: bool = False
+    """Whether a linear head takes features as unit rows; a zero-shot head always does."""
 
     @classmethod
     def zero_shot(
@@ -118,8 +120,17 @@ class Head:
         return head.with_banks(named)
 
     @classmethod
-    def linear(cls, weight: ArrayLike, bias: ArrayLike | None, class_names: Sequence[str] | None = None) -> Head:
-        """Make a linear head of weight (k, d) and bias (k,); None as bias means zeros, as class_names "0", "1", ..."""
+    def linear(
+        cls,
+        weight: ArrayLike,
+        bias: ArrayLike | None,
+        class_names: Sequence[str] | None = None,
+        unit_rows: bool = False,
+    ) -> Head:
+        """Make a linear head of weight (k, d) and bias (k,); None as bias means zeros, as class_names "0", "1", ...
+
+        With `unit_rows` it was trained on embeddings: features are divided by their length first.
+        """
         matrix = scoring_precision(as_tensor(weight, "weight", 2))
         offset = torch.zeros(matrix.shape[0]) if bias is None else as_tensor(bias, "bias", 1)
         check_rows(matrix, "weight")
@@ -127,7 +138,7 @@ class Head:
         if offset.shape[0] != matrix.shape[0]:
             raise OutputsError(f"bias: expected ({matrix.shape[0]},), one a class, got {tuple(offset.shape)}")
         names = [str(i) for i in range(matrix.shape[0])] if class_names is None else class_names
-        return cls("linear", matrix, offset.to(matrix), _names(names, matrix.shape[0]))
+        return cls("linear", matrix, offset.to(matrix), _names(names, matrix.shape[0]), unit_rows=bool(unit_rows))
 
     @property
     def classes(self) -> int:
@@ -144,11 +155,16 @@ class Head:
         """Where the arrays lie."""
         return self.weight.device
 
+    @property
+    def takes_embeddings(self) -> bool:
+        """Whether features become unit rows before they are multiplied."""
+        return self.kind == "zero_shot" or self.unit_rows
+
     def logits(self, features: Tensor) -> Tensor:
-        """Give the logits (n, k) of features (n, d), which a zero-shot head normalises first."""
+        """Give the logits (n, k) of features (n, d), which a head of unit rows normalises first."""
         if self.kind == "zero_shot":
             return self.logits_of_cosine(self.cosine(normalise(features)))
-        return self.apply(features)
+        return self.apply(normalise(features) if self.unit_rows else features)
 
     @cached_property
     def matrix(self) -> Tensor:
@@ -190,9 +206,10 @@ class Head:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over kind, names, scale and arrays: equal heads have equal fingerprints."""
+        """SHA-256 over kind, names, scale, what rows it takes, and arrays: equal heads have equal fingerprints."""
         digest = hashlib.sha256()
-        digest.update(repr((self.kind, self.class_names, self.scale, tuple(self.weight.shape))).encode())
+        said = (self.kind, self.class_names, self.scale, tuple(self.weight.shape))
+        digest.update(repr((*said, "unit rows") if self.unit_rows else said).encode())
         for array in (self.weight, self.bias):
             digest.update(to_numpy(array).tobytes())
         for name in sorted(self.banks):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from ood_toolkit.errors import DataError
 from ood_toolkit.head import Head
 from ood_toolkit.models.bank_files import holds_arrays, read_bank
 from ood_toolkit.request import Request
 from ood_toolkit.sets import Sets
+from ood_toolkit.store.head_file import read_head
 from ood_toolkit.wording import WORDNET, Prompts, TextBank
 
 __all__ = ["OWN", "head_for", "maker", "templates_of"]
@@ -19,7 +21,9 @@ OWN = "own"
 
 
 def head_for(request: Request, sets: Sets, name: str) -> Head | None:
-    """Make the head of an ID set under the prompts of a request."""
+    """Make the head of an ID set under the prompts of a request, or read the trained one that it names."""
+    if name in request.heads:
+        return _trained(request, sets, name)
     if request.prompts and not sets.has_text_tower():
         raise DataError(
             f"--prompts: model {sets.label!r} has no text tower here; its texts were imported or its "
@@ -35,11 +39,46 @@ def head_for(request: Request, sets: Sets, name: str) -> Head | None:
 
 
 def templates_of(request: Request, sets: Sets, name: str) -> tuple[str, ...]:
-    """Give the templates of an ID set's head."""
+    """Give the templates of an ID set's head; none of a trained one."""
+    if name in request.heads:
+        return ()
     if not request.prompts:
         return sets.default_templates(name)
     own = sets.templates(name)
     return tuple(dict.fromkeys(t for given in request.prompts for t in (own if given == OWN else (given,))))
+
+
+def _trained(request: Request, sets: Sets, name: str) -> Head:
+    """Read the trained head of an ID set; `DataError` where it is of another encoder or lacks a class of the set."""
+    file = request.heads[name]
+    saved = read_head(file)
+    _check_encoder(file, dict(saved.encoder), sets.origin())
+    lacking = [one for one in sets.classes(name) if one not in saved.head.class_names]
+    if lacking:
+        known = ", ".join(saved.head.class_names[:3])
+        raise DataError(
+            f"--head: {file} has no class {lacking[0]!r} of {name}; it was trained on {saved.head.classes} classes "
+            f"({known}{', ...' if saved.head.classes > 3 else ''})"
+        )
+    if request.texts:
+        raise DataError(f"--texts {next(iter(request.texts))}: goes with a head of text embeddings, not with --head")
+    sets.take_trained(saved.head)
+    return saved.head
+
+
+def _check_encoder(file: str, trained: dict[str, Any], here: dict[str, Any]) -> None:
+    """Refuse a head that was trained on what another encoder gives; names alone do not matter where weights are known.
+
+    Precision is left out: it rounds features, and does not make others of them.
+    """
+    keys = ("weights", "architecture", "preprocessing") if "weights" in trained or "weights" in here else ("model",)
+    apart = next((key for key in keys if trained.get(key) != here.get(key)), None)
+    if apart is not None:
+        what = "preprocessing" if apart == "preprocessing" else "encoder"
+        raise DataError(
+            f"--head: {file} was trained on features of {trained.get('model')!r}, but these are of "
+            f"{here.get('model')!r}, another {what}; train a head for it with oodkit train head"
+        )
 
 
 def _prompts(request: Request, sets: Sets, name: str) -> Prompts | None:

@@ -24,6 +24,7 @@ class ImportedSets(Sets):
 
     def __init__(self, imports: Imports, label: str, device: str = "cpu") -> None:
         self.imports, self.label, self.device = imports, label, device
+        self._trained: set[str] = set()
 
     def has(self, name: str, split: str, *, download: bool = False) -> bool:
         """Tell whether a split is in the store."""
@@ -77,7 +78,39 @@ class ImportedSets(Sets):
             arrays["labels"] = labels_among(known.tolist(), labels, names.tolist())
         return self._outputs(name, arrays | ({} if known is None else {"classes": known}), head)
 
+    def classes(self, name: str) -> tuple[str, ...]:
+        """Name the classes that came with any split of the set; by number where only labels did."""
+        held = [self.arrays(name, split) for split in ("train", "val", "test") if self.has(name, split)]
+        for arrays in held:
+            if "classes" in arrays:
+                return tuple(arrays["classes"].tolist())
+        most = max((int(arrays["labels"].max()) for arrays in held if "labels" in arrays), default=-1)
+        return tuple(str(label) for label in range(most + 1))
+
+    def bare(self, name: str, split: str) -> Outputs:
+        """Wrap the memory maps of a split's features, with its labels."""
+        arrays = self.arrays(name, split)
+        lacking = [part for part in ("features", "labels") if part not in arrays]
+        if lacking:
+            raise DataError(f"{name}: its {split} arrays have no {lacking[0]}; import embeddings and labels together")
+        known, names = self.classes(name), arrays.get("classes")
+        labels = arrays["labels"] if names is None else labels_among(known, arrays["labels"], names.tolist())
+        x = Outputs(features=arrays["features"], labels=labels, ids=arrays.get("ids"), class_names=known)
+        return x.to(self.device)
+
+    def train_hint(self, name: str) -> str:
+        """Give the command that imports one."""
+        return f"oodkit import {name} FILE.npz --split train --model {self.label}"
+
+    def take_trained(self, head: Head) -> None:
+        """Remember a trained head, before which logits that were imported beside the features go."""
+        self._trained.add(head.fingerprint)
+
     def _outputs(self, name: str, arrays: dict[str, np.ndarray], head: Head | None) -> Outputs:
+        if head is not None and head.fingerprint in self._trained:
+            if "features" not in arrays:
+                raise DataError(f"{name}: --head needs embeddings; only logits were imported under {self.label!r}")
+            arrays.pop("logits", None)
         if "scores" in arrays:
             raise DataError(
                 f"{name}: only ready scores were imported under model {self.label!r}; import embeddings too"

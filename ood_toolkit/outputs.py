@@ -301,11 +301,12 @@ class Outputs:
     def head_input(self) -> Tensor:
         """What the head multiplies, (n, d): unit rows under a zero-shot head, features as they are under a linear one.
 
-        With it the logits are `head.apply(x.head_input)`, one linear layer for either kind.
+        A linear head that was trained on embeddings multiplies unit rows too. With this the logits are
+        `head.apply(x.head_input)`, one linear layer for any kind.
         """
         if self.head is None:
             raise OutputsError("head_input: needs a head, got features or logits without one")
-        return self.embeddings if self.head.kind == "zero_shot" else scoring_precision(self._features("head_input"))
+        return self.embeddings if self.head.takes_embeddings else scoring_precision(self._features("head_input"))
 
     @cached_property
     def cosine(self) -> Tensor:
@@ -324,7 +325,7 @@ class Outputs:
         self._check_size(self.classes, "logits")
         if self.head.kind == "zero_shot":
             return self.head.logits_of_cosine(self.cosine)
-        return self.head.logits(self._features("logits"))
+        return self.head.apply(self.head_input)
 
     @cached_property
     def no_logits(self) -> Tensor:
@@ -491,7 +492,10 @@ class Outputs:
             rows = slice(start, start + self.chunk_rows)
             block = scoring_precision(features[rows])
             length = torch.linalg.vector_norm(block, dim=1, keepdim=True)
-            bound = head.scale if head.kind == "zero_shot" else length * _lengths(head.weight.to(block))
+            if head.kind == "zero_shot":
+                bound: Tensor | float = head.scale
+            else:
+                bound = _lengths(head.weight.to(block)) * (1.0 if head.unit_rows else length)
             stored = logits[rows]
             allowed = CONTRADICTION + step * bound + logit_step * stored.abs()
             apart = (head.logits(block) - stored).abs() - allowed
@@ -522,7 +526,7 @@ def _checked(value: ArrayLike, what: str, head: Head | None) -> Tensor:
     tensor = as_tensor(value, what, 2)
     if tensor.shape[1] == 0:
         raise OutputsError(f"{what}: expected at least one column, got shape {tuple(tensor.shape)}")
-    check_rows(tensor, what, unit_rows=head is not None and head.kind == "zero_shot")
+    check_rows(tensor, what, unit_rows=head is not None and head.takes_embeddings)
     if head is not None:
         head.check_width(tensor)
     return tensor

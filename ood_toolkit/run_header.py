@@ -73,6 +73,35 @@ PAIRED = {
     **dict.fromkeys(("auroc", "difference", "low", "high", "p_holm"), _finite),
     "against": _object(TESTED, WHOSE),
 }
+SEMINAR_SET = {
+    **dict.fromkeys(("role", "name", "split"), _text),
+    **dict.fromkeys(("classes", "train", "val", "test"), is_number),
+    "stands_for": _flag,
+}
+SEMINAR_ACCURACY = {
+    **dict.fromkeys(("role", "model"), _text),
+    **dict.fromkeys(("measured_train", "published_train", "measured_test", "published_test"), _maybe(_finite)),
+}
+SEMINAR_UNCERTAINTY = {
+    **dict.fromkeys(("role", "task", "thresholds"), _text),
+    **dict.fromkeys(("published", "f1", "accuracy", "auroc", "id_accepted"), _maybe(_finite)),
+}
+SEMINAR_DETECTION = {
+    **dict.fromkeys(("ood", "ood_role", "thresholds"), _text),
+    **dict.fromkeys(("images", "uncertain"), is_number),
+    **dict.fromkeys(("rate", "published", "id_accepted", "auroc", "tnr_at_tpr95"), _maybe(_finite)),
+    "id_roles": _each(_text),
+}
+SEMINAR = {
+    "description": _text,
+    "sources": _each(_text),
+    "notes": _each(_text),
+    "recipe": _by_name(_anything),
+    "sets": _each(_object(SEMINAR_SET)),
+    "accuracy": _each(_object(SEMINAR_ACCURACY)),
+    "uncertainty": _each(_object(SEMINAR_UNCERTAINTY)),
+    "detection": _each(_object(SEMINAR_DETECTION)),
+}
 SHAPES: Mapping[str, tuple[Shape, str]] = {
     "models": (_each(_object({"model": _text}), least=1), "a list of objects with a name under model"),
     "id": (_each(_object(SET, FACTS)), "a list of objects with a name and how many images there are"),
@@ -97,6 +126,7 @@ SHAPES: Mapping[str, tuple[Shape, str]] = {
         _object({"name": _text}, {"changed": _each(_text)}),
         "an object with a name and a list of what was changed",
     ),
+    "seminar": (_object(SEMINAR), f"an object with {', '.join(SEMINAR)}, as the preset ust-etri writes it"),
 }
 """What a key must look like wherever it stands, in the header or in the part of one model."""
 PUBLISHED: Mapping[str, tuple[Shape, str]] = {

@@ -73,6 +73,26 @@ class Sets(ABC):
         """Give the templates that are used where the user gives none."""
         return self.templates(name)[:1]
 
+    def classes(self, name: str) -> tuple[str, ...]:
+        """Name the classes of a set, in the order in which the labels of `bare` count them; none where unknown."""
+        return ()
+
+    def bare(self, name: str, split: str) -> Outputs:
+        """Give features and labels of a split under no head, the labels counting `classes(name)`."""
+        return self.outputs(name, split, None)
+
+    def origin(self) -> dict[str, Any]:
+        """Say which encoder the features are of: its name and, where it is known, all that decides what it gives."""
+        return {"model": self.label}
+
+    def train_hint(self, name: str) -> str:
+        """Say where a train split of a set could come from."""
+        return "name a set that has one"
+
+    def take_trained(self, head: Head) -> None:
+        """Remember a head that was trained here: logits of another one that came with the features go before it."""
+        return
+
     def take_local_under(self, head: Head | None, local: Head) -> None:
         """Take `extra:local` of outputs under `head` with the texts of another head; before any outputs are given."""
         return

@@ -68,7 +68,8 @@ def gather(request: Request, sets: Sets, *, with_train: bool) -> Gathered:
     makers = {name: maker(request, sets, name) for name in request.ids}
     if request.local is not None and sets.has_text_tower():
         for name, head in heads.items():
-            sets.take_local_under(head, makers[name](request.local))
+            if name not in request.heads:
+                sets.take_local_under(head, makers[name](request.local))
     plans = {name: _plan(sets, name, head, request) for name, head in heads.items()}
     members, tune, notes = {}, dict[str, Outputs](), list[str]()
     for name, head in heads.items():
@@ -90,7 +91,7 @@ def gather(request: Request, sets: Sets, *, with_train: bool) -> Gathered:
             tests={other: chosen("test", other) for other in plans},
             ood={ood: _limited(_with_ids(sets.ood(ood, head), ood, "test"), request) for ood in request.ood},
             train=_limited(_with_ids(sets.outputs(name, "train", head), name, "train"), request) if train else None,
-            heads=makers[name] if head is not None and head.kind == "zero_shot" else None,
+            heads=None if head is None or head.kind == "linear" or name in request.heads else makers[name],
             reads_prompts=sets.has_text_tower(),
             csid=csid,
         )
@@ -102,6 +103,7 @@ def gather(request: Request, sets: Sets, *, with_train: bool) -> Gathered:
         "weights": sets.fingerprint,
         "prompts": _said(list(dict.fromkeys(t for named in templates.values() for t in named))),
         "templates": templates,
+        **({"heads": dict(request.heads)} if request.heads else {}),
         "recipe": request.recipe,
         "validation": {name: plan.where for name, plan in plans.items()},
         "val_split": request.val_split,

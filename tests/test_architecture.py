@@ -25,7 +25,8 @@ LAYERS = (
     ("detector", "results", "run_header", "runs", "members"),
     ("evaluation", "report", "scoring", "tuning", "combining", "cases", "comparing"),
     ("runner", "presets"),
-    ("request", "heads", "sources"),
+    ("request", "heads", "head_runs", "sources"),
+    ("seminar", "discovery"),
     ("testing",),
     ("cli", "__main__"),
 )

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 import ood_toolkit
-from ood_toolkit import Detector, Outputs, Scorer
+from ood_toolkit import Detector, Head, Outputs, Scorer
 from ood_toolkit.builtin import register_scorers
 from ood_toolkit.detector import FORMAT, fit, score, scores_of
 from ood_toolkit.errors import DetectorError, NotSavableError, ScorerError, SpecError
@@ -356,3 +356,13 @@ def test_a_fitted_instance_scores_without_its_splits(make_outputs):
 def test_fit_names_the_split_that_is_missing(make_outputs):
     with pytest.raises(ScorerError, match=r"mahalanobis: needs train, train_labels"):
         ood_toolkit.fit("mahalanobis", val=make_outputs(20))
+
+
+def test_a_detector_of_a_head_of_unit_rows_comes_back_as_such(tmp_path):
+    draw = torch.Generator().manual_seed(0)
+    head = Head.linear(torch.randn(3, 5, generator=draw), None, ["a", "b", "c"], unit_rows=True)
+    x = Outputs(7 * torch.randn(40, 5, generator=draw), head=head)
+    Detector.fit("msp", x).save(tmp_path / "detector")
+    loaded = Detector.load(tmp_path / "detector")
+    assert loaded.head.fingerprint == head.fingerprint
+    assert loaded.score(x.features).tolist() == Detector.fit("msp", x).score(x).tolist()

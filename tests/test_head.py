@@ -1,9 +1,12 @@
+import hashlib
+
 import numpy as np
 import pytest
 import torch
 
 from ood_toolkit.errors import OutputsError
 from ood_toolkit.head import Bank, Head, normalise
+from ood_toolkit.outputs import Outputs
 
 TEXTS = [[3.0, 4.0], [0.0, 2.0], [-1.0, 0.0]]
 NAMES = ("a", "b", "c")
@@ -124,3 +127,29 @@ def test_rows_of_any_length_become_unit_rows(size):
 
 def test_a_row_of_zeros_stays_finite():
     assert normalise(torch.tensor([[0.0, 0.0], [0.0, 2.0]])).tolist() == [[0, 0], [0, 1]]
+
+
+def test_a_linear_head_of_unit_rows_divides_by_the_length_first():
+    head = Head.linear([[1.0, 0.0], [0.0, 2.0]], [0.5, 0.0], ["a", "b"], unit_rows=True)
+    rows = torch.tensor([[3.0, 4.0], [0.0, 9.0]])
+    assert head.logits(rows).numpy() == pytest.approx(np.array([[1.1, 1.6], [0.5, 2.0]]))
+    x = Outputs(rows, head=head)
+    assert x.logits.numpy() == pytest.approx(np.array([[1.1, 1.6], [0.5, 2.0]]))
+    assert torch.equal(head.apply(x.head_input), x.logits)
+    assert "linear_head" in x.provides
+    assert "zero_shot" not in x.provides
+    Outputs(rows, logits=x.logits, head=head)  # no contradiction
+    with pytest.raises(OutputsError, match="contradicts"):
+        Outputs(rows, logits=head.apply(rows), head=head)
+    with pytest.raises(OutputsError, match="row 1 is all zeros and has no direction"):
+        Outputs([[1.0, 0.0], [0.0, 0.0]], head=head)
+    assert head.to("cpu").unit_rows
+
+
+def test_the_fingerprint_knows_unit_rows_and_is_what_it_was_without():
+    weight, names = np.array([[1.0, 0.0], [0.0, 2.0]], dtype=np.float32), ["a", "b"]
+    plain = Head.linear(weight, None, names)
+    assert plain.fingerprint != Head.linear(weight, None, names, unit_rows=True).fingerprint
+    known = hashlib.sha256(repr(("linear", ("a", "b"), 1.0, (2, 2))).encode())
+    known.update(weight.tobytes() + np.zeros(2, dtype=np.float32).tobytes())
+    assert plain.fingerprint == known.hexdigest()

@@ -11,6 +11,7 @@ from ood_toolkit.data.dataset import DataSet, Pictures
 from ood_toolkit.data.picture import pixels
 from ood_toolkit.encoded_sets import EncodedSets
 from ood_toolkit.errors import AbsentError, DataError, ModelError
+from ood_toolkit.head import Head
 from ood_toolkit.imported_sets import ImportedSets
 from ood_toolkit.models.model import Model, ModelEntry
 from ood_toolkit.plans import stratified
@@ -443,3 +444,35 @@ def test_what_was_never_kept_of_gone_pictures_is_left_out(store):
     after = member_of("local")
     assert "local" not in after.ood["nameless"].extras
     assert torch.equal(after.ood["nameless"].features, before.ood["nameless"].features)
+
+
+def test_features_and_labels_alone_number_the_classes_of_the_set(tmp_path):
+    imports = Imports(tmp_path)
+    rows = np.eye(4, dtype=np.float32)[[0, 1, 2]]
+    imports.add("s", "m", "test", {"features": rows, "labels": np.arange(3), "classes": np.array(["c", "b", "a"])}, "f")
+    imports.add(
+        "s", "m", "train", {"features": rows, "labels": np.arange(3), "classes": np.array(["a", "b", "c"])}, "f"
+    )
+    imports.add("n", "m", "train", {"features": rows, "labels": np.array([0, 2, 2])}, "f")
+    imports.add("l", "m", "train", {"logits": rows, "labels": np.arange(3)}, "f")
+    sets = ImportedSets(imports, "m")
+    assert sets.classes("s") == ("a", "b", "c")
+    assert sets.bare("s", "train").labels.tolist() == [0, 1, 2]
+    assert sets.bare("s", "test").labels.tolist() == [2, 1, 0]
+    assert sets.classes("n") == ("0", "1", "2")
+    assert sets.bare("n", "train").class_names == ("0", "1", "2")
+    with pytest.raises(DataError, match="l: its train arrays have no features"):
+        sets.bare("l", "train")
+
+
+def test_a_trained_head_goes_before_logits_that_came_with_the_features(tmp_path):
+    imports = Imports(tmp_path)
+    rows, logits = np.eye(3, dtype=np.float32), np.roll(np.eye(3, dtype=np.float32), 1, axis=1)
+    imports.add("s", "m", "test", {"features": rows, "logits": logits, "labels": np.arange(3)}, "f")
+    imports.add("l", "m", "test", {"logits": logits}, "f")
+    sets, head = ImportedSets(imports, "m"), Head.linear(np.eye(3, dtype=np.float32), None)
+    assert sets.outputs("s", "test", None).prediction.tolist() == [1, 2, 0]
+    sets.take_trained(head)
+    assert sets.outputs("s", "test", head).prediction.tolist() == [0, 1, 2]
+    with pytest.raises(DataError, match="l: --head needs embeddings; only logits were imported under 'm'"):
+        sets.ood("l", head)

@@ -14,7 +14,7 @@ from ood_toolkit.version import __version__
 __all__ = ["cli", "main"]
 
 COMMANDS = (
-    "bench", "report", "compare", "score", "encode", "scorers", "combiners", "datasets", "models",
+    "bench", "report", "compare", "score", "encode", "train", "discover", "scorers", "combiners", "datasets", "models",
     "plugins", "published", "import", "store", "negatives",
 )  # fmt: skip
 

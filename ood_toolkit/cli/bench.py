@@ -10,6 +10,8 @@ import click
 from click.core import ParameterSource
 
 from ood_toolkit.cli import options
+from ood_toolkit.cli.seminar import NAME as SEMINAR
+from ood_toolkit.cli.seminar import seminar
 
 if TYPE_CHECKING:
     from ood_toolkit.presets.benchmark import Benchmark
@@ -47,6 +49,7 @@ FORMATS = ("table", "json", "csv", "markdown", "latex")
 )
 @options.models
 @options.prompts
+@options.head
 @options.recipe
 @options.negatives
 @options.texts
@@ -89,20 +92,30 @@ FORMATS = ("table", "json", "csv", "markdown", "latex")
     help="Form of the result.",
 )
 @click.option("--output", type=click.Path(path_type=Path), metavar="DIR", help="Also write the run folder.")
+@click.option(
+    "--on",
+    metavar="embedded|DIR",
+    help="With --preset ust-etri: run it on the embedded sets, or on the CLIP vectors in a folder.",
+)
 def command(
-    style: str, output: Path | None, preset: str | None, ci: bool, ci_replicates: int, paired: bool, against: str,
-    **asked: Any,
+    style: str, output: Path | None, preset: str | None, on: str | None, ci: bool, ci_replicates: int, paired: bool,
+    against: str, **asked: Any,
 ) -> int:  # fmt: skip
     """Compare scorers: how well each tells an ID set from OOD sets, and right from wrong predictions.
 
     Without options: the embedded digits against letters and patches, encoded by digits-clip.
     """
-    from ood_toolkit.cli.printing import print_report
     from ood_toolkit.cli.progress import clear, progress
     from ood_toolkit.results import check_new_folder
 
     if output is not None:
         check_new_folder(output)
+    if preset == SEMINAR:
+        report = seminar(on, _given(), **asked)
+        clear()
+        return _told(report, style, output)
+    if on is not None:
+        raise click.UsageError(f"--on: goes with --preset {SEMINAR}")
     benchmark = None if preset is None else _benchmark(preset)
     options.check_comparisons(ci, ci_replicates, paired, against)
     asked = asked if benchmark is None else benchmark.filled(asked, _given())
@@ -115,6 +128,13 @@ def command(
     if benchmark is not None:
         report = benchmark.beside(report)
     clear()
+    return _told(report, style, output)
+
+
+def _told(report: Report, style: str, output: Path | None) -> int:
+    """Print and save a report; exit code 1 where something failed, or nothing ran."""
+    from ood_toolkit.cli.printing import print_report
+
     print_report(report, style)
     if output is not None:
         report.save(output)
@@ -279,11 +299,10 @@ def _of_model(
 def _refuse_what_does_not_apply() -> None:
     """Ready scores are what they are: nothing is fitted, split or drawn from them."""
     context = click.get_current_context()
-    for name in ("scorers", "combiners", "prompts", "val_split", "tune", "limit"):
+    for name in ("scorers", "combiners", "prompts", "heads", "val_split", "tune", "limit"):
         if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
-            raise click.UsageError(
-                f"--{name.replace('_', '-')}: does not apply to sets of which ready scores were imported"
-            )
+            option = "head" if name == "heads" else name.replace("_", "-")
+            raise click.UsageError(f"--{option}: does not apply to sets of which ready scores were imported")
 
 
 def _groups(given: tuple[str, ...]) -> dict[str, tuple[str, ...]]:

@@ -47,6 +47,14 @@ prompts = click.option(
     "of the data set's), simple, openai (80). Repeat it for an ensemble. By default the data set's first template, and "
     "each scorer's own where its paper has one.",
 )
+head = click.option(
+    "--head",
+    "heads",
+    multiple=True,
+    metavar="FILE|DIR",
+    help="Trained head in the place of prompts: a file, or the folder that oodkit train head or prompts wrote. With "
+    "several ID sets NAME=FILE for each, or the folder.",
+)
 RECIPES = ("normalise-sum-normalise", "mean-then-normalise", "average-scores")
 recipe = click.option(
     "--recipe",
@@ -211,6 +219,7 @@ def opened(
     local: Prompts | None = None,
     csid: tuple[str, ...] = (),
     tune: tuple[str, ...] = (),
+    heads: Sequence[str] = (),
     needs_pictures: bool = False,
     **effort: Any,
 ) -> tuple[Request, Sets]:
@@ -227,6 +236,15 @@ def opened(
         raise click.UsageError("--share goes with --engine ray")
     if data_root is not None and not data_root.is_dir() and not download:
         raise DataError(f"--data-root: no such folder: {data_root}")
+    if heads and prompts:
+        raise click.UsageError("--head and --prompts are two heads; give one")
+    from ood_toolkit.request import Request, head_files
+
+    trained = head_files(heads, ids)
+    if trained and not _holds_texts(trained):
+        if "local" in keep:
+            raise click.UsageError("--keep local: compares patches with class texts, and --head has none")
+        wished = [kind for kind in wished if kind != "local"]
     templates = read_prompts(prompts)
     words, banks = _words(negatives), read_banks(texts)
     find = finder(get_registry(), download=download)
@@ -234,7 +252,6 @@ def opened(
     if not download:
         os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no library behind us downloads what nobody asked for
     from ood_toolkit.encode.effort import Effort
-    from ood_toolkit.request import Request
     from ood_toolkit.sets import Place
     from ood_toolkit.sources import open_sets
 
@@ -244,8 +261,17 @@ def opened(
     root = data_root or default_data_root()
     place = Place(store or default_store(), root, given, download, limit, seed, needs_pictures)
     merged: Any = RECIPES[0] if recipe == "average-scores" else recipe
-    request = Request(ids, groups, templates, merged, views, val_split, seed, limit, words, banks, local, csid, tune)
+    request = Request(
+        ids, groups, templates, merged, views, val_split, seed, limit, words, banks, local, csid, tune, trained
+    )
     return request, open_sets(choice, find, place, keep, wished, progress)
+
+
+def _holds_texts(trained: Mapping[str, str]) -> bool:
+    """Tell whether all trained heads are of class texts, so that patches can be compared with them."""
+    from ood_toolkit.store.head_file import read_head
+
+    return all(read_head(file).head.kind == "zero_shot" for file in trained.values())
 
 
 def asked_by(scorers: Sequence[AnyScorer], text: str, where: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,6 +22,12 @@ def print_report(report: Report, style: str) -> None:
     from ood_toolkit.report.published import comparison_text, preset_line
 
     width, color = stdout_width(), use_color()
+    if "seminar" in report.header:
+        from ood_toolkit.report.seminar import seminar_text
+
+        click.echo(seminar_text(report.header["seminar"], width, color))
+        click.echo(f"\n{len(report.rows)} rows were measured on the way; --format csv or --output shows them all")
+        return
     if "preset" in report.header:
         click.echo(preset_line(report.header["preset"]))
     click.echo(report.table(width, color))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ood_toolkit.cli.listing import as_json, print_rows, stdout_width, use_color
+from ood_toolkit.cli.seminar import NAME as SEMINAR
 
 if TYPE_CHECKING:
     from ood_toolkit.presets import Preset
@@ -28,7 +29,10 @@ def command(preset: str | None, method: str | None, as_json: bool) -> None:
     if preset is None:
         if method is not None:
             raise click.UsageError("--method: goes with a PRESET")
-        print_rows([_listed(find_preset(name)) for name in preset_names()], as_json)
+        print_rows([*(_listed(find_preset(name)) for name in preset_names()), _seminar()], as_json)
+        return
+    if preset == SEMINAR:
+        _print_seminar(method, as_json)
         return
     found = find_preset(preset)
     if method is not None:
@@ -39,6 +43,33 @@ def command(preset: str | None, method: str | None, as_json: bool) -> None:
     from ood_toolkit.report.published import published_text
 
     click.echo(published_text(found, stdout_width(), use_color()))
+
+
+def _seminar() -> dict[str, Any]:
+    from ood_toolkit.seminar.figures import published
+
+    figures = published()
+    names = [part.name for part in figures.sets]
+    rows = len(figures.uncertainty) + len(figures.detection)
+    return {
+        "name": SEMINAR,
+        "id": names[0],
+        "ood": names[1:],
+        "protocol": "native",
+        "published rows": rows,
+        "what": figures.description,
+    }
+
+
+def _print_seminar(method: str | None, as_json: bool) -> None:
+    """Show what the seminar printed, which is rates and no methods."""
+    from ood_toolkit.report.seminar import printed_text
+    from ood_toolkit.seminar.figures import published
+
+    if method is not None:
+        raise click.UsageError(f"--method: {SEMINAR} has tables of its own; leave it out")
+    held = dataclasses.asdict(published())
+    click.echo(json.dumps(held, indent=1) if as_json else printed_text(held, stdout_width(), use_color()))
 
 
 def _listed(preset: Preset) -> dict[str, Any]:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 )
 @options.model
 @options.prompts
+@options.head
 @click.option(
     "--val-split",
     type=click.FloatRange(0, 1, max_open=True),

@@ -66,7 +66,7 @@ def _of_table(path: Path) -> Pairs:
     if not path.is_file():
         raise DataError(f"pairs: no such file: {path}")
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets write a mark first
             first = file.readline()
             file.seek(0)
             table = csv.DictReader(file, delimiter="\t" if "\t" in first else ",")
@@ -96,7 +96,12 @@ def _column(path: Path, columns: Sequence[str], known: Sequence[str]) -> str:
 
 def _of_shards(place: str) -> Pairs:
     shards = shards_of(place)
-    files = shards.get("train") or [file for part in shards.values() for file in part]
+    if "train" not in shards and any(file.parent.parent == Path(place) for part in shards.values() for file in part):
+        raise DataError(
+            f"pairs: expected {place} to hold train/*.tar or *.tar, got {' and '.join(shards)} alone; name the shards "
+            "to learn from with a glob"
+        )
+    files = shards.get("train") or shards.get("test")  # shards of no split are listed as those of `test`
     if not files:
         raise DataError(f"pairs: expected a .csv or .tsv file, or a folder, glob or file of .tar shards, got {place}")
     rows = []

@@ -49,7 +49,9 @@ def part_of(text: str, find: Find) -> DataSet | None:
 
     def open_part(split: str, root: Path) -> Pictures:
         pictures = whole.open(split, root)
-        return _chosen(pictures, kept_of(pictures.classes), text)
+        if pictures.labels is None:
+            raise DataError(f"{text}: its images have no labels, so no classes can be chosen")
+        return _chosen(pictures, kept_of(pictures.classes))
 
     classes = kept_of(whole.classes) if whole.classes else ()
     return replace(
@@ -65,12 +67,11 @@ def part_of(text: str, find: Find) -> DataSet | None:
     )
 
 
-def _chosen(pictures: Pictures, kept: tuple[str, ...], text: str) -> Pictures:
+def _chosen(pictures: Pictures, kept: tuple[str, ...]) -> Pictures:
     """Leave the pictures of some classes, their labels renumbered."""
     import numpy as np
 
-    if pictures.labels is None:
-        raise DataError(f"{text}: its images have no labels, so no classes can be chosen")
+    assert pictures.labels is not None  # refused before
     places = np.array([kept.index(name) if name in kept else -1 for name in pictures.classes] + [-1])
     labels = places[pictures.labels]
     rows = np.flatnonzero(labels >= 0).tolist()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ood_toolkit.errors import ModelError
 from ood_toolkit.models.contexts import Context, check_context, read_context
+from ood_toolkit.models.digits_clip import check_digits_clip, load_digits_clip, weights_in
 from ood_toolkit.models.model import Model, ModelEntry
 from ood_toolkit.models.names import PRECISIONS
 from ood_toolkit.models.pretrained import Hub
@@ -37,6 +38,7 @@ class OpenClip(Model):
         from ood_toolkit.models.image_tower import kinds_of
 
         self.clip: Any = lay_out(clip)
+        self.recipe = recipe
         self.name = recipe.what
         self.scale = float(clip.logit_scale.exp())
         bias = getattr(clip, "logit_bias", None)
@@ -63,20 +65,18 @@ class OpenClip(Model):
 
     def encode(self, batch: Tensor, kinds: Sequence[str], head: Head | None = None) -> dict[str, Tensor]:
         """Give several kinds of output of (b, 3, h, w) inputs from one pass; see `Model.encode`."""
-        from ood_toolkit.models.image_tower import largest_local_softmax, run_tower
+        from ood_toolkit.models.image_tower import asked_of
 
-        for kind in kinds:
-            if kind not in self.kinds:
-                raise ModelError(f"{self.name}: cannot give {kind!r}; it has {', '.join(self.kinds)}")
         if set(kinds) <= {"features"}:
             return {"features": self.encode_images(batch)}
-        if "local" in kinds and head is None:
-            raise ModelError(f"{self.name}: local scores are of patches with class texts; give a head")
+        return asked_of(self, batch, kinds, head)
+
+    def run(self, batch: Tensor, kinds: Sequence[str]) -> dict[str, Tensor]:
+        """Give what the image tower makes of (b, 3, h, w) inputs; `local` is (b, r, d) embeddings of patches."""
+        from ood_toolkit.models.image_tower import run_tower
+
         with self._autocast():
-            found = run_tower(self.clip.visual, batch.to(self.clip.logit_scale), kinds)
-        if "local" in kinds and head is not None:
-            found["local"] = largest_local_softmax(found["local"], head)
-        return {kind: found[kind].float() for kind in dict.fromkeys(["features", *kinds])}
+            return run_tower(self.clip.visual, batch.to(self.clip.logit_scale), kinds)
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """Embed m prompts, or class names where the prompt is learned, as (m, d) float32 rows, not normalised."""
@@ -150,7 +150,7 @@ def _load(recipe: Recipe | None, precision: str = "fp32", context: str | None = 
     model = OpenClip(clip, recipe, sha256_of(file), build_tokenizer(recipe))
     model.precision = precision
     if context is not None:
-        model.put_context(read_context(context, clip, recipe))
+        model.put_context(read_context(context, clip, recipe.what, own_tokenizer=recipe.tokenizer is None))
     return model
 
 
@@ -251,13 +251,21 @@ def check_hf_hub(repository: str, *, download: bool = False, **options: Any) -> 
     check_options(of_repository(repository, Hub(download, fetch=False)), **options)
 
 
-def load_local_dir(folder: str, *, download: bool = False, **options: Any) -> OpenClip:
-    """Load a folder with `open_clip_config.json` and weights; `LOCAL_DIR.options` has the options."""
+def load_local_dir(folder: str, *, download: bool = False, **options: Any) -> Model:
+    """Load a folder with `open_clip_config.json` and weights, or with `digits_clip.safetensors`, which is less.
+
+    `LOCAL_DIR.options` has the options; `digits-clip` takes of them `context` alone.
+    """
+    if (weights := weights_in(folder, options)) is not None:
+        return load_digits_clip(weights, **options)
     return _load(of_folder(folder, Hub(download)), **options)
 
 
 def check_local_dir(folder: str, *, download: bool = False, **options: Any) -> None:
     """Refuse before anything heavy is imported what `load_local_dir` cannot load."""
+    if (weights := weights_in(folder, options)) is not None:
+        check_digits_clip(weights, **options)
+        return
     check_options(of_folder(folder, Hub(download, fetch=False)), **options)
 
 
@@ -291,7 +299,7 @@ HF_HUB = ModelEntry(
 )
 LOCAL_DIR = ModelEntry(
     name="local-dir",
-    description="A folder with open_clip_config.json and weights, as open_clip writes it.",
+    description="A folder with open_clip_config.json and weights, or what oodkit train cma wrote.",
     load=load_local_dir,
     argument="PATH",
     check=check_local_dir,

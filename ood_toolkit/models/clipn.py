@@ -9,19 +9,24 @@ from typing import TYPE_CHECKING, Any
 
 from ood_toolkit.errors import ModelError
 from ood_toolkit.models.clip import OPTIONS, OpenClip, as_this_open_clip, build_clip, build_tokenizer, check_options
+from ood_toolkit.models.digits_clip import DigitsClip, DigitsClipn
 from ood_toolkit.models.model import ModelEntry
 from ood_toolkit.models.preprocessing import Preprocessing
-from ood_toolkit.models.pretrained import config_of
-from ood_toolkit.models.recipe import DEFAULT_CHOICES, Recipe
-from ood_toolkit.models.weights import check_file, load_strictly, read_weights, sha256_of
+from ood_toolkit.models.pretrained import architectures, config_of
+from ood_toolkit.models.recipe import CONFIG_NAME, DEFAULT_CHOICES, Recipe
+from ood_toolkit.models.saving import folder_config
+from ood_toolkit.models.weights import check_file, load_strictly, read_held, sha256_of, weights_of
 from ood_toolkit.prompts import clipn_templates
+from ood_toolkit.store.folder import replaced_file
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["CLIPN", "Clipn", "load_clipn"]
+__all__ = ["CLIPN", "Clipn", "load_clipn", "save_clipn"]
 
 SWITCH: Mapping[str, bool] = {"true": True, "false": False}
+FOLDER = "local-dir"
+"""Stands for the architecture where `open_clip_config.json` beside the checkpoint tells it."""
 
 
 class Clipn(OpenClip):
@@ -30,7 +35,8 @@ class Clipn(OpenClip):
     The "no" tower is a second text tower of the same shape. A checkpoint with `prompt_no` (16, 77, w) is the learnable
     variant: the mean of these prompts is added to the embedded tokens at all positions, and both towers read the same
     sentences. One without is the hand-crafted variant, whose second tower reads the paired "no" sentences. The paper's
-    learnable variant puts learned tokens into the sentence; what was released adds them to it.
+    learnable variant puts learned tokens into the sentence; what was released adds them to it. A checkpoint of
+    `oodkit train clipn` says with which templates it was trained; these take the place of CLIPN's 128.
 
     Cosines are multiplied by exp(logit_scale) of the checkpoint, where CLIPN's evaluation takes the constant 100.
     """
@@ -38,12 +44,18 @@ class Clipn(OpenClip):
     has_no_tower = True
 
     def __init__(
-        self, clip: Any, recipe: Recipe, fingerprint: str, tokenize: Callable[..., Tensor], quotes: bool = True
+        self,
+        clip: Any,
+        recipe: Recipe,
+        fingerprint: str,
+        tokenize: Callable[..., Tensor],
+        quotes: bool = True,
+        trained_with: tuple[Sequence[str], Sequence[str]] | None = None,
     ) -> None:
         super().__init__(clip, recipe, fingerprint, tokenize)
         learnable = clip.prompt_no is not None
         yes, no = clipn_templates(quotes)
-        self.templates, self.no_templates = yes, yes if learnable else no
+        self.templates, self.no_templates = map(tuple, trained_with or (yes, yes if learnable else no))
         prompts = len(clip.prompt_no) if learnable else 0
         said = {**json.loads(self.architecture), "no_tower": {"learned_prompts": prompts}}
         self.architecture = json.dumps(said, sort_keys=True, separators=(",", ":"))
@@ -57,9 +69,13 @@ class Clipn(OpenClip):
             return embed_no(self.clip, tokens).float()
 
 
-def load_clipn(argument: str, *, quotes: str | bool = True, precision: str = "fp32", **changes: Any) -> Clipn:
+def load_clipn(
+    argument: str, *, quotes: str | bool = True, precision: str = "fp32", **changes: Any
+) -> Clipn | DigitsClipn:
     """Load `ARCH/FILE`, both text towers strictly; `CLIPN.options` has the options."""
-    from ood_toolkit.models.text_tower import add_no_tower, is_plain
+    if (file := _of_digits(argument)) is not None:
+        return _load_digits(argument, file, precision, **changes)
+    from ood_toolkit.models.text_tower import is_plain
 
     quoted, recipe = _switch(quotes), _settled(argument)
     recipe = check_options(recipe, precision, **changes) or recipe
@@ -67,27 +83,93 @@ def load_clipn(argument: str, *, quotes: str | bool = True, precision: str = "fp
     clip = build_clip(recipe)
     if not is_plain(clip) or recipe.config["text_cfg"].get("hf_tokenizer_name"):
         raise ModelError(f"{recipe.what}: CLIPN doubles text towers like OpenAI's CLIP, which this one is not")
-    weights = read_weights(recipe.weights)
-    if not any("_no." in name or name.endswith("_no") for name in weights):
-        raise ModelError(f"{recipe.what}: it has no second text tower; pass {recipe.what.removeprefix('clipn:')}")
-    prompts = weights.get("prompt_no")
-    add_no_tower(clip, None if prompts is None else max(1, len(prompts)) if prompts.ndim else 1)
-    load_strictly(clip, as_this_open_clip(weights, clip), recipe.what)
-    model = Clipn(clip, recipe, sha256_of(recipe.weights), build_tokenizer(recipe), quoted)
+    trained_with = _fill(clip, recipe.weights, recipe.what)
+    model = Clipn(clip, recipe, sha256_of(recipe.weights), build_tokenizer(recipe), quoted, trained_with)
     model.precision = precision
     return model
+
+
+def _fill(clip: Any, file: Path, what: str) -> tuple[Sequence[str], Sequence[str]] | None:
+    """Load a checkpoint into a network, its second text tower too; give the templates that it was trained with."""
+    from ood_toolkit.models.text_tower import add_no_tower
+
+    held = read_held(file)
+    weights = weights_of(held, file)
+    if not any("_no." in name or name.endswith("_no") for name in weights):
+        raise ModelError(f"{what}: it has no second text tower; pass {what.removeprefix('clipn:')}")
+    prompts = weights.get("prompt_no")
+    add_no_tower(clip, None if prompts is None else max(1, len(prompts)) if prompts.ndim else 1)
+    load_strictly(clip, as_this_open_clip(weights, clip), what)
+    yes, no = held.get("templates"), held.get("no_templates")
+    return (yes, no) if yes and no else None
+
+
+def _of_digits(argument: str) -> Path | None:
+    """Give the file of `digits-clip/FILE`; None for another architecture."""
+    architecture, _, file = argument.partition("/")
+    return Path(file).expanduser() if architecture == DigitsClip.name and file else None
+
+
+def _load_digits(argument: str, file: Path, precision: str = "fp32", **changes: Any) -> DigitsClipn:
+    from ood_toolkit.models.digits_clip import build_clip as build_digits
+
+    _check_digits(argument, file, precision, **changes)
+    clip = build_digits()
+    trained_with = _fill(clip, file, f"clipn:{argument}")
+    return DigitsClipn(clip, sha256_of(file), f"clipn:{DigitsClip.name}/{file}", trained_with)
+
+
+def _check_digits(argument: str, file: Path, precision: str = "fp32", **changes: Any) -> None:
+    given = [*(["precision"] if precision != "fp32" else []), *(name for name, value in changes.items() if value)]
+    if given:
+        raise ModelError(f"clipn:{argument}: digits-clip has no option {given[0]!r}")
+    check_file(file)
+
+
+def save_clipn(
+    model: OpenClip | DigitsClip,
+    file: Path,
+    epoch: int,
+    optimizer: Mapping[str, Any],
+    templates: tuple[Sequence[str], Sequence[str]],
+) -> str:
+    """Write a model with a second text tower as CLIPN's training does; give the name that `--model` takes for it.
+
+    What CLIPN's own loader looks at is `state_dict`; with it go the templates of both towers. A model of open_clip has
+    `open_clip_config.json` beside it, with its activation and preprocessing.
+    """
+    import torch
+
+    weights = {name: weight.detach().cpu() for name, weight in model.clip.state_dict().items()}
+    said = {"epoch": epoch, "name": model.name, "state_dict": weights, "optimizer": optimizer}
+    architecture = DigitsClip.name
+    if isinstance(model, OpenClip):
+        architecture = model.name.partition("/")[0]
+        if architecture not in architectures() or config_of(architecture).get("quick_gelu"):
+            architecture = FOLDER
+        with replaced_file(file.with_name(CONFIG_NAME)) as partial:
+            partial.write_text(folder_config(model), encoding="utf-8")
+    with replaced_file(file) as partial:
+        torch.save({**said, "templates": list(templates[0]), "no_templates": list(templates[1])}, partial)
+    return f"clipn:{architecture}/{file}"
 
 
 def check_clipn(argument: str, *, quotes: str | bool = True, precision: str = "fp32", **changes: Any) -> None:
     """Refuse before anything heavy is imported what `load_clipn` cannot load."""
     _switch(quotes)
+    if (file := _of_digits(argument)) is not None:
+        _check_digits(argument, file, precision, **changes)
+        return
     check_options(_settled(argument), precision, **changes)
 
 
 def _settled(argument: str) -> Recipe:
     """Settle the architecture and the file, with the preprocessing that CLIPN's code has for all checkpoints."""
     architecture, _, file = argument.partition("/")
-    config, path = config_of(architecture), Path(file).expanduser()
+    path = Path(file).expanduser()
+    if file and path.with_name(CONFIG_NAME).is_file():
+        return _of_folder(architecture, path)
+    config = config_of(architecture)
     if not file:
         raise ModelError(f"clipn:{argument}: expected clipn:ARCH/FILE, such as clipn:ViT-B-16/epoch_10.pt")
     if config.get("quick_gelu"):
@@ -98,6 +180,21 @@ def _settled(argument: str) -> Recipe:
     check_file(path)
     preprocessing = Preprocessing.square(config["vision_cfg"].get("image_size", 224), **DEFAULT_CHOICES)
     return Recipe(f"clipn:{architecture}/{path}", config | {"quick_gelu": False}, preprocessing, path, None, None)
+
+
+def _of_folder(architecture: str, path: Path) -> Recipe:
+    """Settle a checkpoint of ours: the file beside it tells architecture, activation and preprocessing."""
+    what, beside = f"clipn:{architecture}/{path}", path.with_name(CONFIG_NAME)
+    if architecture != FOLDER:
+        config_of(architecture)  # refuses an unknown name
+    check_file(path)
+    try:
+        said = json.loads(beside.read_text(encoding="utf-8"))
+        config, choices = said["model_cfg"], DEFAULT_CHOICES | said.get("preprocess_cfg", {})
+        preprocessing = Preprocessing.square(config["vision_cfg"].get("image_size", 224), **choices)
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise ModelError(f"{what}: cannot read {beside}: {error}") from None
+    return Recipe(what, config, preprocessing, path, None, None)
 
 
 def _switch(value: str | bool) -> bool:
@@ -117,5 +214,9 @@ CLIPN = ModelEntry(
         "quotes": "true (default): its 128 templates stand in quotes, as in its code; false: plain sentences",
         **{name: said for name, said in OPTIONS.items() if name not in ("context", "download")},
     },
-    notes=("CLIPN released ViT-B-16, three runs, on Google Drive: github.com/xmed-lab/CLIPN.",),
+    notes=(
+        "`oodkit train clipn` writes such files; of digits-clip they are clipn:digits-clip/FILE, and of a folder's "
+        "model clipn:local-dir/FILE.",
+        "CLIPN released ViT-B-16, three runs, on Google Drive: github.com/xmed-lab/CLIPN.",
+    ),
 )

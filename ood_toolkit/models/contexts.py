@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from ood_toolkit.errors import ModelError
 from ood_toolkit.models.weights import SUFFIXES, check_file, read_held, sha256_of, unwrapped
+from ood_toolkit.store.folder import replaced_file
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ood_toolkit.models.recipe import Recipe
-
-__all__ = ["Context", "check_context", "read_context"]
+__all__ = ["Context", "check_context", "read_context", "write_context"]
 
 KINDS = (*SUFFIXES, ".npz")
 INERT = ("torch.optim.", "dassl.", "numpy.", "collections.defaultdict", "builtins.dict", "__builtin__.dict")
@@ -68,16 +67,18 @@ def check_context(file: str) -> None:
     check_file(Path(file).expanduser(), "context", KINDS)
 
 
-def read_context(file: str, clip: Any, recipe: Recipe) -> Context:
+def read_context(file: str, clip: Any, what: str, *, own_tokenizer: bool = True) -> Context:
     """Read the context vectors for the text tower of a network; `ModelError` where they do not fit it.
+
+    `what` is the model's name for errors, `own_tokenizer` whether open_clip's tokenizer reads its texts.
 
     Accepted: a bare tensor; `ctx` (n, w) or (k, n, w) by itself or in a `state_dict`, as in the checkpoints of Dassl's
     trainers; NegPrompt's `ctx_positive` (1, n, w) or (k, 1, n, w). Vectors of each class need `class_names`.
     """
     from ood_toolkit.models.text_tower import is_plain
 
-    if recipe.tokenizer is not None or not is_plain(clip):
-        raise ModelError(f"{recipe.what}: context= is for text towers like OpenAI's CLIP, which this one is not")
+    if not (own_tokenizer and is_plain(clip)):
+        raise ModelError(f"{what}: context= is for text towers like OpenAI's CLIP, which this one is not")
     length, width = clip.positional_embedding.shape
     path = Path(file).expanduser()
     held = read_held(path, "context", KINDS, INERT)
@@ -100,6 +101,14 @@ def read_context(file: str, clip: Any, recipe: Recipe) -> Context:
             f"{said}, one set a class; expected {len(vectors)} different class_names in the file, got {got}"
         )
     return Context(vectors, known, "" if negprompt else ".", sha256_of(path))
+
+
+def write_context(file: Path, vectors: Tensor, class_names: Sequence[str]) -> None:
+    """Write vectors (n, w), or (k, n, w) of k classes, as an `.npz` that `read_context` takes; it appears whole."""
+    import numpy as np
+
+    with replaced_file(file) as partial, partial.open("wb") as out:
+        np.savez(out, ctx=vectors.detach().cpu().float().numpy(), class_names=np.array(class_names))
 
 
 def _vectors(held: Any, path: Path) -> tuple[Any, bool]:

@@ -10,17 +10,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ood_toolkit.errors import ModelError
+from ood_toolkit.models.contexts import Context, check_context, read_context
 from ood_toolkit.models.model import Model, ModelEntry
 
 if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
-__all__ = ["DIGITS_CLIP", "DigitsClip", "load_digits_clip"]
+    from ood_toolkit.head import Head
+
+__all__ = ["DIGITS_CLIP", "DigitsClip", "DigitsClipn", "load_digits_clip"]
 
 WEIGHTS = Path(__file__).with_name("digits_clip.safetensors")
 MERGES = Path(__file__).with_name("digits_clip_merges.txt.gz")
 """Byte-pair merges for `SimpleTokenizer`: none, so that a prompt is read letter by letter."""
+FOLDER_NAME = "digits_clip.safetensors"
+"""The weights in a folder that `local-dir:` takes."""
 FORMAT = 1
 IMAGE_SIZE = 16
 CONFIG: Mapping[str, Any] = {
@@ -80,7 +85,11 @@ class DigitsClip(Model):
     licence = "MIT"
 
     def __init__(self, clip: Any, fingerprint: str, no_templates: Sequence[str] = NO_TEMPLATES) -> None:
+        from ood_toolkit.models.image_tower import kinds_of
+
         self.clip = clip.float().eval().requires_grad_(False)
+        self.kinds = kinds_of(clip.visual)
+        self.context: Context | None = None
         self.tokenize = build_tokenizer()
         self.scale = float(clip.logit_scale.exp())
         self.fingerprint = fingerprint
@@ -92,15 +101,42 @@ class DigitsClip(Model):
 
     def encode_images(self, batch: Tensor) -> Tensor:
         """Embed (b, 1, 16, 16) inputs as (b, 64) float32 rows, not normalised, on the model's device."""
+        return self.clip.encode_image(self._in_colour(batch))
+
+    def encode(self, batch: Tensor, kinds: Sequence[str], head: Head | None = None) -> dict[str, Tensor]:
+        """Give several kinds of output of (b, 1, 16, 16) inputs from one pass; see `Model.encode`."""
+        from ood_toolkit.models.image_tower import asked_of
+
+        if set(kinds) <= {"features"}:
+            return {"features": self.encode_images(batch)}
+        return asked_of(self, batch, kinds, head)
+
+    def run(self, batch: Tensor, kinds: Sequence[str]) -> dict[str, Tensor]:
+        """Give what the image tower makes of (b, 1, 16, 16) inputs; `local` is (b, 16, 64) embeddings of patches."""
+        from ood_toolkit.models.image_tower import run_tower
+
+        return run_tower(self.clip.visual, self._in_colour(batch), kinds)
+
+    def _in_colour(self, batch: Tensor) -> Tensor:
         # The tower's stem has three input channels, as open_clip's always has; grey goes to all of them.
-        pictures = batch.to(self.clip.logit_scale).expand(-1, 3, -1, -1)
-        return self.clip.encode_image(pictures)
+        return batch.to(self.clip.logit_scale).expand(-1, 3, -1, -1)
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
-        """Embed m prompts as (m, 64) float32 rows, not normalised, on the model's device."""
-        from ood_toolkit.models.text_tower import embed_texts
+        """Embed m prompts, or class names where the prompt is learned, as (m, 64) float32 rows, not normalised."""
+        from ood_toolkit.models.text_tower import embed_texts, embed_with_context
 
-        return embed_texts(self.clip, self.tokenize(list(texts)).to(self.clip.logit_scale.device))
+        learned = self.context
+        said = list(texts) if learned is None else learned.sentences(texts)
+        tokens = self.tokenize(said).to(self.clip.logit_scale.device)
+        if learned is None:
+            return embed_texts(self.clip, tokens)
+        return embed_with_context(self.clip, tokens, learned.vectors_of(texts))
+
+    def put_context(self, context: Context) -> None:
+        """Let learned vectors stand before each class name from now on, in place of a prompt."""
+        self.context, self.templates, self.learned_prompt = context, ("{}",), True
+        self.no_templates = ()  # "no" texts are words that the vectors would take the place of
+        self.tokenizer = f"{type(self).tokenizer}, {context.length} learned vectors of sha256 {context.sha256}"
 
     def to(self, device: str) -> DigitsClip:
         """Move both towers to a device and return this model."""
@@ -108,11 +144,36 @@ class DigitsClip(Model):
         return self
 
 
-def save_digits_clip(clip: Any, path: str | os.PathLike[str], **notes: object) -> None:
-    """Write weights as float16 safetensors, with the config and notes as metadata; the file appears whole."""
+class DigitsClipn(DigitsClip):
+    """A `digits-clip` with the second text tower that CLIPN (ICCV 2023, arXiv 2308.12213) reads "no" texts with."""
+
+    has_no_tower = True
+
+    def __init__(
+        self, clip: Any, fingerprint: str, name: str, trained_with: tuple[Sequence[str], Sequence[str]] | None = None
+    ) -> None:
+        """Take the templates, and those of the "no" tower, that it was trained with; else it reads captions."""
+        yes, no = trained_with or ((), ("a photo of a {}",))
+        super().__init__(clip, fingerprint, no)
+        self.name, self.templates = name, tuple(yes)
+        prompts = 0 if clip.prompt_no is None else len(clip.prompt_no)
+        said = {**json.loads(DigitsClip.architecture), "no_tower": {"learned_prompts": prompts}}
+        self.architecture = json.dumps(said, sort_keys=True, separators=(",", ":"))
+
+    def encode_no_texts(self, texts: Sequence[str]) -> Tensor:
+        """Embed m sentences with the "no" tower as (m, 64) float32 rows, not normalised, on the model's device."""
+        from ood_toolkit.models.text_tower import embed_no
+
+        return embed_no(self.clip, self.tokenize(list(texts)).to(self.clip.logit_scale.device))
+
+
+def save_digits_clip(clip: Any, path: str | os.PathLike[str], *, half: bool = True, **notes: object) -> None:
+    """Write weights, float16 or as they are, as safetensors with config and notes as metadata; it appears whole."""
     from safetensors.torch import save
 
-    weights = {name: tensor.detach().cpu().half().contiguous() for name, tensor in clip.state_dict().items()}
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in clip.state_dict().items()}
+    if half:
+        weights = {name: tensor.half() for name, tensor in weights.items()}
     about = {"format": FORMAT, "config": CONFIG, "no_templates": NO_TEMPLATES, **notes}
     path = Path(path)
     partial = path.with_name(path.name + ".partial")
@@ -121,10 +182,11 @@ def save_digits_clip(clip: Any, path: str | os.PathLike[str], **notes: object) -
     partial.replace(path)
 
 
-def load_digits_clip(weights: str | os.PathLike[str] = WEIGHTS) -> DigitsClip:
+def load_digits_clip(weights: str | os.PathLike[str] = WEIGHTS, *, context: str | None = None) -> DigitsClip:
     """Load the model from the shipped file, or from one that `ood_toolkit.train.digits_clip` wrote.
 
-    Raises `ModelError` for a file that is missing or holds something else.
+    With `context`, learned vectors from that file take the place of prompts. Raises `ModelError` for a file that is
+    missing or holds something else.
     """
     from safetensors import SafetensorError, safe_open
     from safetensors.torch import load
@@ -141,13 +203,31 @@ def load_digits_clip(weights: str | os.PathLike[str] = WEIGHTS) -> DigitsClip:
         raise ModelError(f"{path} is not a digits-clip file of format {FORMAT}: it gives {about.get('format', 'none')}")
     clip = build_clip(about["config"])
     clip.load_state_dict(held)  # copies float16 into float32 weights
-    return DigitsClip(clip, hashlib.sha256(content).hexdigest(), about["no_templates"])
+    model = DigitsClip(clip, hashlib.sha256(content).hexdigest(), about["no_templates"])
+    if context is not None:
+        model.put_context(read_context(context, clip, model.name))
+    return model
 
 
-def check_digits_clip(weights: str | os.PathLike[str] = WEIGHTS) -> None:
+def weights_in(folder: str, options: Mapping[str, Any]) -> Path | None:
+    """Find the weights in a folder that `local-dir:` was given, with what options; None where it is not of this model.
+
+    Raises `ModelError` for options that this model does not take.
+    """
+    weights = Path(folder).expanduser() / FOLDER_NAME
+    if not weights.is_file():
+        return None
+    if unknown := sorted(set(options) - (set(DIGITS_CLIP.options) - {"weights"})):
+        raise ModelError(f"local-dir:{folder}: it holds a digits-clip, which has no {unknown[0]}; leave that out")
+    return weights
+
+
+def check_digits_clip(weights: str | os.PathLike[str] = WEIGHTS, *, context: str | None = None) -> None:
     """Refuse before anything heavy is imported a file that is not there."""
     if not Path(weights).expanduser().is_file():
         raise ModelError(f"digits-clip: no file {weights}; give one that ood_toolkit.train.digits_clip wrote")
+    if context is not None:
+        check_context(context)
 
 
 DIGITS_CLIP = ModelEntry(
@@ -155,7 +235,10 @@ DIGITS_CLIP = ModelEntry(
     description="Small CLIP of handwritten digits, 8x8 grey, trained on the train split of `digits`.",
     load=load_digits_clip,
     check=check_digits_clip,
-    options={"weights": "a file that `python -m ood_toolkit.train.digits_clip` wrote, in place of the shipped one"},
+    options={
+        "weights": "a file that `python -m ood_toolkit.train.digits_clip` wrote, in place of the shipped one",
+        "context": "file of learned context vectors (CoOp, LoCoOp) that take the place of prompts",
+    },
     embedded=True,
     licence="MIT",
     notes=("Made by `python -m ood_toolkit.train.digits_clip`; knows `no` prompts.",),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -13,12 +13,36 @@ from open_clip.timm_model import TimmModel
 from open_clip.transformer import ResidualAttentionBlock, VisionTransformer
 from torch import Tensor, nn
 
+from ood_toolkit.errors import ModelError
 from ood_toolkit.head import Head, normalise
 
-__all__ = ["kinds_of", "largest_local_softmax", "run_tower"]
+__all__ = ["Towered", "asked_of", "kinds_of", "largest_local_softmax", "run_tower"]
 
 COSINES_AT_ONCE = 1 << 24
 """Of patches with classes; bounds the memory of local scores."""
+
+
+class Towered(Protocol):
+    """A model whose image tower `run_tower` can run."""
+
+    name: str
+    kinds: tuple[str, ...]
+
+    def run(self, batch: Tensor, kinds: Sequence[str]) -> dict[str, Tensor]:
+        """Give what `run_tower` gives of a batch of inputs."""
+
+
+def asked_of(model: Towered, batch: Tensor, kinds: Sequence[str], head: Head | None) -> dict[str, Tensor]:
+    """Give the features and other kinds of output of one pass, float32, as `Model.encode` says."""
+    for kind in kinds:
+        if kind not in model.kinds:
+            raise ModelError(f"{model.name}: cannot give {kind!r}; it has {', '.join(model.kinds)}")
+    if "local" in kinds and head is None:
+        raise ModelError(f"{model.name}: local scores are of patches with class texts; give a head")
+    found = model.run(batch, kinds)
+    if "local" in kinds and head is not None:
+        found["local"] = largest_local_softmax(found["local"], head)
+    return {kind: found[kind].float() for kind in dict.fromkeys(["features", *kinds])}
 
 
 def kinds_of(visual: nn.Module) -> tuple[str, ...]:

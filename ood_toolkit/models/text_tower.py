@@ -35,8 +35,8 @@ def embed_with_context(clip: Any, tokens: Tensor, vectors: Tensor) -> Tensor:
 
 
 def embed_texts(clip: Any, tokens: Tensor) -> Tensor:
-    """Embed texts (m, t) without the padding behind the longest, which a causal tower never looks at: (m, d) rows."""
-    tokens = tokens[:, : int(tokens.argmax(dim=-1).max()) + 1]
+    """Embed texts (m, t) without the padding behind the longest: (m, d) rows."""
+    tokens = _without_padding(tokens)
     return _run(clip, clip.token_embedding(tokens), tokens)
 
 
@@ -52,12 +52,24 @@ def add_no_tower(clip: Any, prompts: int | None) -> None:
         clip.prompt_no = nn.Parameter(torch.zeros(prompts, *clip.positional_embedding.shape))
 
 
-def embed_no(clip: Any, tokens: Tensor) -> Tensor:
-    """Embed texts (m, t) with CLIPN's second tower, the mean of its learned prompts added everywhere: (m, d) rows."""
+def embed_no(clip: Any, tokens: Tensor, drawn: Tensor | None = None) -> Tensor:
+    """Embed texts (m, t) with CLIPN's second tower, its learned prompts added everywhere: (m, d) rows.
+
+    What is added is their mean, or, in training, for each text the one that was `drawn` (m,): 0 to p - 1 for one of the
+    p prompts, p for the mean.
+    """
+    tokens = _without_padding(tokens)
     held = clip.token_embedding_no(tokens)  # (m, t, w)
     if clip.prompt_no is not None:
-        held = held + clip.prompt_no.mean(dim=0)
+        added = clip.prompt_no[:, : tokens.shape[1]]  # (p, t, w)
+        mean = added.mean(dim=0, keepdim=True)
+        held = held + (mean if drawn is None else torch.cat([added, mean])[drawn])
     return _run(clip, held, tokens, NO)
+
+
+def _without_padding(tokens: Tensor) -> Tensor:
+    """Leave out the padding behind the longest text, which a causal tower never looks at."""
+    return tokens[:, : int(tokens.argmax(dim=-1).max()) + 1]
 
 
 def _run(clip: Any, held: Tensor, tokens: Tensor, tower: str = "") -> Tensor:

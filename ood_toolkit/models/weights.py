@@ -15,7 +15,7 @@ from ood_toolkit.store.memory import sha256_of as hash_of
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["SUFFIXES", "check_file", "load_strictly", "read_held", "read_weights", "sha256_of"]
+__all__ = ["SUFFIXES", "check_file", "load_strictly", "read_held", "read_weights", "sha256_of", "weights_of"]
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
 DASSL = re.compile(r"\.pth\.tar(-\d+)?$")
@@ -55,9 +55,14 @@ def _hashed(path: Path, stamp: tuple[int, ...]) -> str:
 
 def read_weights(path: Path) -> dict[str, Tensor]:
     """Read a state dict from safetensors, or from a pickle of tensors alone; one inside a checkpoint is taken out."""
+    return weights_of(read_held(path), path)
+
+
+def weights_of(held: Any, path: Path) -> dict[str, Tensor]:
+    """Give the state dict in what `read_held` read of a file."""
     import torch
 
-    held = unwrapped(read_held(path))
+    held = unwrapped(held)
     if not isinstance(held, dict) or not held or not all(isinstance(value, torch.Tensor) for value in held.values()):
         raise ModelError(f"weights: expected {path} to hold tensors by name, or such under {' or '.join(WRAPPERS)}")
     return held

@@ -20,11 +20,11 @@ CLIP_FAMILIES = ("open_clip", "hf-hub", "local-dir")
 """Models to whose name a preset adds its preprocessing."""
 INDIFFERENT = ("resize", "interpolation", "precision")
 """Options of a model name that make no other model of it."""
-ADDED = ("limit", "recipe", "tune", "prompts", "negatives", "texts")
+ADDED = ("limit", "recipe", "tune", "prompts", "heads", "negatives", "texts")
 """Options that change what is measured, where the preset does not set them."""
-TEXTS = ("prompts", "negatives", "texts")
+TEXTS = ("prompts", "heads", "negatives", "texts")
 """Options that put other texts in the place of those that the published values are of."""
-NAMES = {"ids": "id", "val_split": "val-split"}
+NAMES = {"ids": "id", "heads": "head", "val_split": "val-split"}
 
 
 @dataclass
@@ -39,6 +39,8 @@ class Benchmark:
     def filled(self, asked: Mapping[str, Any], given: Collection[str]) -> dict[str, Any]:
         """Put the preset's options where the user gave none; `given` names those that the user gave."""
         options = self.preset.options()
+        if asked.get("heads"):
+            options.pop("prompts", None)  # a trained head takes their place
         changed = [name for name in options if name in given and asked[name] != options[name]]
         changed += [name for name in ADDED if name in given and name not in options]
         self.changed = [NAMES.get(name, name) for name in changed]

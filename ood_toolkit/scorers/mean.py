@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ood_toolkit.scorers.margin import Margin
-from ood_toolkit.thresholds import check_rule, class_thresholds
+from ood_toolkit.thresholds import NEEDS_RIGHT, check_rule, class_thresholds
 
 if TYPE_CHECKING:
     from numpy import ndarray
@@ -17,17 +17,26 @@ if TYPE_CHECKING:
 
 @dataclass
 class Mean(Margin):
-    """Confidence minus one threshold, the unweighted mean over the classes of their `tpr` thresholds."""
+    """Confidence minus one threshold, the unweighted mean over the classes of the thresholds of `classwise`."""
 
     target: float = 0.95
-    """Share of ID validation that each class-wise threshold accepts."""
+    """Share of ID validation that each class-wise threshold accepts, where the rule is `tpr` or `conformal`."""
+    rule: str = "tpr"
+    """tpr, mean, f1, youden or conformal; as of `classwise`."""
 
     name = "mean"
 
     def __post_init__(self) -> None:
-        check_rule("tpr", self.target)
+        check_rule(self.rule, self.target)
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What the base score needs, ID validation, and its labels where the rule compares right with wrong."""
+        return super().needs | ({"val_labels"} if self.rule in NEEDS_RIGHT else set())
 
     def find(self, scores: Tensor, val: Outputs) -> tuple[ndarray, tuple[str, ...]]:
         """Average the class-wise thresholds."""
-        found = class_thresholds("tpr", scores, val.prediction, val.classes, target=self.target)
-        return found.values * 0 + found.values.mean(), found.notes
+        from numpy import full
+
+        found = class_thresholds(self.rule, scores, val.prediction, val.classes, val.right, self.target)
+        return full(val.classes, found.values.mean()), found.notes

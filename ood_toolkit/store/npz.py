@@ -20,7 +20,10 @@ CLASSES = ("classes", "class_names", "names")
 IDS = ("ids", "files", "paths")
 BANK, WORDS = "bank.", "words."
 """What the arrays of further texts, and their strings, are called before the name."""
-KEYS = "embeddings | features | logits, labels, classes | class_names | names, ids | files, text, weight, bias, scale"
+KEYS = (
+    "embeddings | features | logits, labels, classes | class_names | names, ids | files, text, weight, bias, scale, "
+    "unit_rows"
+)
 
 
 def read_import(
@@ -35,7 +38,7 @@ def read_import(
     found = _load(file)
     features = _first(found, FEATURES)
     arrays = {} if features is None else {"features": features}
-    arrays |= {key: found[key] for key in ("logits", "text", "weight", "bias", "scale") if key in found}
+    arrays |= {key: found[key] for key in ("logits", "text", "weight", "bias", "scale", "unit_rows") if key in found}
     if not arrays.keys() & {"features", "logits"}:
         raise DataError(f"{file}: expected one of embeddings, features, logits; got {', '.join(found)} (keys: {KEYS})")
     rows = len(arrays.get("features", arrays.get("logits", ())))
@@ -103,8 +106,17 @@ def head_of(arrays: Mapping[str, np.ndarray]) -> Head | None:
         }
         return Head.zero_shot(arrays["text"], names.tolist(), float(scale.reshape(())), texts=banks)
     if "weight" in arrays:
-        return Head.linear(arrays["weight"], arrays.get("bias"), None if names is None else names.tolist())
+        listed = None if names is None else names.tolist()
+        return Head.linear(arrays["weight"], arrays.get("bias"), listed, _flag(arrays, "unit_rows"))
     return None
+
+
+def _flag(arrays: Mapping[str, np.ndarray], key: str) -> bool:
+    """Read one truth value, False where there is none."""
+    value = np.asarray(arrays.get(key, False))
+    if value.size != 1 or value.dtype.kind not in "biu" or value.item() not in (0, 1):
+        raise DataError(f"{key}: expected one truth value, got {value.dtype} of shape {value.shape}")
+    return bool(value.item())
 
 
 def outputs_of(arrays: Mapping[str, np.ndarray], head: Head | None, labels: np.ndarray | None = None) -> Outputs:
@@ -178,7 +190,8 @@ def _linear_head(file: Path) -> dict[str, np.ndarray]:
     if "weight" not in found:
         raise DataError(f"{file}: expected weight and bias of a linear head, got {', '.join(found)}")
     names = _first(found, CLASSES)
-    return {k: found[k] for k in ("weight", "bias") if k in found} | ({} if names is None else {"classes": names})
+    held = {k: found[k] for k in ("weight", "bias", "unit_rows") if k in found}
+    return held | ({} if names is None else {"classes": names})
 
 
 def _labels(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ood_toolkit.errors import TrainingError
+from ood_toolkit.errors import ModelError, TrainingError
+from ood_toolkit.models.weights import read_held
 from ood_toolkit.store.folder import replaced_file
 from ood_toolkit.train.record import RECORD
 
@@ -51,11 +51,11 @@ def read_checkpoint(folder: Path, identity: str) -> Checkpoint | None:
     if not file.is_file():
         return None
     try:
-        held = torch.load(file, "cpu", weights_only=True)
+        held = read_held(file, "checkpoint")
         if held.pop("format") != FORMAT:
             raise LookupError("it has another format")
         found = Checkpoint(**held)
-    except (OSError, RuntimeError, EOFError, LookupError, TypeError, AttributeError, pickle.UnpicklingError) as error:
+    except (ModelError, LookupError, TypeError, AttributeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise TrainingError(f"{file}: not a checkpoint of a training run: {reason}; start again without it") from None
     if found.identity != identity:

@@ -32,6 +32,7 @@ class Ranks:
             return cls(device=device)
         if device == "cuda":
             device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
+            torch.cuda.set_device(device)  # or barriers of all processes would meet on the first GPU
         dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
         return cls(dist.get_rank(), world, device)
 

@@ -40,7 +40,10 @@ class Record:
     started: float = field(default_factory=time.time)
 
     def write(self, folder: Path, epochs: Sequence[Mapping[str, Any]], result: Mapping[str, Any]) -> None:
-        """Write `training.json` and, one line an epoch, `epochs.csv`; each file appears whole."""
+        """Write, one line an epoch, `epochs.csv`, and last `training.json`, by which a run is known to be finished.
+
+        Each file appears whole.
+        """
         said = {
             "schema": SCHEMA,
             "kind": self.kind,
@@ -55,12 +58,12 @@ class Record:
             "result": result,
             "epochs": list(epochs),
         }
-        with replaced_file(folder / RECORD) as partial:
-            partial.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
         with replaced_file(folder / EPOCHS) as partial, partial.open("w", newline="", encoding="utf-8") as file:
             table = csv.DictWriter(file, list(dict.fromkeys(key for epoch in epochs for key in epoch)))
             table.writeheader()
             table.writerows(epochs)
+        with replaced_file(folder / RECORD) as partial:
+            partial.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
 
 
 def data_fingerprint(keys: np.ndarray | Iterable[bytes], *more: object) -> str:

@@ -1,16 +1,25 @@
-"""Shapes drawn at random, which give "no" texts and negative texts a meaning: strokes, rings, bars, noise, ..."""
+"""Shapes drawn at random, which give "no" texts and negative texts a meaning: strokes, rings, bars, noise, ...
+
+`python -m ood_toolkit.train.shapes --output DIR` draws some as image-caption pairs.
+"""
 
 from __future__ import annotations
 
+import csv
 import math
 import random
+from pathlib import Path
 
+import click
 from PIL import Image, ImageDraw, ImageFilter
 
-__all__ = ["SHAPES", "draw_shape"]
+from ood_toolkit.store.folder import replaced_file
+
+__all__ = ["PAIRS", "SHAPES", "draw_shape", "write_pairs"]
 
 SHAPES = ("stroke", "ring", "bar", "cross", "noise", "scribble", "texture")
 """Classes whose images are drawn here."""
+PAIRS = "pairs.csv"
 
 
 def draw_shape(shape: str, rng: random.Random) -> Image.Image:
@@ -52,3 +61,33 @@ def draw_lines(draw: ImageDraw.ImageDraw, shape: str, rng: random.Random) -> Non
         for angle in [first, first + rng.uniform(1.2, 1.9)][: 2 if shape == "cross" else 1]:
             dx, dy = rng.uniform(8, 15) * math.cos(angle), rng.uniform(8, 15) * math.sin(angle)
             draw.line((x - dx, y - dy, x + dx, y + dy), fill=255, width=thick)
+
+
+def write_pairs(folder: Path, count: int, seed: int = 0) -> Path:
+    """Draw `count` images of each shape into a folder, and write a table of paths and captions; give the table."""
+    rng = random.Random(seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for shape in SHAPES:
+        for number in range(count):
+            name = f"{shape}-{number:04d}.png"
+            draw_shape(shape, rng).save(folder / name)
+            rows.append((name, shape))
+    with replaced_file(folder / PAIRS) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(("filepath", "title"))
+        table.writerows(rows)
+    return folder / PAIRS
+
+
+@click.command()
+@click.option("--output", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder to write.")
+@click.option("--count", default=100, show_default=True, type=click.IntRange(1), help="Images of each shape.")
+@click.option("--seed", default=0, show_default=True, help="Of all that is drawn.")
+def main(output: Path, count: int, seed: int) -> None:
+    """Draw shapes with a caption each, and print the table that `oodkit train clipn --pairs` takes."""
+    click.echo(write_pairs(output, count, seed))
+
+
+if __name__ == "__main__":
+    main()

@@ -5,10 +5,13 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from ood_toolkit.cli import main
+from ood_toolkit.data.digits import DIGITS
+from ood_toolkit.models.digits_clip import save_digits_clip
 
 
 @dataclass(frozen=True)
@@ -70,3 +73,37 @@ def elsewhere():
         return Done(done.returncode, done.stdout, done.stderr)
 
     return run
+
+
+TRIPLES = (
+    ("zero", "four", "seven"),
+    ("one", "five", "eight"),
+    ("two", "six", "nine"),
+    ("three", "seven", "eight"),
+    ("zero", "three", "nine"),
+)
+"""Digits that a model has seen neither as pictures nor as words."""
+
+
+@pytest.fixture(scope="session")
+def triples():
+    """Give the five triples of digits that are hidden from a model each."""
+    return TRIPLES
+
+
+@pytest.fixture(scope="session")
+def hidden(tmp_path_factory):
+    """Give what names the model of a triple: from the folder OODKIT_TEST_MODELS, else trained, 2.5 minutes each."""
+    from ood_toolkit.train.digits_clip import Recipe, Trainer
+
+    kept = os.environ.get("OODKIT_TEST_MODELS")
+    folder = tmp_path_factory.mktemp("hidden") if kept is None else Path(kept)
+
+    def model(triple):
+        file = folder / f"{'-'.join(triple)}.safetensors"
+        if not file.is_file():
+            classes = tuple(name for name in DIGITS.classes if name not in triple)
+            save_digits_clip(Trainer(Recipe(classes=classes)).train(), file)
+        return f"digits-clip:weights={file}"
+
+    return model

@@ -14,6 +14,7 @@ from ood_toolkit.data.digits import DIGITS
 from ood_toolkit.data.letters import LETTERS
 from ood_toolkit.data.patches import PATCHES
 from ood_toolkit.errors import ModelError
+from ood_toolkit.head import Head
 from ood_toolkit.models.describe import describe
 from ood_toolkit.models.digits_clip import CONFIG, DIGITS_CLIP, WEIGHTS, load_digits_clip
 
@@ -204,6 +205,43 @@ def test_it_says_what_its_outputs_depend_on(model):
     about = describe(model)
     assert about["architecture"]["open_clip"] == dict(CONFIG)
     assert about["preprocessing"]["crop"] == [model.image_size] * 2 == [16, 16]
-    assert (about["precision"], about["licence"], about["gives"]) == ("fp32", "MIT", ["features"])
+    assert (about["precision"], about["licence"]) == ("fp32", "MIT")
+    assert about["gives"] == ["features", "pre_projection", "local"]
     assert about["tokenizer"] == model.tokenizer == "open_clip SimpleTokenizer without merges, context 77"
     assert about["no prompts"] == ["a photo of no {}"]
+
+
+def test_features_patches_and_local_scores_come_from_one_pass(model, test_digits):
+    batch = torch.stack([model.preprocess(image) for image in test_digits.images[:6]])
+    names = [f"a photo of a {name}" for name in DIGITS.classes]
+    with torch.inference_mode():
+        head = Head.zero_shot(model.encode_texts(names), DIGITS.classes, model.scale)
+        found = model.encode(batch, ("pre_projection", "local"), head)
+        patches = model.run(batch, ("local",))["local"]
+        features = model.encode_images(batch)
+    torch.testing.assert_close(found["features"], features, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found["pre_projection"] @ model.clip.visual.proj, features, rtol=1e-4, atol=1e-5)
+    assert patches.shape == (6, 16, 64)
+    largest = (unit(patches.double()) @ head.weight.double().T).softmax(dim=-1).amax(dim=(1, 2))
+    torch.testing.assert_close(found["local"].double(), largest, rtol=0, atol=1e-6)
+    with pytest.raises(ModelError, match="local scores are of patches with class texts; give a head"):
+        model.encode(batch, ("local",))
+    with pytest.raises(ModelError, match="digits-clip: cannot give 'depth'; it has features, pre_projection, local"):
+        model.encode(batch, ("depth",))
+
+
+def test_learned_vectors_take_the_place_of_a_prompt(tmp_path):
+    model = load_digits_clip()
+    words = model.clip.token_embedding(model.tokenize(["a photo of a"])[0, 1:10]).detach()
+    assert model.tokenize(["a photo of a"])[0, 10] == model.tokenize([""])[0, 1]  # nine letters and the end
+    np.savez(tmp_path / "ctx.npz", ctx=words.numpy())
+    learned = DIGITS_CLIP.load(context=str(tmp_path / "ctx.npz"))
+    with torch.inference_mode():
+        torch.testing.assert_close(
+            learned.encode_texts(["one", "two"]), model.encode_texts(["a photo of a one.", "a photo of a two."])
+        )
+    assert (learned.learned_prompt, learned.templates, learned.no_templates) == (True, ("{}",), ())
+    assert learned.fingerprint == model.fingerprint
+    assert learned.tokenizer != model.tokenizer
+    with pytest.raises(ModelError, match="context: no file"):
+        DIGITS_CLIP.check(context=str(tmp_path / "none.npz"))

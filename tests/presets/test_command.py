@@ -221,7 +221,7 @@ def test_what_is_missing_is_said_in_a_line_each(oodkit, tmp_path):
 def test_presets_are_listed_and_shown(oodkit):
     code, out, _ = oodkit("published", "--json")
     assert code == 0
-    assert [row["name"] for row in json.loads(out)] == preset_names()
+    assert [row["name"] for row in json.loads(out)] == [*preset_names(), "ust-etri"]
     code, out, _ = oodkit("published", "imagenet1k-mos", "--method", "clipn-atd")
     assert code == 0
     assert "CLIPN-ATD, run 3" in out

@@ -3,6 +3,7 @@ import pytest
 
 from ood_toolkit.errors import ScorerError
 from ood_toolkit.outputs import Outputs
+from ood_toolkit.scorers.classwise import Classwise
 from ood_toolkit.scorers.maxlogit import MaxLogit
 from ood_toolkit.scorers.mean import Mean
 
@@ -33,3 +34,18 @@ def test_small_classes_weigh_as_much_as_large_ones_after_shrinking():
 def test_targets_out_of_range_are_refused():
     with pytest.raises(ScorerError, match="target: expected a share between 0 and 1, got 0"):
         Mean(target=0)
+
+
+@pytest.mark.parametrize("rule", ["mean", "f1", "youden"])
+def test_it_is_the_mean_of_what_classwise_has_by_the_same_rule(make_outputs, rule):
+    val = make_outputs(900, seed=1)
+    one, each = Mean(rule=rule).fit(val).threshold_, Classwise(rule=rule).fit(val).threshold_
+    assert one.numpy() == pytest.approx(np.full(5, sum(each.tolist()) / 5))
+    assert abs(float(one[0] - Mean().fit(val).threshold_[0])) > 1e-3
+    assert "val_labels" in Mean(rule=rule).needs - Mean().needs
+
+
+def test_a_class_without_a_promise_lets_all_pass():
+    """One threshold of minus infinity makes their mean so, and no margin falls below 0."""
+    val = Outputs.from_logits(np.array([[3.0, 0, 0]] * 40 + [[0, 1.0, 0]] * 10))
+    assert (Mean(rule="conformal").fit(val).score(val) >= 0).all()

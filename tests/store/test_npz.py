@@ -191,3 +191,16 @@ def test_ready_scores_by_key_and_sign(put):
 def test_ready_scores_that_are_no_row_of_numbers_are_refused(put, scores):
     with pytest.raises(DataError, match="expected a row of finite scores"):
         read_scores(put(scores=scores), "a", None, lower_is_id=False)
+
+
+def test_a_linear_head_of_unit_rows_comes_with_a_flag(put):
+    weight = RNG.normal(size=(3, 4)).astype(np.float32)
+    plain = head_of(read_import(put(features=IMAGES, weight=weight, classes=NAMES)))
+    unit = head_of(read_import(put(features=IMAGES, weight=weight, classes=NAMES, unit_rows=True)))
+    assert (plain.unit_rows, unit.unit_rows) == (False, True)
+    apart = read_import(
+        put("x", features=IMAGES, classes=NAMES), head=put("head", weight=weight, unit_rows=np.array(1))
+    )
+    assert head_of(apart).fingerprint == unit.fingerprint
+    with pytest.raises(DataError, match="unit_rows: expected one truth value"):
+        read_import(put(features=IMAGES, weight=weight, unit_rows=np.array([1, 0])))

@@ -1,0 +1,160 @@
+"""`oodkit discover`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ood_toolkit.cli import options
+
+if TYPE_CHECKING:
+    from ood_toolkit.discovery.study import Wishes
+
+
+@click.command("discover")
+@click.option("--id", "name", required=True, metavar="NAME", help="ID set: the classes that are known.")
+@click.option("--among", required=True, metavar="NAME[,NAME...]", help="Sets whose images are looked through.")
+@click.option(
+    "--among-split",
+    "splits",
+    multiple=True,
+    type=click.Choice(["train", "val", "test"]),
+    default=["train", "val"],
+    show_default=True,
+    help="Split of these sets to look through, where a set has it; repeat it for several. Test images are left for "
+    "measuring unless they are named here.",
+)
+@click.option("--ood", metavar="NAME[,NAME...]", help="Sets that stay unknown, to measure detection on.")
+@options.model
+@options.prompts
+@click.option("--scorer", metavar="SPEC", help="Score that says what is uncertain.  [default: mahalanobis-pp]")
+@click.option(
+    "--target",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.8,
+    show_default=True,
+    help="Share of ID validation images that the score is to take for known; the less, the more is kept.",
+)
+@click.option(
+    "--method", type=click.Choice(["dbscan", "hdbscan"]), default="dbscan", show_default=True, help="How to cluster."
+)
+@click.option("--eps", metavar="X|knee", help="DBSCAN's radius, or knee: the knee of the sorted k-distances. Default: "
+              "it follows from --noise.")  # fmt: skip
+@click.option("--noise", type=click.FloatRange(0, 1, max_open=True), help="Share of images whose k-distance may exceed "
+              "DBSCAN's radius.  [default: 0.45]")  # fmt: skip
+@click.option(
+    "--min-size", type=click.IntRange(2), default=10, show_default=True, help="Images that a cluster has at least."
+)
+@click.option("--neighbours", type=click.IntRange(2), default=20, show_default=True, help="Nearest images whose "
+              "sharing makes the distance of two images.")  # fmt: skip
+@click.option("--words", metavar="FILE|wordnet", help="Words to name clusters with: a file with one a line, or their "
+              "embeddings in .npz.")  # fmt: skip
+@click.option(
+    "--accept", default="all", show_default=True, metavar="all|1,3,5", help="Clusters that the new head learns."
+)
+@click.option(
+    "--val-split",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Share of the ID test images that the threshold is found on. Default: the set's own validation, else 0.2.",
+)
+@options.seed
+@options.limit
+@options.encoding
+@options.store
+@click.option(
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="New folder for clusters, picture sheet and head.",
+)
+def command(
+    name: str,
+    among: str,
+    splits: tuple[str, ...],
+    ood: str | None,
+    scorer: str | None,
+    target: float,
+    method: Any,
+    eps: str | None,
+    noise: float | None,
+    min_size: int,
+    neighbours: int,
+    words: str | None,
+    accept: str,
+    output: Path,
+    **where: Any,
+) -> None:
+    """Cluster the images that a detector finds uncertain, and train a head that knows the clusters.
+
+    Labels of the images, where there are any, only serve to measure what was found.
+    """
+    looked, unknown = _names(among), _names(ood or "")
+    wanted = None if accept == "all" else _numbers(accept)
+    if method != "dbscan" and (eps is not None or noise is not None):
+        raise click.UsageError("--eps and --noise: go with --method dbscan")
+    if eps is not None and noise is not None:
+        raise click.UsageError("--eps and --noise are two ways to say one thing; give one")
+    radius = None if eps in (None, "knee") else _radius(str(eps))
+    from ood_toolkit.discovery.clusters import Clustering
+    from ood_toolkit.discovery.files import check_free
+    from ood_toolkit.discovery.study import FINER, SCORER, Wishes
+    from ood_toolkit.plugins import get_registry
+
+    check_free(output)
+    share = None if eps == "knee" else 0.45 if noise is None else noise
+    clustering = Clustering(method, radius, share, min_size)
+    wishes = Wishes(
+        looked, tuple(dict.fromkeys(splits)), scorer or SCORER, clustering, neighbours, words=words, target=target
+    )
+    asked = options.asked_by([get_registry().scorer(wishes.scorer)], wishes.scorer, where)
+    asked["wished"] = list(dict.fromkeys([*asked["wished"], FINER]))
+    _run(name, unknown, wishes, wanted, output, asked)
+
+
+def _run(
+    name: str, ood: tuple[str, ...], wishes: Wishes, accept: tuple[int, ...] | None, output: Path, asked: dict[str, Any]
+) -> None:
+    from dataclasses import asdict, replace
+
+    from ood_toolkit.cli.progress import clear, progress
+    from ood_toolkit.discovery.files import write_search
+    from ood_toolkit.discovery.outcome import accepted_clusters, taught
+    from ood_toolkit.discovery.report import summary
+    from ood_toolkit.discovery.study import Search
+    from ood_toolkit.train.record import Record
+
+    request, sets = options.opened((name,), {"": (*wishes.among, *ood)}, **asked)
+    search = Search(replace(request, groups={"": ood}), sets, wishes, progress)
+    about = {"name": sets.label, "fingerprint": sets.fingerprint, "encoder": sets.origin()}
+    record = Record("discover", asdict(wishes) | {"accept": accept}, search.data(), about, request.seed)
+    findings = search.run()
+    accepted = accepted_clusters(findings, accept)
+    learnt = taught(search, findings, accepted) if accepted else None
+    clear()
+    result = search.result(findings, accepted) | ({} if learnt is None else learnt.figures)
+    write_search(search, findings, learnt, record, result, output)
+    click.echo(summary(result, findings.clusters, output))
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and int(part) for part in parts):
+        raise click.UsageError(f"--accept: expected all, or numbers of clusters such as 1,3,5; got {text!r}")
+    return tuple(dict.fromkeys(int(part) for part in parts))
+
+
+def _radius(text: str) -> float:
+    try:
+        radius = float(text)
+    except ValueError:
+        radius = 0.0
+    if not 0 < radius < float("inf"):
+        raise click.UsageError(f"--eps: expected knee or a number above 0, got {text!r}")
+    return radius

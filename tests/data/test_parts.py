@@ -1,0 +1,90 @@
+"""Parts of a data set by class: which images, how they are numbered, and what is refused."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ood_toolkit.choosing import find_dataset
+from ood_toolkit.data.dataset import DataSet, Pictures
+from ood_toolkit.data.digits import DIGITS
+from ood_toolkit.data.parts import part_of, split_part
+from ood_toolkit.data.picture import pixels
+from ood_toolkit.errors import DataError
+from ood_toolkit.plugins import get_registry
+
+
+def find(name):
+    return {"digits": DIGITS}.get(name)
+
+
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_a_part_holds_the_images_of_its_classes_in_their_order(split, tmp_path):
+    whole = DIGITS.open(split, tmp_path)
+    only, without = (part_of(f"{how}:digits:seven+one", find).open(split, tmp_path) for how in ("only", "without"))
+    assert only.classes == ("one", "seven")  # as the set counts them, not as they were named
+    assert without.classes == tuple(name for name in DIGITS.classes if name not in ("one", "seven"))
+    truth = {one: DIGITS.classes[label] for one, label in zip(whole.ids, whole.labels, strict=True)}
+    for part in (only, without):
+        assert [part.classes[label] for label in part.labels] == [truth[one] for one in part.ids]
+        assert list(part.ids) == sorted(part.ids)
+        held = dict(zip(whole.ids, whole.items, strict=True))
+        assert all(item.read() == held[one].read() for one, item in zip(part.ids, part.items, strict=True))
+    assert sorted(only.ids + without.ids) == sorted(whole.ids)
+
+
+def test_what_is_known_of_a_part():
+    part = part_of("without:digits:zero+four+seven", find)
+    assert (part.name, part.class_count) == ("without:digits:zero+four+seven", 7)
+    assert part.classes == ("one", "two", "three", "five", "six", "eight", "nine")
+    assert (part.counts, part.label_space) == ({"train": None, "val": None, "test": None}, "")
+    assert (part.templates, part.licence, part.embedded) == (DIGITS.templates, DIGITS.licence, True)
+    assert part.notes[-1] == "A part of digits: without zero, four, seven."
+
+
+def test_parts_of_parts_and_of_places(tmp_path):
+    registry = get_registry()
+    part = find_dataset(registry, "only:without:digits:zero:one+two")
+    assert part.classes == ("one", "two")
+    for name in ("ring", "bar"):
+        (tmp_path / "held" / name).mkdir(parents=True)
+        Image.new("L", (2, 2)).save(tmp_path / "held" / name / "0.png")
+    place = find_dataset(registry, f"only:folder:{tmp_path / 'held'}:ring")
+    found = place.open("test", tmp_path)
+    assert (found.classes, found.labels.tolist(), len(found.items)) == (("ring",), [0], 1)
+    assert find_dataset(registry, "digits") is DIGITS
+
+
+def test_images_of_no_class_are_in_no_part(tmp_path):
+    held = Pictures(pixels([Image.new("L", (1, 1))] * 4), tuple("abcd"), np.array([-1, 0, 1, 2]), ("ant", "bee", "cat"))
+    whole = DataSet("zoo", "zoo", lambda split, root: held, {"test": 4})
+    assert part_of("only:zoo:cat+bee", {"zoo": whole}.get).open("test", tmp_path).ids == ("c", "d")
+    assert part_of("without:zoo:cat", {"zoo": whole}.get).open("test", tmp_path).ids == ("b", "c")
+
+
+@pytest.mark.parametrize("text", ["digits", "folder:a/b", "onlydigits", "only", "lessen:digits:one"])
+def test_names_of_no_part(text):
+    assert split_part(text) is None
+    assert part_of(text, find) is None
+
+
+def test_the_names_of_classes_are_read():
+    assert split_part("only:digits:one+ two +one") == ("only", "digits", ("one", "two"))
+    assert split_part("without:folder:a:b/c:x y") == ("without", "folder:a:b/c", ("x y",))
+    assert part_of("only:unknown:one", find) is None
+
+
+@pytest.mark.parametrize("text", ["only:digits", "only:digits:", "only::one", "without:", "only:digits: + "])
+def test_what_a_part_lacks(text):
+    prefix = text.partition(":")[0]
+    with pytest.raises(DataError, match=rf"expected {prefix}:NAME:CLASS\+CLASS, such as {prefix}:digits:one\+seven"):
+        part_of(text, find)
+
+
+def test_parts_that_are_refused(tmp_path):
+    with pytest.raises(DataError, match=r"only:digits:one\+sevn: digits has no class 'sevn'; did you mean 'seven'"):
+        part_of("only:digits:one+sevn", find)
+    with pytest.raises(DataError, match="no class of digits is left"):
+        part_of(f"without:digits:{'+'.join(DIGITS.classes)}", find)
+    bare = DataSet("bare", "bare", lambda split, root: Pictures(pixels([Image.new("L", (1, 1))]), ("a",)), {"test": 1})
+    with pytest.raises(DataError, match="only:bare:one: its images have no labels, so no classes can be chosen"):
+        part_of("only:bare:one", {"bare": bare}.get).open("test", tmp_path)
