@@ -134,7 +134,8 @@ class ContextRun:
             task = Contexts(self.model, classes, self.recipe, examples, held, plan.precision)
             epochs = learn(
                 task, plan, ranks, folder=folder, identity=identity, resume=resume,
-                progress=self.progress, report=report if ranks.first else lambda epoch: None,
+                progress=self.progress if ranks.first else lambda what, done, of: None,
+                report=report if ranks.first else lambda epoch: None,
             )  # fmt: skip
             return self._write(folder, train, task.vectors, record, epochs) if ranks.first else None
         finally:

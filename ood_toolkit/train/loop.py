@@ -32,7 +32,8 @@ class Plan:
 
     epochs: int = 10
     batch: int = 256
-    """Examples in a step, all processes together; the rest of an epoch that fills no batch is left out."""
+    """Examples in a step, all processes together, or all there are, which each epoch then says under `batch`; the rest
+    of an epoch that fills no batch is left out."""
     learning_rate: float = 1e-3
     optimizer: Literal["adamw", "sgd"] = "adamw"
     weight_decay: float = 0.0
@@ -142,7 +143,8 @@ class _Run:
         while self.epoch <= self.plan.epochs:
             self._epoch()
             means = {name: total / self.steps for name, total in self.sums.items()}
-            self.history.append({"epoch": self.epoch, **means, **self.task.validate()})
+            less = {"batch": float(self.batch)} if self.batch < self.plan.batch else {}
+            self.history.append({"epoch": self.epoch, **less, **means, **self.task.validate()})
             self.epoch, self.step, self.sums = self.epoch + 1, 0, {}
             self._checkpoint()
             report(self.history[-1])

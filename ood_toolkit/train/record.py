@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import math
+import os
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from ood_toolkit.store.folder import replaced_file
 from ood_toolkit.version import versions
@@ -53,6 +56,7 @@ class Record:
             "seed": self.seed,
             "command": list(self.command),
             "versions": versions(),
+            "computed": {"threads": torch.get_num_threads(), "processes": int(os.environ.get("WORLD_SIZE", "1"))},
             "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.started)),
             "seconds": round(time.time() - self.started, 3),
             "result": result,
@@ -63,7 +67,16 @@ class Record:
             table.writeheader()
             table.writerows(epochs)
         with replaced_file(folder / RECORD) as partial:
-            partial.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+            partial.write_text(json.dumps(_plain(said), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _plain(value: Any) -> Any:
+    """Give a value as JSON has it: what is not a finite number becomes null."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def data_fingerprint(keys: np.ndarray | Iterable[bytes], *more: object) -> str:

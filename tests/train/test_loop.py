@@ -165,3 +165,10 @@ def test_two_processes_learn_what_one_does(tmp_path):
         pytest.skip("needs loopback for two processes")
     assert done.returncode == 0, done.stderr[-2000:]
     assert torch.allclose(torch.load(out, weights_only=True), trained()[1], atol=1e-6)
+
+
+def test_a_batch_that_is_larger_than_what_there_is_is_said():
+    history, _ = trained(replace(PLAN, batch=64))
+    assert [epoch["batch"] for epoch in history] == [26] * 3
+    assert all(epoch["size"] == 26 for epoch in history)
+    assert "batch" not in trained()[0][0]

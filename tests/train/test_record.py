@@ -31,3 +31,11 @@ def test_a_run_that_stops_while_it_writes_does_not_look_finished(tmp_path, monke
     with pytest.raises(KeyboardInterrupt):
         MADE.write(tmp_path, [{"epoch": 1}], {})
     assert not (tmp_path / RECORD).exists()
+
+
+def test_what_is_no_number_is_null(tmp_path):
+    record = Record("head", {"a": (1, float("inf"))}, {}, {}, 0, command=[])
+    record.write(tmp_path, [{"epoch": 1, "loss": float("nan")}], {"x": [float("nan"), 2.5]})
+    held = json.loads((tmp_path / RECORD).read_text(), parse_constant=lambda name: pytest.fail(name))
+    assert (held["config"]["a"], held["epochs"][0]["loss"], held["result"]["x"]) == ([1, None], None, [None, 2.5])
+    assert held["computed"]["processes"] == 1
