@@ -62,8 +62,8 @@ def test_new_classes_are_found_named_learnt_and_measured(oodkit, bees, tmp_path)
         assert all(one.startswith("mixed/train/") for one in cluster["ids"])
     assert "purity" in done.out
     assert "detection after: new test images against strange" in done.out
-    held = np.load(out / "clusters.npz", allow_pickle=False)
-    assert len(held["embeddings"]) == sum(cluster["size"] for cluster in said["clusters"])
+    with np.load(out / "clusters.npz", allow_pickle=False) as held:
+        assert len(held["embeddings"]) == sum(cluster["size"] for cluster in said["clusters"])
     record = json.loads((out / "training.json").read_text())
     assert record["kind"] == "discover"
     assert {"train", "val", "among"} <= set(record["data"])

@@ -145,8 +145,11 @@ def test_two_processes_learn_what_one_does(oodkit, tmp_path):
         pytest.skip("needs loopback for two processes")
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.count("written to") == 1  # the first process alone tells
-    one, two = (np.load(tmp_path / name / "no_classifier.npz")["no"] for name in ("one", "two"))
-    assert np.allclose(one, two, atol=1e-5)
+    rows = []
+    for name in ("one", "two"):
+        with np.load(tmp_path / name / "no_classifier.npz") as held:
+            rows.append(held["no"])
+    assert np.allclose(*rows, atol=1e-5)
 
 
 def test_wrong_usage_and_what_cannot_be_learnt_from(oodkit, tmp_path):

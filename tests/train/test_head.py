@@ -296,7 +296,8 @@ def food(data):
     folder = data / "embeddings" / "openai_clip_vit_b32"
     sets = []
     for file in ("image_food101_10classes_train2000.npz", "image_food101_10classes_test500.npz"):
-        held = np.load(folder / file)
+        with np.load(folder / file) as npz:
+            held = dict(npz)
         sets.append(Outputs(held["embeddings"], labels=held["labels"], class_names=held["classes"].tolist()))
     return sets
 
