@@ -55,35 +55,37 @@ def choose(
     model: str | None,
     names: Sequence[str],
     find: Find | None = None,
+    splits: Sequence[str] = ("test",),
     **defaults: Any,
 ) -> Choice | Imported:
     """Choose what answers for these sets, which `find` knows by name, and check that it can be loaded.
 
-    Without a model: the one under which the store holds all of them, else `digits-clip` if all are embedded.
+    Without a model: the one under which the store holds all of them, else `digits-clip` if all are embedded. Imported
+    sets count as here where they have one of the `splits`.
     """
     imports, find = Imports(store), find or finder(registry)
     if model is None:
-        model = _only_choice(registry, imports, names, find)
-    if model in imports.models_of(names):
+        model = _only_choice(registry, imports, names, find, splits)
+    if model in imports.models_of(names, splits):
         return Imported(model)
     labels = {entry.model for entry in imports.entries()}
     try:
         choice = resolve(model, registry, **defaults)
     except ModelError:
         if model in labels:
-            raise DataError(_absent(registry, imports, names, model, find)) from None
+            raise DataError(_absent(registry, imports, names, model, find, splits)) from None
         if (close := nearest(model, labels)).startswith("did you mean"):
             raise ModelError(f"unknown model {model!r}; {close}") from None
         raise
     if any(find(name) is None for name in names):
-        raise DataError(_absent(registry, imports, names, model, find))
+        raise DataError(_absent(registry, imports, names, model, find, splits))
     choice.check()
     return choice
 
 
-def _only_choice(registry: Registry, imports: Imports, names: Sequence[str], find: Find) -> str:
+def _only_choice(registry: Registry, imports: Imports, names: Sequence[str], find: Find, splits: Sequence[str]) -> str:
     """Give the one model that can answer for all sets, or say which could be named."""
-    held = sorted({*imports.models_of(names), *models_holding(imports.folder, names)})
+    held = sorted({*imports.models_of(names, splits), *models_holding(imports.folder, names)})
     if len(held) == 1:
         return held[0]
     sets = {name: find(name) for name in names}
@@ -98,11 +100,11 @@ def _only_choice(registry: Registry, imports: Imports, names: Sequence[str], fin
             f"no model was named, and the store holds {', '.join(names)} of none: pass --model, such as "
             f"{EMBEDDED_MODEL}, ViT-B-32/laion2b_s34b_b79k, ViT-B-32/FILE or local-dir:PATH (oodkit models lists them)"
         )
-    here = {e.name for e in imports.entries() if e.split == "test"} | {n for n, found in sets.items() if found}
+    here = {e.name for e in imports.entries() if e.split in splits} | {n for n, found in sets.items() if found}
     if all(name in here for name in names):
         homes = [f"{name} is held of {_home(name, imports)}" for name in names]
         raise DataError(f"no one model has all of these sets: {'; '.join(homes)}; import them under one --model")
-    raise DataError(_absent(registry, imports, names, None, find))
+    raise DataError(_absent(registry, imports, names, None, find, splits))
 
 
 def _home(name: str, imports: Imports) -> str:
@@ -110,13 +112,26 @@ def _home(name: str, imports: Imports) -> str:
     return ", ".join(sorted({e.model for e in imports.entries() if e.name == name})) or "any model that encodes"
 
 
-def _absent(registry: Registry, imports: Imports, names: Iterable[str], label: str | None, find: Find) -> str:
+def _held(imports: Imports, splits: Sequence[str]) -> list[str]:
+    """List the imported sets, and which splits those have that have none of the ones asked for."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for entry in imports.entries():
+        found.setdefault((entry.name, entry.model), set()).add(entry.split)
+    return [
+        f"{name} ({model}{'' if here & set(splits) else f', no {splits[0]} split'})"
+        for (name, model), here in sorted(found.items())
+    ]
+
+
+def _absent(
+    registry: Registry, imports: Imports, names: Iterable[str], label: str | None, find: Find, splits: Sequence[str]
+) -> str:
     """Say in one message what is missing, where it belongs, and the command that brings it."""
-    of_label = {e.name for e in imports.entries() if label in (None, e.model) and e.split == "test"}
+    of_label = {e.name for e in imports.entries() if label in (None, e.model) and e.split in splits}
     labels = {e.model for e in imports.entries()}
     absent = [name for name in names if name not in of_label and (label in labels or not find(name))]
     under = f" --model {label}" if label is not None and label not in ("imported", EMBEDDED_MODEL) else ""
-    held = sorted({f"{e.name} ({e.model})" for e in imports.entries()})
+    held = _held(imports, splits)
     embedded = [name for name in registry.names("datasets") if registry.get("datasets", name).embedded]
     known = {e.name for e in imports.entries()} | set(registry.names("datasets"))
     close = [hint for name in absent if (hint := nearest(name, known - set(names))).startswith("did you mean")]

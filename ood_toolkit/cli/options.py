@@ -221,11 +221,12 @@ def opened(
     tune: tuple[str, ...] = (),
     heads: Sequence[str] = (),
     needs_pictures: bool = False,
+    splits: tuple[str, ...] = ("test",),
     **effort: Any,
 ) -> tuple[Request, Sets]:
     """Turn what a command asks for into a request, and open the sets of the model that answers for them.
 
-    What must be refused is refused before torch is imported.
+    What must be refused is refused before torch is imported. Imported sets count as here if they have one of `splits`.
     """
     from ood_toolkit.choosing import finder
     from ood_toolkit.cli.progress import progress
@@ -248,7 +249,8 @@ def opened(
     templates = read_prompts(prompts)
     words, banks = _words(negatives), read_banks(texts)
     find = finder(get_registry(), download=download)
-    choice = chosen(model, (*ids, *csid, *tune), groups, find, store=store, download=download, precision=precision)
+    named = (*ids, *csid, *tune)
+    choice = chosen(model, named, groups, find, splits=splits, store=store, download=download, precision=precision)
     if not download:
         os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no library behind us downloads what nobody asked for
     from ood_toolkit.encode.effort import Effort
@@ -355,7 +357,7 @@ def gathered(request: Request, sets: Sets, needs: Collection[str], *, with_train
 
 def chosen(
     model: str | None, ids: Sequence[str], groups: Mapping[str, Sequence[str]], find: Any = None, *,
-    store: Path | None, download: bool, precision: str | None, **more: Any,
+    splits: Sequence[str] = ("test",), store: Path | None, download: bool, precision: str | None, **more: Any,
 ) -> Any:  # fmt: skip
     """Say which model answers for the sets; what must be refused is refused, and torch is not imported."""
     from ood_toolkit.choosing import choose, finder
@@ -364,7 +366,7 @@ def chosen(
     registry, folder = get_registry(), store or default_store()
     named = dict.fromkeys([*ids, *(name for names in groups.values() for name in names)])
     find = find or finder(registry, download=download)
-    return choose(registry, folder, model, list(named), find, download=download, precision=precision)
+    return choose(registry, folder, model, list(named), find, splits, download=download, precision=precision)
 
 
 def default_data_root() -> Path:

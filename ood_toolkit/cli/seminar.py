@@ -46,17 +46,18 @@ def seminar(place: str | None, given: Collection[str], **asked: Any) -> Report:
         raise click.UsageError(f"--model: --preset {NAME} runs one model at a time")
     figures, seed = published(), asked["seed"]
     about: dict[str, Any] = {"command": sys.argv[1:], "seed": seed}
+    notes: tuple[str, ...] = ()
     if vectors:
-        from ood_toolkit.seminar.casting import VECTORS_MODEL, cast_vectors
+        from ood_toolkit.seminar.casting import VECTORS_MODEL, VECTORS_NOTE, cast_vectors
 
         subjects, more = cast_vectors(Path(str(place)), seed), dict[str, Any]()
-        about["model"] = VECTORS_MODEL
+        about["model"], notes = VECTORS_MODEL, (VECTORS_NOTE,)
     else:
         roles = {part.role: part.name for part in figures.sets}
         subjects, more, said = _encoded(roles if place is None else None, asked)
         about |= said
     recipe = replace(RECIPES[NAME], seed=seed)
-    return study(subjects, figures, recipe, more, about=about, seed=seed, progress=progress)
+    return study(subjects, figures, recipe, more, about=about, notes=notes, seed=seed, progress=progress)
 
 
 def _encoded(roles: Mapping[str, str] | None, asked: Mapping[str, Any]) -> tuple[Any, Any, dict[str, Any]]:

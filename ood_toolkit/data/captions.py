@@ -78,8 +78,10 @@ def _of_table(path: Path) -> Pairs:
     if not rows:
         raise DataError(f"pairs: expected rows below the header of {path}, got none")
     for line, row in enumerate(rows, 2):
-        if not all(row) or not (path.parent / row[0]).is_file():
+        if not all(row):
             raise DataError(f"pairs: {path}, line {line}: expected a picture's path and a caption, got {row}")
+        if not (path.parent / row[0]).is_file():
+            raise DataError(f"pairs: {path}, line {line}: no such picture: {path.parent / row[0]}")
     return Pairs(
         items=[FilePicture(str(path.parent / file)) for file, _ in rows],
         ids=tuple(f"{line}/{file}" for line, (file, _) in enumerate(rows, 2)),

@@ -35,6 +35,7 @@ def seminar_text(held: Mapping[str, Any], width: int, color: bool) -> str:
         lines.append(f"{part['role']}: {said}, {sizes} ({part['split']})")
     if any(part["stands_for"] for part in sets):
         lines.append("Printed figures are of the seminar's own sets, not of those in their place.")
+    lines += [f"model {model}"] if isinstance(model := held.get("model"), str) else []
     recipe = held["recipe"]
     lines.append(
         "fine-tuned head: "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from ood_toolkit.outputs import Outputs
 from ood_toolkit.seminar.subject import Subject, subject
 from ood_toolkit.sets import Sets
 
-__all__ = ["EMBEDDED", "EMBEDDED_MORE", "cast_sets", "cast_vectors"]
+__all__ = ["EMBEDDED", "EMBEDDED_MORE", "VECTORS_MODEL", "VECTORS_NOTE", "cast_sets", "cast_vectors"]
 
 EMBEDDED: Mapping[str, str] = {
     "CIFAR-10": "only:digits:zero+one+two+three+four",
@@ -29,6 +30,7 @@ OBJECTS = ("bicycle", "flower")
 VECTORS_MODEL = "openai_clip_vit_b32 vectors"
 LENGTH = 10.0
 """What rows are brought to: files hold unit rows or rows as emitted, and of those the mean length is near 10."""
+VECTORS_NOTE = f"every row is brought to length {LENGTH:g}: some files hold unit rows, others rows as CLIP emits them"
 
 
 def cast_sets(
@@ -60,7 +62,7 @@ def cast_vectors(folder: Path, seed: int) -> list[Subject]:
     cifar, cifar_head = _labelled(folder, "image_cifar10_test500", "text_cifar10_a")
     train, food_head = _labelled(folder, "image_food101_10classes_train2000", "text_food10_a")
     test, _ = _labelled(folder, "image_food101_10classes_test500", "text_food10_a")
-    objects = _read(folder, "image_objects130")
+    objects = _read(folder, "image_objects130", "embeddings", "labels")
     rows = np.flatnonzero(np.isin(objects["labels"], OBJECTS))
     labels = np.array([OBJECTS.index(name) for name in objects["labels"][rows]])
     photographs = _outputs(objects["embeddings"][rows], labels, OBJECTS)
@@ -72,7 +74,8 @@ def cast_vectors(folder: Path, seed: int) -> list[Subject]:
 
 
 def _labelled(folder: Path, images: str, texts: str) -> tuple[Outputs, Head]:
-    held, words = _read(folder, images), _read(folder, texts)
+    held = _read(folder, images, "embeddings", "labels", "classes")
+    words = _read(folder, texts, "embeddings", "names")
     names = [str(name) for name in held["classes"]]
     if names != [str(name) for name in words["names"]]:
         raise DataError(f"{folder}: expected {texts}.npz to have the classes of {images}.npz, in their order")
@@ -86,9 +89,14 @@ def _outputs(rows: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> Outp
     return Outputs(features, labels=labels.astype(np.int64), class_names=tuple(names))
 
 
-def _read(folder: Path, name: str) -> dict[str, Any]:
+def _read(folder: Path, name: str, *keys: str) -> dict[str, Any]:
     file = folder / f"{name}.npz"
     if not file.is_file():
         raise DataError(f"{folder}: expected {file.name}; give the folder of the ViT-B/32 vectors, or embedded")
-    with np.load(file, allow_pickle=False) as held:
-        return dict(held)
+    try:
+        with np.load(file, allow_pickle=False) as held:
+            return {key: held[key] for key in keys}
+    except KeyError as error:
+        raise DataError(f"{file}: expected the arrays {', '.join(keys)}: {error.args[0]}") from None
+    except (OSError, ValueError, BadZipFile) as error:
+        raise DataError(f"{file}: expected a NumPy archive, got {' '.join(str(error).split())}") from None

@@ -22,6 +22,7 @@ from ood_toolkit.seminar.tables import (
     accuracy_rows,
     detection_rows,
     set_row,
+    threshold_notes,
     uncertainty_rows,
 )
 from ood_toolkit.train.head import TrainedHead, train_head
@@ -39,24 +40,29 @@ def study(
     more: Mapping[str, Outputs] | None = None,
     *,
     about: Mapping[str, Any] | None = None,
+    notes: Sequence[str] = (),
     seed: int = 0,
     progress: Tell = lambda text: None,
 ) -> Report:
     """Do all that the seminar did, with these sets in its parts, and set each figure beside the printed one.
 
-    `subjects` play the roles of the seminar, `more` are OOD sets of which it says nothing. The header's `seminar` holds
-    the tables, `rows` all that was measured on the way. Raises `DataError` where two sets share a class name.
+    `subjects` play the roles of the seminar, `more` are OOD sets of which it says nothing; `notes` are said below the
+    tables. The header's `seminar` holds the tables, `rows` all that was measured on the way. Raises `DataError` where
+    two sets share a class name.
     """
     _check_roles(subjects, figures)
     found, others = {subject.role: subject for subject in subjects}, dict(more or {})
     start = dict(about or {})
     reports: list[Report] = []
     uncertainty: list[dict[str, Any]] = []
+    said = [*figures.notes, *notes, *_wordless(subjects)]
     for subject in subjects:
         if subject.zero_shot is not None:
             progress(f"zero-shot entropy of {subject.name}")
             reports.append(_zero_shot(subject, found, others, start))
-            uncertainty += uncertainty_rows(subject, reports[-1], figures)
+            if rows := uncertainty_rows(subject, reports[-1], figures):
+                uncertainty += rows
+                said += threshold_notes(reports[-1])
     heads = {role: _fine_tuned(subject, recipe, progress) for role, subject in found.items()}
     detection: list[dict[str, Any]] = []
     for role in found:
@@ -71,7 +77,8 @@ def study(
     tables = {
         "description": figures.description,
         "sources": list(figures.sources),
-        "notes": [*figures.notes, *_faultless(uncertainty)],
+        "notes": [*said, *_faultless(uncertainty)],
+        "model": str(start.get("model", "model")),
         "recipe": asdict(recipe),
         "seed": seed,
         "sets": [set_row(subject, figures) for subject in subjects],
@@ -80,6 +87,11 @@ def study(
         "detection": detection,
     }
     return replace(whole, header={**whole.header, "seminar": tables})
+
+
+def _wordless(subjects: Sequence[Subject]) -> list[str]:
+    """Say which sets have no class texts."""
+    return [f"{one.name}: no class texts, so nothing zero-shot" for one in subjects if one.zero_shot is None]
 
 
 def _faultless(uncertainty: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -15,7 +15,16 @@ from ood_toolkit.results import Answers
 from ood_toolkit.seminar.figures import THRESHOLDS, Figures, Part
 from ood_toolkit.seminar.subject import Subject
 
-__all__ = ["BY_CONFIDENCE", "BY_ENTROPY", "ENSEMBLE", "accuracy_rows", "detection_rows", "set_row", "uncertainty_rows"]
+__all__ = [
+    "BY_CONFIDENCE",
+    "BY_ENTROPY",
+    "ENSEMBLE",
+    "accuracy_rows",
+    "detection_rows",
+    "set_row",
+    "threshold_notes",
+    "uncertainty_rows",
+]
 
 ENTROPY = "entropy:normalised=true"
 BY_ENTROPY = {
@@ -93,6 +102,17 @@ def uncertainty_rows(subject: Subject, report: Report, figures: Figures) -> list
             names = {"role": subject.role, "name": subject.name, "task": task, "thresholds": kind, "scorer": spec}
             rows.append({**names, "published": values[kind], **measured})
     return rows
+
+
+def threshold_notes(report: Report) -> list[str]:
+    """Say which thresholds on zero-shot entropy are not what was asked for, as validation did not suffice."""
+    kinds = {_spec(spec): kind for kind, spec in BY_ENTROPY.items()}
+    said: dict[tuple[str, str], dict[str, None]] = {}
+    for row in report.rows:
+        if row.kind == "ood" and row.scorer in kinds:
+            for note in row.notes:
+                said.setdefault((row.id, note.removeprefix("f1: ")), {})[kinds[row.scorer]] = None
+    return [f"{name}, {', '.join(found)} thresholds: {note}" for (name, note), found in said.items()]
 
 
 def _misclassified(test: Answers, spec: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -95,9 +95,9 @@ class Imports:
                 found.append(entry)
         return found
 
-    def models_of(self, names: Iterable[str]) -> list[str]:
-        """List the model labels under which all of these sets have a test split."""
-        held = [{e.model for e in self.entries() if e.name == name and e.split == "test"} for name in names]
+    def models_of(self, names: Iterable[str], splits: Collection[str] = ("test",)) -> list[str]:
+        """List the model labels under which all of these sets have one of the splits, by default test."""
+        held = [{e.model for e in self.entries() if e.name == name and e.split in splits} for name in names]
         return sorted(set.intersection(*held)) if held else []
 
     def read(self, entry: Entry) -> dict[str, np.ndarray]:

@@ -61,9 +61,15 @@ def read_checkpoint(folder: Path, identity: str) -> Checkpoint | None:
     if found.identity != identity:
         raise TrainingError(
             f"{file}: it is of a run with other settings or data; give those, or another folder\n"
-            f"  there: {found.identity}\n  asked: {identity}"
+            f"  there: {_apart(found.identity, identity)}\n  asked: {_apart(identity, found.identity)}"
         )
     return found
+
+
+def _apart(one: str, other: str) -> str:
+    """Give what one identity says and the other does not."""
+    known = set(other.split(", "))
+    return ", ".join(dict.fromkeys(part for part in one.split(", ") if part not in known)) or "nothing else"
 
 
 def training_folder(folder: Path, *, resume: bool) -> Path:

@@ -16,7 +16,7 @@ from ood_toolkit.models.saving import check_savable, save_model
 from ood_toolkit.train.checkpoint import finished, training_folder
 from ood_toolkit.train.cma import CMATask, Recipe
 from ood_toolkit.train.gap import plot_gaps
-from ood_toolkit.train.loop import Epoch, learn
+from ood_toolkit.train.loop import Epoch, check_plan, learn
 from ood_toolkit.train.pictures import picture_keys
 from ood_toolkit.train.ranks import Ranks
 from ood_toolkit.train.record import RECORD, Record, data_fingerprint
@@ -126,7 +126,7 @@ def fine_tune(
     first = {name: weight.detach().clone() for name, weight in clip.state_dict().items()}
     places = _folders(folder, recipes)
     for recipe in recipes:
-        _check_steps(recipe, len(material.pairs))
+        check_plan(recipe.plan, len(material.pairs), ranks.world)
     made = []
     try:
         for recipe, place, already in zip(recipes, places, _finished(places, ranks, resume=resume), strict=True):
@@ -170,17 +170,6 @@ def _settle(model: Model) -> None:
     clip.requires_grad_(False)
     clip.zero_grad(set_to_none=True)
     model.scale = float(clip.logit_scale.exp())
-
-
-def _check_steps(recipe: Recipe, rows: int) -> None:
-    """Refuse a run that ends before its learning rate has risen, as a small set does with the paper's warm-up."""
-    plan = recipe.plan
-    steps = plan.epochs * (rows // min(plan.batch, rows))
-    if steps <= plan.warmup:
-        raise TrainingError(
-            f"warmup: expected fewer than the {steps:,} steps of this run ({rows:,} pairs, batch {plan.batch}, "
-            f"{plan.epochs} epochs), got {plan.warmup}; give --warmup, or a smaller --batch or more --epochs"
-        )
 
 
 class _Run:

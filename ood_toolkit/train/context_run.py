@@ -24,7 +24,7 @@ from ood_toolkit.store.listings import Listing
 from ood_toolkit.train.checkpoint import finished, training_folder
 from ood_toolkit.train.contexts import CROP, ContextRecipe, Contexts, Examples, check_learnable, with_warmup
 from ood_toolkit.train.frozen import FrozenTower, Known, Seen, patches_of
-from ood_toolkit.train.loop import Epoch, Plan, learn
+from ood_toolkit.train.loop import Epoch, Plan, check_plan, learn
 from ood_toolkit.train.pictures import PictureLoader
 from ood_toolkit.train.ranks import Ranks
 from ood_toolkit.train.record import Record, data_fingerprint
@@ -123,6 +123,7 @@ class ContextRun:
             raise TrainingError(f"{val.name}: its val split has other classes than its train split; mend the set")
         self.model.to(ranks.device)
         plan = with_warmup(self.plan, len(train.labels), self.warmup)
+        check_plan(plan, len(train.labels), ranks.world)
         record = self._record(train, val, plan)
         identity = repr((sorted(record.config.items()), record.data["train"]["fingerprint"], record.model))
         if ranks.first:

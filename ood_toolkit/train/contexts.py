@@ -88,6 +88,8 @@ def check_learnable(model: Any, class_names: Sequence[str], recipe: ContextRecip
         raise ModelError(
             f"{model.name}: has no patch embeddings (it gives {', '.join(model.kinds)}); use --method coop"
         )
+    if len(class_names) < 2:
+        raise TrainingError(f"expected at least 2 classes to tell apart, got {len(class_names)}")
     if recipe.class_specific and len(set(class_names)) < len(class_names):
         twice = next(name for name in class_names if class_names.count(name) > 1)
         raise TrainingError(

@@ -25,6 +25,13 @@ DECAYS: Mapping[str, tuple[float, ...]] = {
 that it does not matter what the rows were multiplied by; the middle three come first, then the next beyond while the
 best is the outermost, and at last the two half-way to the neighbours of the best."""
 
+UNUSED: Mapping[str, tuple[str, ...]] = {
+    "lbfgs": ("batch", "learning_rate", "momentum", "cosine"),
+    "adamw": ("momentum",),
+    "sgd": (),
+}
+"""What an optimizer has no use for."""
+
 
 @dataclass(frozen=True)
 class HeadRecipe:
@@ -88,10 +95,18 @@ class HeadRecipe:
         _check("initial_threshold", 0 <= self.initial_threshold <= 1, "a confidence", self.initial_threshold)
 
     def changed(self, **values: Any) -> HeadRecipe:
-        """Give the same recipe with other values; `folds` take the place of a held-out share."""
+        """Give the same recipe with other values; `folds` take the place of a held-out share.
+
+        `TrainingError` for a value that the optimizer would not look at.
+        """
         if "folds" in values:
             values = {"val_split": None, **values}
-        return replace(self, **values)
+        made = replace(self, **values)
+        for name in UNUSED[made.optimizer]:
+            if name in values:
+                option = "lr" if name == "learning_rate" else name
+                raise TrainingError(f"{option}: {made.optimizer} has none, so it would do nothing; leave it out")
+        return made
 
 
 def _check(name: str, good: bool, expected: str, got: float | None) -> None:

@@ -18,7 +18,7 @@ from ood_toolkit.models.computing import autocast
 from ood_toolkit.train.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from ood_toolkit.train.ranks import Ranks
 
-__all__ = ["Batch", "Plan", "Task", "learn", "seeded"]
+__all__ = ["Batch", "Plan", "Task", "check_plan", "learn", "seeded"]
 
 Batch = dict[str, Tensor]
 """Row-aligned tensors by name."""
@@ -93,6 +93,23 @@ def seeded(*parts: object) -> torch.Generator:
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
 
+def check_plan(plan: Plan, rows: int, world: int = 1) -> None:
+    """Refuse a plan whose batch cannot be shared, or that ends before its learning rate has risen."""
+    steps = plan.epochs * (rows // _batch(plan, rows, world))
+    if steps <= plan.warmup:
+        raise TrainingError(
+            f"warmup: expected fewer than the {steps:,} steps of this run ({rows:,} examples, batch {plan.batch}, "
+            f"{plan.epochs} epochs), got {plan.warmup}; give --warmup, or a smaller --batch or more --epochs"
+        )
+
+
+def _batch(plan: Plan, rows: int, world: int) -> int:
+    batch, parts = min(plan.batch, rows), plan.accumulate
+    if batch % (world * parts):
+        raise TrainingError(f"batch: expected a multiple of {world} processes times {parts} parts, got {batch}")
+    return batch
+
+
 def learn(
     task: Task,
     plan: Plan,
@@ -121,11 +138,7 @@ class _Run:
     ) -> None:
         self.task, self.plan, self.ranks, self.folder, self.identity = task, plan, ranks, folder, identity
         self.progress = progress
-        self.batch = min(plan.batch, task.rows)
-        if self.batch % (ranks.world * plan.accumulate):
-            raise TrainingError(
-                f"batch: expected a multiple of {ranks.world} processes times {plan.accumulate} parts, got {self.batch}"
-            )
+        self.batch = _batch(plan, task.rows, ranks.world)
         self.steps = task.rows // self.batch
         self.parameters = dict(task.parameters())
         self.optimizer = _optimizer(self.parameters, plan)

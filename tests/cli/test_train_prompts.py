@@ -71,11 +71,13 @@ def test_what_is_learnt_is_written_told_and_taken_by_bench(oodkit, tmp_path):
     done = oodkit(*QUICK, "--output", folder)
     assert done.code == 0, done.err
     first, second, third, fourth = done.out.splitlines()
-    assert re.fullmatch(r"learnt 16 vectors of 20 images of digits: loss \S+, accuracy \S+, val_accuracy \S+", first)
+    assert re.fullmatch(
+        r"learnt 16 vectors of 20 images of digits: batch 20, loss \S+, accuracy \S+, val_accuracy \S+", first
+    )
     assert second == f"wrote {folder / 'context.npz'} and {folder / 'head.safetensors'}"
     assert fourth == f"or without its text tower: --model digits-clip --head {folder / 'head.safetensors'}"
     line = re.fullmatch(r"test it: oodkit (bench --model \S+ --id digits --ood) NAME", third).group(1)
-    assert "epoch 2/2  loss " in done.err
+    assert "epoch 2/2  batch 20  loss " in done.err
 
     ctx, names = vectors(folder)
     assert (ctx.shape, ctx.dtype, names[:2]) == ((16, 64), np.float32, ["zero", "one"])

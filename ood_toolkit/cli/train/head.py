@@ -78,7 +78,7 @@ def command(preset: str, output: Path, plot: bool, as_json: bool, ids: tuple[str
 
         check_plots()
     names = tuple(dict.fromkeys(name.strip() for name in ids))
-    request, sets = options.opened(names, {}, **given)
+    request, sets = options.opened(names, {}, splits=("train", "test"), **given)
     from ood_toolkit.head_runs import train_heads, write_heads
 
     start = time.monotonic()
