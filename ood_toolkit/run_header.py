@@ -112,6 +112,7 @@ SHAPES: Mapping[str, tuple[Shape, str]] = {
     "ood": (_by_name(is_number), "the number of images by OOD set"),
     "groups": (_by_name(_each(_text)), "lists of OOD sets by name"),
     "validation": (_by_name(_text), "a text by ID set"),
+    "heads": (_by_name(_text), "a file by ID set"),
     "notes": (_each(_text), "a list of texts"),
     "encoding": (
         _by_name(_object({"notes": _each(_text), "unreadable": lambda found: isinstance(found, dict | list)})),

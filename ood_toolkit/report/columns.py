@@ -176,7 +176,10 @@ def _of_sets(header: Mapping[str, Any]) -> list[str]:
 def _of_encoder(header: Mapping[str, Any]) -> list[str]:
     if not header.get("model"):
         return []
-    return [f"model {header['model']}" + (f", prompts {header['prompts']}" if header.get("prompts") else "")]
+    files = ", ".join(dict.fromkeys(header.get("heads", {}).values()))
+    parts = [f"model {header['model']}", f"head {files}" if files else ""]
+    parts.append(f"prompts {header['prompts']}" if header.get("prompts") else "")
+    return [", ".join(part for part in parts if part)]
 
 
 def _of_all(header: Mapping[str, Any]) -> list[str]:

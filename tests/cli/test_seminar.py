@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from ood_toolkit.seminar.figures import published
@@ -56,3 +57,15 @@ def test_what_the_seminar_cannot_do_is_said(oodkit, options, code, said):
 def test_on_goes_with_the_seminar_alone(oodkit):
     done = oodkit("bench", "--on", "embedded")
     assert (done.code, "--on: goes with --preset ust-etri" in done.err) == (2, True)
+
+
+def test_damaged_vectors_are_named(oodkit, vectors, tmp_path):
+    for file in vectors.glob("*.npz"):
+        (tmp_path / file.name).symlink_to(file)
+    damaged = tmp_path / "image_objects130.npz"
+    damaged.unlink()
+    damaged.write_bytes(b"PK not a file")
+    asked = ("bench", "--preset", "ust-etri", "--on", tmp_path)
+    oodkit(*asked).is_refused("image_objects130.npz: expected a NumPy archive")
+    np.savez(damaged, labels=np.array(["flower"]))
+    oodkit(*asked).is_refused("image_objects130.npz: expected the arrays embeddings, labels")

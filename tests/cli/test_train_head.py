@@ -168,12 +168,36 @@ def test_test_images_are_never_learnt_from(oodkit, imported, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_training_images_alone_are_enough_to_learn_from(oodkit, imported, tmp_path):
+    imported("lone", "train", **images(60, 4))
+    done = oodkit("train", "head", "--id", "lone", "--output", tmp_path / "out")
+    assert (done.code, "lone: 60 images of 3 classes" in done.out) == (0, True), done.err
+    tested = oodkit("bench", "--id", "lone", "--ood", "odd", "--head", tmp_path / "out")
+    assert (tested.code, "Here: lone (toy, no test split), odd (toy)" in tested.err) == (1, True)
+
+
+def test_the_table_says_which_head_it_is_of(oodkit, imported, tmp_path):
+    assert oodkit("train", "head", "--id", "toys", "--model", "toy", "--output", tmp_path / "out").code == 0
+    words = ("--id", "toys", "--ood", "odd", "--model", "toy", "--scorers", "msp", "--head", tmp_path / "out")
+    said = oodkit("bench", *words, "--output", tmp_path / "run").out
+    line = f"model toy, head {tmp_path / 'out' / 'toys' / 'head.safetensors'}"
+    assert line.replace(" ", "") in "".join(said.split())  # it may be broken into lines
+    assert oodkit("report", tmp_path / "run").out == said
+
+
 def test_what_does_not_go_together_is_refused(oodkit, imported, tmp_path):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").touch()
     words = ("train", "head", "--id", "toys", "--model", "toy")
     oodkit(*words, "--output", tmp_path / "full").is_refused("expected a new or empty folder")
     oodkit(*words, "--output", tmp_path / "out", "--patience", 3).is_refused("patience: expected none with lbfgs")
+    for option, value in (("lr", 0.5), ("momentum", 0.5), ("batch", 8)):
+        oodkit(*words, "--output", tmp_path / "out", f"--{option}", value).is_refused(
+            f"{option}: lbfgs has none, so it would do nothing"
+        )
+    oodkit(*words, "--output", tmp_path / "out", "--preset", "adamw", "--momentum", 0.5).is_refused(
+        "momentum: adamw has none"
+    )
     both = oodkit(*words, "--output", tmp_path / "out", "--folds", 3, "--val-split", 0.2)
     assert both.code == 2
     assert "two kinds of validation" in both.err

@@ -199,6 +199,12 @@ def test_a_stopped_run_is_taken_up_only_when_asked_and_with_the_same_settings(oo
     monkeypatch.setattr(Contexts, "validate", real)
     assert [path.name for path in folder.iterdir()] == ["checkpoint.pt"]
     oodkit(*QUICK, "--output", folder).is_refused("it holds a run on its way; pass --resume")
+    low = ("--output", tmp_path / "low")
+    oodkit(*QUICK, *low, "--warmup", "2").is_refused("warmup: expected fewer than the 2 steps")
+    oodkit(*QUICK, *low, "--epochs", "1").is_refused("warmup: expected fewer than the 1 steps")
+    oodkit(*QUICK, *low, "--accumulate", "3").is_refused("batch: expected a multiple of 1 processes times 3 parts")
+    oodkit(*QUICK, *low, "--id", "only:digits:one").is_refused("expected at least 2 classes")
+    assert not (tmp_path / "low").exists()
     other = oodkit(*QUICK, "--resume", "--seed", "1", "--output", folder)
     assert (other.code, "a run with other settings or data" in other.err) == (1, True)
     assert oodkit(*QUICK, "--resume", "--output", folder).code == 0

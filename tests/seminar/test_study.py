@@ -182,6 +182,21 @@ def test_accuracy_stands_beside_the_printed_one(report):
     assert rows[3]["published_test"] == 88.34
 
 
+def test_what_stands_behind_the_figures_is_said():
+    subjects = cast()
+    faultless = subjects[0].val.without_labels().features
+    of = Outputs(faultless, labels=predicted(subjects[0].val, subjects[0].zero_shot), class_names=names(0))
+    made = study([replace(subjects[0], val=of), *subjects[1:]], published(), RECIPE, about={"model": "m"},
+                 notes=["rows are long"])  # fmt: skip
+    held = made.header["seminar"]
+    assert held["model"] == "m"
+    assert "rows are long" in held["notes"]
+    assert "set2: no class texts, so nothing zero-shot" in held["notes"]
+    fell = "validation lacks right or wrong predictions; took the tpr threshold"
+    assert f"set0, class-wise, mean, grid thresholds: {fell}" in held["notes"]
+    assert not any(note.startswith("set1, ") for note in held["notes"])
+
+
 @pytest.mark.parametrize("splits", [("train", "test"), ("test",)])
 def test_what_a_set_lacks_is_drawn_and_never_tested_on(splits):
     whole = {split: outputs(0, 90, n) for n, split in enumerate(splits)}
