@@ -59,3 +59,12 @@ def make_outputs():
         return Outputs(features, labels=labels, head=head)
 
     return make
+
+
+@pytest.fixture
+def one_thread():
+    """Compute in one thread: arrays this small only wait for a second one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -30,13 +30,7 @@ LOGITS = frozenset({"logits"})
 TRAIN = frozenset({"features", "train"})
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """Arrays this small only wait for a second thread."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 # -- planted faults --------------------------------------------------------------------------------

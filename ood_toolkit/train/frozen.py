@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,16 +23,16 @@ AT_ONCE = 32
 """Pictures in a forward pass."""
 
 
-class FrozenTower:
+class FrozenTower(ABC):
     """What a frozen image tower gives of n examples: `features` (b, d), and where asked for `local` (b, r, d)."""
 
+    @abstractmethod
     def prepare(self, rows: Sequence[int], epoch: int) -> Batch:
         """Load what `embed` takes of some examples, on the CPU; `rows` says which ones they are."""
-        raise NotImplementedError
 
+    @abstractmethod
     def embed(self, batch: Batch) -> Batch:
         """Give the outputs of a batch, with its `rows`."""
-        raise NotImplementedError
 
 
 class Known(FrozenTower):

@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,3 +109,21 @@ def hidden(tmp_path_factory):
         return f"digits-clip:weights={file}"
 
     return model
+
+
+@pytest.fixture
+def killed():
+    """Run the command line in a process that is killed as soon as it has written a checkpoint into a folder."""
+
+    def run(words, folder):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ood_toolkit", *map(str, words), "--output", str(folder)],
+            env=os.environ | {"OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        late = time.monotonic() + 120
+        while not (folder / "checkpoint.pt").exists() and process.poll() is None and time.monotonic() < late:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL, "it ended before it was killed"
+
+    return run

@@ -3,10 +3,8 @@
 import csv
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 
 import open_clip
 import pytest
@@ -22,12 +20,7 @@ SHORT = ("--epochs", "2", "--batch", "32", "--warmup", "1", "--lr", "1e-3")
 QUICK = ("train", "cma", "--id", SEVEN, "--model", "digits-clip", "--limit", "96", *SHORT)
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def weights(folder):
@@ -102,19 +95,11 @@ def test_a_table_of_captions_is_learnt_from(oodkit, tmp_path):
     assert json.loads((tmp_path / "watched" / "training.json").read_text())["data"]["train"]["images"] == 40
 
 
-def test_a_run_that_was_killed_ends_with_the_same_weights(oodkit, tmp_path):
+def test_a_run_that_was_killed_ends_with_the_same_weights(oodkit, killed, tmp_path):
     words = [*QUICK, "--lambda", "0.1", "--epochs", "10"]
     assert oodkit(*words, "--output", tmp_path / "whole").code == 0
     words, out = [*words, "--checkpoint-every", "2"], tmp_path / "killed"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "ood_toolkit", *map(str, words), "--output", str(out)],
-        env=os.environ | {"OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    late = time.monotonic() + 120
-    while not (out / "checkpoint.pt").exists() and process.poll() is None and time.monotonic() < late:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL, "it ended before it was killed"
+    killed(words, out)
     assert not (out / "model").exists()
     oodkit(*words, "--output", out).is_refused("it holds a run on its way; pass --resume")
     other = oodkit(*words, "--lr", "1e-4", "--output", out, "--resume")

@@ -21,12 +21,7 @@ CONFIG = {
 QUICK = ("train", "prompts", "--id", "digits", "--model", "digits-clip", "--shots", "2", "--epochs", "2", "--no-crop")
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="session")

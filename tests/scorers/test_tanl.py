@@ -13,13 +13,7 @@ from ood_toolkit.testing import check_scorer
 SCALE = 12.0
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """Arrays this small only wait for a second thread."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def unit(rows):

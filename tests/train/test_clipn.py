@@ -22,12 +22,7 @@ SUBJECTS = ("one", "two", "three", "two", "one", "three")
 PLAN = Plan(epochs=2, batch=3, learning_rate=1e-3, weight_decay=0.2, betas=(0.9, 0.98), eps=1e-6)
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def rows(count=6, width=5, seed=0):

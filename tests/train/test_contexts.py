@@ -26,12 +26,7 @@ NAMES = ("zero", "one", "two", "three", "four")
 N, R, D = 12, 4, 64
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture
