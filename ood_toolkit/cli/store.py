@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -97,24 +98,41 @@ def verify(store: Path | None) -> int:
 @command.command("gc")
 @click.option("--model", help="Also delete all that was encoded by this model.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be deleted.")
+@click.option("--yes", is_flag=True, help="Delete without asking.")
 @options.store
-def gc(model: str | None, dry_run: bool, store: Path | None) -> None:
-    """Delete what nothing refers to: rows of no set, arrays without a name, leftovers of killed runs."""
+def gc(model: str | None, dry_run: bool, yes: bool, store: Path | None) -> None:
+    """Delete what nothing refers to: rows of no set, arrays without a name, leftovers of killed runs.
+
+    It shows first what it would delete, and asks. Nothing is touched that oodkit did not write.
+    """
     from ood_toolkit.errors import StoreError
     from ood_toolkit.store.inventory import garbage, held, remove
 
-    folder, freed = store or default_store(), 0
+    folder = store or default_store()
+    found = list(garbage(folder, model))
     known = sorted({str(one.about["model"]) for one in held(folder)})
     if model is not None and model not in known:
         raise StoreError(
             f"--model: nothing in the store was encoded by {model!r}; it holds {', '.join(known) or 'none'}"
         )
-    for place, why in list(garbage(folder, model)):
-        freed += _bytes(place)
+    for place, why in found:
         click.echo(f"{place.relative_to(folder)}: {why}")
-        if not dry_run:
-            remove(place)
-    click.echo(f"{_size(freed)} {'could be' if dry_run else 'were'} freed", err=True)
+    size = _size(sum(_bytes(place) for place, _ in found))
+    if dry_run or not found:
+        click.echo(f"{size} could be freed", err=True)
+        return
+    if not yes:
+        _ask(f"Delete these {len(found)}, {size}, in {folder}?")
+    for place, _ in found:
+        remove(place)
+    click.echo(f"{size} were freed", err=True)
+
+
+def _ask(question: str) -> None:
+    """Have the user agree; where nobody can be asked, nothing is done and the exit code is 2."""
+    if not sys.stdin or not sys.stdin.isatty():
+        raise click.UsageError("there is no terminal to ask at, so nothing was deleted; pass --yes to delete these")
+    click.confirm(question, abort=True, err=True)
 
 
 def _share(here: int, of: int) -> str:

@@ -14,6 +14,9 @@ from ood_toolkit.errors import StoreError
 
 __all__ = ["default_store", "replaced_file", "replaced_folder"]
 
+PARTIAL = ".oodkit-partial-"
+"""How the name of a file or folder begins that is being written; nothing else begins so."""
+
 
 def default_store() -> Path:
     """Give `OODKIT_STORE`, else the folder `oodkit` in the user's cache folder."""
@@ -27,7 +30,7 @@ def default_store() -> Path:
 def replaced_folder(final: Path) -> Iterator[Path]:
     """Give a temporary folder that becomes `final` when the block ends well; one that is already there is kept."""
     with _room_for(final):
-        partial = Path(tempfile.mkdtemp(dir=final.parent, prefix=f".{final.name[:16]}."))
+        partial = Path(tempfile.mkdtemp(dir=final.parent, prefix=PARTIAL))
         try:
             yield partial
             for file in partial.iterdir():
@@ -47,7 +50,7 @@ def replaced_folder(final: Path) -> Iterator[Path]:
 def replaced_file(final: Path) -> Iterator[Path]:
     """Give a temporary file that takes the place of `final` when the block ends well."""
     with _room_for(final):
-        handle, name = tempfile.mkstemp(dir=final.parent, prefix=f".{final.name[:16]}.")
+        handle, name = tempfile.mkstemp(dir=final.parent, prefix=PARTIAL)
         os.close(handle)
         try:
             yield Path(name)

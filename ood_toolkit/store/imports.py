@@ -90,6 +90,8 @@ class Imports:
         """List all entries by model, name and split."""
         found = []
         for file in sorted((self.folder / "names").glob("*/*.json")):
+            if file.name.startswith("._"):  # what macOS writes beside a file
+                continue
             name, _, split = file.stem.rpartition(".")
             if (entry := self.find(unquote(name), unquote(file.parent.name), split)) is not None:
                 found.append(entry)

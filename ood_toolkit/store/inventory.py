@@ -17,6 +17,7 @@ from ood_toolkit.store.encodings import Index, about_encoder, encodings
 from ood_toolkit.store.imports import Imports, is_whole
 from ood_toolkit.store.listings import Listing, Listings
 from ood_toolkit.store.memory import Memory, sha256_of
+from ood_toolkit.store.ownership import check_store, leftovers, own_arrays, own_encoding
 from ood_toolkit.store.shard import KEY_BYTES, Shard, open_shard
 from ood_toolkit.store.texts import Texts
 
@@ -91,24 +92,26 @@ def damaged(store: Path) -> Iterator[tuple[Path, str]]:
 def garbage(store: Path, model: str | None = None) -> Iterator[tuple[Path, str]]:
     """Give what nothing refers to any more: rows of no listed set, arrays without a name, leftovers of killed runs.
 
-    With a model, all that was encoded by it as well.
+    With a model, all that was encoded by it as well. Only what this program wrote is given; `StoreError` for a folder
+    that is no store.
     """
+    check_store(store)
     keys = np.concatenate([np.empty((0, KEY_BYTES), np.uint8), *[one.keys for one in listed(store)]])
     wanted = Index.of([Shard(store, keys, keys)])
     for folder in encodings(store):
         if model is not None and about_encoder(folder)["model"] == model:
-            yield folder, f"encoded by {model}"
+            yield from ((path, f"encoded by {model}") for path in own_encoding(folder))
             continue
-        lost = [path for path in _shards(folder) if _is_old(path) and not (wanted.find(_opened(path)) >= 0).any()]
+        lost = [path for path in _own_shards(folder) if _is_old(path) and not (wanted.find(_opened(path)) >= 0).any()]
         for path in lost:
             yield path, "no listed set has an image of it"
     if model is not None:
         yield from _texts_of(store, model)
     named = {entry.key for entry in Imports(store).entries()}
-    for folder in sorted((store / "arrays").glob("[!.]*")):
+    for folder in own_arrays(store):
         if folder.name not in named:
             yield folder, "no name points at these arrays"
-    for path in sorted(store.rglob(".*")):
+    for path in leftovers(store):
         if _is_old(path):
             yield path, "left by a run that was killed"
 
@@ -128,15 +131,28 @@ def _is_old(path: Path) -> bool:
 
 
 def remove(path: Path) -> None:
-    """Delete a file or folder of the store."""
-    if path.is_dir():
+    """Delete a file or folder of the store, and the folder of an encoder that is empty then."""
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+        return
+    path.unlink(missing_ok=True)
+    if path.suffix == ".safetensors" or path.name == "encoder.json":
+        _remove_empty(path.parent)
+
+
+def _remove_empty(folder: Path) -> None:
+    """Delete a folder of an encoder that holds nothing any more, and the one around it if that is so too."""
+    while folder.name != "encodings" and folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+        folder = folder.parent
 
 
 def _shards(folder: Path) -> list[Path]:
     return sorted((folder / "shards").glob("*.safetensors"))
+
+
+def _own_shards(folder: Path) -> list[Path]:
+    return [path for path in own_encoding(folder) if path.parent.name == "shards"]
 
 
 def _is_whole_shard(store: Path, path: Path) -> bool:

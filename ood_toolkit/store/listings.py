@@ -42,7 +42,11 @@ class Listings:
 
     def names(self) -> list[tuple[str, str]]:
         """List the sets and splits."""
-        stems = [path.name.removesuffix(SUFFIX) for path in sorted(self.folder.glob(f"*{SUFFIX}"))]
+        stems = [
+            path.name.removesuffix(SUFFIX)
+            for path in sorted(self.folder.glob(f"*{SUFFIX}"))
+            if not path.name.startswith("._")
+        ]  # what macOS writes beside a file
         return [(unquote(stem.rpartition(".")[0]), stem.rpartition(".")[2]) for stem in stems]
 
     def write(self, listing: Listing) -> None:

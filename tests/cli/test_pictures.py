@@ -176,12 +176,14 @@ def test_the_store_is_listed_shown_verified_and_swept(oodkit, drawn, tmp_path):
         os.utime(path, ns=(0, 0))
     swept = oodkit("store gc --dry-run")
     assert "no listed set has an image of it" in swept.out
-    assert oodkit("store gc").out == swept.out
+    assert oodkit("store gc").code == 2  # nobody is there to be asked
+    assert oodkit("store gc --dry-run").out == swept.out
+    assert oodkit("store gc --yes").out == swept.out
     assert oodkit("store", "list", "--json").read[0]["what"] == "digits-clip: features of 360 images"
     oodkit("store gc --model digits-clp").is_refused(
         "nothing in the store was encoded by 'digits-clp'; it holds digits-"
     )
-    assert "encoded by digits-clip" in oodkit("store gc --model digits-clip").out
+    assert "encoded by digits-clip" in oodkit("store gc --yes --model digits-clip").out
     empty = oodkit("store", "list", "--json")
     assert (empty.read, empty.err) == ([], f"the store {tmp_path / 'store'} is empty\n")
 

@@ -186,11 +186,11 @@ def test_what_a_killed_run_leaves_is_collected(tmp_path, capsys, monkeypatch):
     (left,) = tmp_path.rglob("shards/.*")
     assert oodkit("encode", "digits") == 0
     assert "360 encoded now" in capsys.readouterr().out
-    assert oodkit("store", "gc") == 0
+    assert oodkit("store", "gc", "--yes") == 0
     assert left.exists()  # it could be of a run that is still going on
     os.utime(left, (time.time() - 7200, time.time() - 7200))
     capsys.readouterr()
-    assert oodkit("store", "gc") == 0
+    assert oodkit("store", "gc", "--yes") == 0
     assert capsys.readouterr().out == f"{left.relative_to(tmp_path)}: left by a run that was killed\n"
     assert not list(tmp_path.rglob(".*"))
     assert oodkit("store", "verify") == 0
