@@ -22,13 +22,13 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from ood_toolkit.data.dataset import Pictures
-from ood_toolkit.data.picture import FilePicture
-from ood_toolkit.encode.effort import Effort
+from ood_toolkit.api.dataset import Pictures
+from ood_toolkit.api.model import Model
+from ood_toolkit.api.picture import FilePicture
+from ood_toolkit.api.registry import get_registry
 from ood_toolkit.encode.images import encode_pictures
-from ood_toolkit.models.model import Model
-from ood_toolkit.models.names import resolve
-from ood_toolkit.plugins import get_registry
+from ood_toolkit.encode.options import Effort
+from ood_toolkit.models.names import find_model
 
 BATCH = 32
 WORKERS = (0, 1, 2)
@@ -128,7 +128,9 @@ def main(images: Path | None, count: int, large: int, rounds: int, device: str) 
         print(f"ViT-B/32, random weights, {len(files)} pictures", flush=True)
         compare(random_clip(folder), files, device, rounds)
         print(f"digits-clip, {large} pictures of 12 megapixels", flush=True)
-        compare(resolve("digits-clip", get_registry()).load(), photographs(folder, large, (4000, 3000)), device, rounds)
+        compare(
+            find_model("digits-clip", get_registry()).load(), photographs(folder, large, (4000, 3000)), device, rounds
+        )
 
 
 def random_clip(folder: Path) -> Model:
@@ -140,7 +142,7 @@ def random_clip(folder: Path) -> Model:
     path = folder / "random.safetensors"
     clip = open_clip.create_model("ViT-B-32")
     save_file({name: tensor.contiguous() for name, tensor in clip.state_dict().items()}, path)
-    return resolve(f"ViT-B-32/{path}", get_registry()).load()
+    return find_model(f"ViT-B-32/{path}", get_registry()).load()
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ CODES = """Exit codes: 0 all went well, skipped scorers included; 1 an error, a 
 def reference() -> str:
     """Give the text of `commands.md`: commands with their options, scorers, combiners, data, models and hooks."""
     os.environ["OODKIT_NO_PLUGINS"] = "1"
-    from ood_toolkit.plugins import get_registry
+    from ood_toolkit.api.registry import get_registry
 
     registry = get_registry()
     parts = [INTRO, "## Commands", CODES, *_commands()]
@@ -100,7 +100,7 @@ def _embedded(registry: Any) -> str:
 def _hooks() -> str:
     from inspect import getdoc, signature
 
-    from ood_toolkit import hookspecs
+    from ood_toolkit.api import hookspecs
 
     hooks = {name: hook for name, hook in vars(hookspecs).items() if name.startswith("register_")}
     rows = [

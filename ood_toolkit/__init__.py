@@ -1,7 +1,8 @@
 """ood_toolkit: tells which inputs a CLIP-type classifier should not be trusted on.
 
-Encode once, score with everything, decide with calibrated thresholds, and trust the number. Names are imported when
-first used, so that `import ood_toolkit` costs nothing.
+Encode once, score with everything, decide with calibrated thresholds, and trust the number. Everything that a program
+or a plugin needs is here or in `ood_toolkit.metrics`, `ood_toolkit.testing` and `ood_toolkit.errors`. Names are
+imported when first used, so that `import ood_toolkit` costs nothing.
 """
 
 from __future__ import annotations
@@ -9,14 +10,32 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ood_toolkit.version import __version__
-
 if TYPE_CHECKING:
-    from ood_toolkit.combiner import Combiner as Combiner
-    from ood_toolkit.combiner import Scored as Scored
-    from ood_toolkit.detector import Detector as Detector
-    from ood_toolkit.detector import fit as fit
-    from ood_toolkit.detector import score as score
+    from ood_toolkit.api.combiner import Combiner as Combiner
+    from ood_toolkit.api.combiner import Scored as Scored
+    from ood_toolkit.api.dataset import DataSet as DataSet
+    from ood_toolkit.api.dataset import Pictures as Pictures
+    from ood_toolkit.api.hookspecs import hookimpl as hookimpl
+    from ood_toolkit.api.model import Model as Model
+    from ood_toolkit.api.model import ModelEntry as ModelEntry
+    from ood_toolkit.api.picture import FilePicture as FilePicture
+    from ood_toolkit.api.picture import Picture as Picture
+    from ood_toolkit.api.picture import pixels as pixels
+    from ood_toolkit.api.prompts import Mining as Mining
+    from ood_toolkit.api.prompts import Prompts as Prompts
+    from ood_toolkit.api.prompts import TextBank as TextBank
+    from ood_toolkit.api.registry import get_registry as get_registry
+    from ood_toolkit.api.scorer import Scorer as Scorer
+    from ood_toolkit.api.scorer import between as between
+    from ood_toolkit.api.scorer import given as given
+    from ood_toolkit.api.scorer import not_negative as not_negative
+    from ood_toolkit.api.scorer import positive as positive
+    from ood_toolkit.api.spec import format_value as format_value
+    from ood_toolkit.api.spec import nearest as nearest
+    from ood_toolkit.api.stream import StreamScorer as StreamScorer
+    from ood_toolkit.benchmark.members import Member as Member
+    from ood_toolkit.benchmark.runner import bench as bench
+    from ood_toolkit.errors import AbsentError as AbsentError
     from ood_toolkit.errors import DataError as DataError
     from ood_toolkit.errors import DetectorError as DetectorError
     from ood_toolkit.errors import MetricError as MetricError
@@ -26,60 +45,107 @@ if TYPE_CHECKING:
     from ood_toolkit.errors import OodkitError as OodkitError
     from ood_toolkit.errors import OutputsError as OutputsError
     from ood_toolkit.errors import PluginError as PluginError
+    from ood_toolkit.errors import RowError as RowError
     from ood_toolkit.errors import ScorerError as ScorerError
     from ood_toolkit.errors import SpecError as SpecError
     from ood_toolkit.errors import StoreError as StoreError
-    from ood_toolkit.head import Bank as Bank
-    from ood_toolkit.head import Head as Head
-    from ood_toolkit.hookspecs import hookimpl as hookimpl
-    from ood_toolkit.members import Member as Member
-    from ood_toolkit.outputs import Outputs as Outputs
-    from ood_toolkit.report import Report as Report
-    from ood_toolkit.runner import bench as bench
-    from ood_toolkit.scorer import Prompts as Prompts
-    from ood_toolkit.scorer import Scorer as Scorer
-    from ood_toolkit.stream import StreamScorer as StreamScorer
+    from ood_toolkit.errors import TrainingError as TrainingError
+    from ood_toolkit.learning.heads.recipe import HeadRecipe as HeadRecipe
+    from ood_toolkit.learning.heads.recipe import find_recipe as find_recipe
+    from ood_toolkit.learning.heads.train import train_head as train_head
+    from ood_toolkit.models.describe import describe_model as describe_model
+    from ood_toolkit.models.names import find_model as find_model
+    from ood_toolkit.outputs.head import Bank as Bank
+    from ood_toolkit.outputs.head import Head as Head
+    from ood_toolkit.outputs.head import normalise as normalise
+    from ood_toolkit.outputs.outputs import Outputs as Outputs
+    from ood_toolkit.report.report import Report as Report
+    from ood_toolkit.report.run_folder import Run as Run
+    from ood_toolkit.report.run_folder import read_run as read_run
+    from ood_toolkit.scorers.detector import Detector as Detector
+    from ood_toolkit.scorers.detector import fit as fit
+    from ood_toolkit.scorers.detector import score as score
+    from ood_toolkit.scorers.families.margin import Margin as Margin
+
+__version__ = "0.1.0"
 
 HOME = {
-    "Bank": "head",
-    "Combiner": "combiner",
-    "Detector": "detector",
-    "Head": "head",
-    "Member": "members",
-    "OodkitError": "errors",
+    "AbsentError": "errors",
+    "Bank": "outputs.head",
+    "Combiner": "api.combiner",
     "DataError": "errors",
+    "DataSet": "api.dataset",
+    "Detector": "scorers.detector",
     "DetectorError": "errors",
+    "FilePicture": "api.picture",
+    "Head": "outputs.head",
+    "HeadRecipe": "learning.heads.recipe",
+    "Margin": "scorers.families.margin",
+    "Member": "benchmark.members",
     "MetricError": "errors",
+    "Mining": "api.prompts",
+    "Model": "api.model",
+    "ModelEntry": "api.model",
     "ModelError": "errors",
     "NotFittedError": "errors",
     "NotSavableError": "errors",
+    "OodkitError": "errors",
+    "Outputs": "outputs.outputs",
     "OutputsError": "errors",
+    "Picture": "api.picture",
+    "Pictures": "api.dataset",
     "PluginError": "errors",
+    "Prompts": "api.prompts",
+    "Report": "report.report",
+    "RowError": "errors",
+    "Run": "report.run_folder",
+    "Scored": "api.combiner",
+    "Scorer": "api.scorer",
     "ScorerError": "errors",
     "SpecError": "errors",
     "StoreError": "errors",
-    "Outputs": "outputs",
-    "Prompts": "scorer",
-    "Report": "report",
-    "Scored": "combiner",
-    "Scorer": "scorer",
-    "StreamScorer": "stream",
-    "bench": "runner",
-    "fit": "detector",
-    "hookimpl": "hookspecs",
-    "score": "detector",
+    "StreamScorer": "api.stream",
+    "TextBank": "api.prompts",
+    "TrainingError": "errors",
+    "bench": "benchmark.runner",
+    "between": "api.scorer",
+    "describe_model": "models.describe",
+    "find_model": "models.names",
+    "find_recipe": "learning.heads.recipe",
+    "fit": "scorers.detector",
+    "format_value": "api.spec",
+    "get_registry": "api.registry",
+    "given": "api.scorer",
+    "hookimpl": "api.hookspecs",
+    "nearest": "api.spec",
+    "normalise": "outputs.head",
+    "not_negative": "api.scorer",
+    "pixels": "api.picture",
+    "positive": "api.scorer",
+    "read_run": "report.run_folder",
+    "score": "scorers.detector",
+    "train_head": "learning.heads.train",
 }
+"""Public names, and the module of this package that each is defined in."""
+FOLDERS = ("errors", "metrics", "testing")
 
-__all__ = [*sorted(HOME), "__version__", "metrics"]
+__all__ = [*sorted(HOME), "__version__", "errors", "metrics", "testing"]
 
 
 def __getattr__(name: str) -> Any:
     if name in HOME:
         return getattr(import_module(f"ood_toolkit.{HOME[name]}"), name)
-    if name == "metrics":
-        return import_module("ood_toolkit.metrics")
-    raise AttributeError(f"module 'ood_toolkit' has no attribute {name!r}")
+    if name in FOLDERS:
+        return import_module(f"ood_toolkit.{name}")
+    raise AttributeError(f"module 'ood_toolkit' has no attribute {name!r}{_hint(name)}")
+
+
+def _hint(name: str) -> str:
+    from ood_toolkit.api.spec import nearest
+
+    hint = "" if name.startswith("_") else nearest(name, [*HOME, *FOLDERS])
+    return f"; {hint}" if hint.startswith("did you mean") else ""
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *HOME, "metrics"])
+    return sorted(__all__)

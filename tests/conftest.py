@@ -8,8 +8,8 @@ import pytest
 import torch
 from hypothesis import settings
 
-from ood_toolkit.head import Head
 from ood_toolkit.outputs import Outputs
+from ood_toolkit.outputs.head import Head
 
 settings.register_profile("patient", deadline=None, max_examples=60)
 settings.load_profile("patient")

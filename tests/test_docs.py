@@ -11,9 +11,9 @@ from pathlib import Path
 import click
 import pytest
 
-from ood_toolkit import builtin, hookspecs
+from ood_toolkit.api import builtin, hookspecs
+from ood_toolkit.api.registry import Plugin, Registry
 from ood_toolkit.cli import COMMANDS, cli
-from ood_toolkit.plugins import Plugin, Registry
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "docs" / "commands.md"
@@ -69,7 +69,7 @@ def test_readme_prints_what_it_shows(monkeypatch, tmp_path, capsys):
 
 
 def test_plugin_of_the_readme_loads_from_its_two_files(monkeypatch, tmp_path):
-    from ood_toolkit.plugins import get_registry
+    from ood_toolkit.api.registry import get_registry
 
     (project,) = blocks(ROOT / "README.md", "toml")
     entry = re.search(r"\[project.entry-points.ood_toolkit\]\n(.+?) = \"(.+?)\"", project)
@@ -112,8 +112,8 @@ def test_hooks_of_the_scorer_page_register_what_they_show(monkeypatch, tmp_path)
 
 @pytest.mark.parametrize(("page", "line"), shell_commands())
 def test_shell_commands_parse(page, line):
+    from ood_toolkit.api.registry import get_registry
     from ood_toolkit.cli.options import read_prompts
-    from ood_toolkit.plugins import get_registry
 
     _, name, *arguments = shlex.split(line, comments=True)
     command = cli.get_command(GROUP, name)

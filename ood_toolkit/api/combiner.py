@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ood_toolkit.component import Component
+from ood_toolkit.api.component import Component
 from ood_toolkit.errors import OutputsError
 
 __all__ = ["Combiner", "Scored", "check_aligned"]

@@ -8,8 +8,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, ClassVar, TypeVar
 
+from ood_toolkit.api.spec import format_value
 from ood_toolkit.errors import NotFittedError, NotSavableError
-from ood_toolkit.spec import format_value
 
 __all__ = ["Component"]
 

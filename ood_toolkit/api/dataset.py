@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
-from ood_toolkit.data.picture import Picture
+from ood_toolkit.api.picture import Picture
 
 if TYPE_CHECKING:
     from numpy import ndarray

@@ -10,10 +10,10 @@ import pluggy
 if TYPE_CHECKING:
     from click import Group
 
-    from ood_toolkit.combiner import Combiner
-    from ood_toolkit.data.dataset import DataSet
-    from ood_toolkit.models.model import ModelEntry
-    from ood_toolkit.scorer import Scorer
+    from ood_toolkit.api.combiner import Combiner
+    from ood_toolkit.api.dataset import DataSet
+    from ood_toolkit.api.model import ModelEntry
+    from ood_toolkit.api.scorer import Scorer
 
 __all__ = ["hookimpl", "hookspec"]
 

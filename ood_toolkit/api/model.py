@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
-    from ood_toolkit.head import Head
+    from ood_toolkit.outputs.head import Head
 
 __all__ = ["Model", "ModelEntry"]
 

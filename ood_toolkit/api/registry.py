@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from ood_toolkit import builtin, hookspecs
-from ood_toolkit.combiner import Combiner
-from ood_toolkit.component import Component
-from ood_toolkit.data.dataset import DataSet
+from ood_toolkit.api import builtin, hookspecs
+from ood_toolkit.api.combiner import Combiner
+from ood_toolkit.api.component import Component
+from ood_toolkit.api.dataset import DataSet
+from ood_toolkit.api.model import ModelEntry
+from ood_toolkit.api.scorer import Scorer
+from ood_toolkit.api.spec import Spec, format_value, nearest, parse_spec, split_specs, unquote
+from ood_toolkit.api.stream import AnyScorer, StreamScorer
 from ood_toolkit.errors import OodkitError, PluginError, SpecError, one_line
-from ood_toolkit.models.model import ModelEntry
-from ood_toolkit.scorer import Scorer
-from ood_toolkit.spec import Spec, format_value, nearest, parse_spec, split_specs, unquote
-from ood_toolkit.stream import AnyScorer, StreamScorer
 
 if TYPE_CHECKING:
     from click import Group

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from ood_toolkit.component import Component
+from ood_toolkit.api.component import Component
+from ood_toolkit.api.prompts import Prompts
 from ood_toolkit.errors import ScorerError
-from ood_toolkit.wording import Prompts
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 
-from ood_toolkit.component import Component
+from ood_toolkit.api.component import Component
+from ood_toolkit.api.scorer import Scorer
 from ood_toolkit.errors import ScorerError
-from ood_toolkit.scorer import Scorer
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ood_toolkit.api.scorer import Prompts
     from ood_toolkit.outputs import Outputs
-    from ood_toolkit.scorer import Prompts
 
 __all__ = ["AnyScorer", "StreamScorer", "each_alone", "mixed", "run_apart"]
 
@@ -87,7 +87,7 @@ def mixed(scorer: StreamScorer, parts: Sequence[Outputs], seed: int) -> list[np.
 
 
 def _checked(scorer: StreamScorer, parts: Sequence[Outputs], order: np.ndarray, seed: int) -> np.ndarray:
-    from ood_toolkit.arrays import as_scores
+    from ood_toolkit.outputs.arrays import as_scores
 
     return as_scores(scorer.run(_batches(scorer, parts, order), seed), scorer.spec, len(order))
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ood_toolkit.combiner import Combiner, Scored
+from ood_toolkit.api.combiner import Combiner, Scored
+from ood_toolkit.benchmark.members import Member, has_shared_val
 from ood_toolkit.errors import OutputsError
-from ood_toolkit.members import Member, has_shared_val
-from ood_toolkit.results import TEST, VAL, Answers, joined, union
+from ood_toolkit.report.results import TEST, VAL, Answers, joined, union
 
 __all__ = ["combined"]
 

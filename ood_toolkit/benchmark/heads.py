@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from ood_toolkit.api.prompts import WORDNET, Prompts, TextBank
+from ood_toolkit.benchmark.settings import Request
+from ood_toolkit.encode.sets import Sets
 from ood_toolkit.errors import DataError
-from ood_toolkit.head import Head
 from ood_toolkit.models.bank_files import holds_arrays, read_bank
-from ood_toolkit.request import Request
-from ood_toolkit.sets import Sets
+from ood_toolkit.outputs.head import Head
 from ood_toolkit.store.head_file import read_head
-from ood_toolkit.wording import WORDNET, Prompts, TextBank
 
 __all__ = ["OWN", "head_for", "maker", "templates_of"]
 

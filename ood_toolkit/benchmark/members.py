@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from ood_toolkit.api.scorer import Prompts
 from ood_toolkit.errors import OutputsError
-from ood_toolkit.head import Head
 from ood_toolkit.outputs import Outputs
-from ood_toolkit.results import TEST, VAL, test_key
-from ood_toolkit.scorer import Prompts
+from ood_toolkit.outputs.head import Head
+from ood_toolkit.report.results import TEST, VAL, test_key
 
 __all__ = [
     "Member",

@@ -8,24 +8,32 @@ from typing import Any
 
 import numpy as np
 
-from ood_toolkit.combiner import Combiner
-from ood_toolkit.combining import combined
-from ood_toolkit.comparing import compared
+from ood_toolkit.api.combiner import Combiner
+from ood_toolkit.api.registry import get_registry
+from ood_toolkit.api.scorer import Prompts
+from ood_toolkit.api.spec import nearest
+from ood_toolkit.api.stream import AnyScorer, StreamScorer
+from ood_toolkit.benchmark.combining import combined
+from ood_toolkit.benchmark.members import Member, check_shifted, named
+from ood_toolkit.benchmark.scoring import Scoring
+from ood_toolkit.benchmark.tuning import tuned
 from ood_toolkit.errors import OutputsError, one_line
-from ood_toolkit.evaluation import About, full_header, full_spectrum, header_of, mean_rows, misclassification, ood_rows
-from ood_toolkit.head import Head
-from ood_toolkit.members import Member, check_shifted, named
 from ood_toolkit.metrics import find_protocol
 from ood_toolkit.outputs import Outputs, as_outputs
-from ood_toolkit.plugins import get_registry
+from ood_toolkit.outputs.head import Head
 from ood_toolkit.report import Report
-from ood_toolkit.results import TEST, VAL, Answers, Row, union
-from ood_toolkit.scorer import Prompts
-from ood_toolkit.scoring import Scoring
-from ood_toolkit.spec import nearest
-from ood_toolkit.stream import AnyScorer, StreamScorer
-from ood_toolkit.tuning import tuned
-from ood_toolkit.version import versions
+from ood_toolkit.report.comparison import compared
+from ood_toolkit.report.evaluation import (
+    About,
+    full_header,
+    full_spectrum,
+    header_of,
+    mean_rows,
+    misclassification,
+    ood_rows,
+)
+from ood_toolkit.report.results import TEST, VAL, Answers, Row, union
+from ood_toolkit.report.versions import versions
 
 __all__ = ["Member", "bench", "bench_scores"]
 

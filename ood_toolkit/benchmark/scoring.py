@@ -10,17 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from ood_toolkit.arrays import to_numpy
-from ood_toolkit.detector import checked, fit
+from ood_toolkit.api.registry import get_registry
+from ood_toolkit.api.scorer import SPLIT_NEEDS, Prompts, Scorer, missing_needs
+from ood_toolkit.api.stream import AnyScorer, StreamScorer, mixed
+from ood_toolkit.benchmark.members import Member, class_names, head_print, labelled, member_sets
 from ood_toolkit.errors import one_line
-from ood_toolkit.head import Head
-from ood_toolkit.members import Member, class_names, head_print, labelled, member_sets
-from ood_toolkit.outputs import NONNEGATIVE, Outputs
-from ood_toolkit.plugins import get_registry
-from ood_toolkit.results import TEST, VAL, Answers, Row
-from ood_toolkit.scorer import SPLIT_NEEDS, Prompts, Scorer, missing_needs
-from ood_toolkit.stream import AnyScorer, StreamScorer, mixed
-from ood_toolkit.thresholds import threshold
+from ood_toolkit.outputs.arrays import to_numpy
+from ood_toolkit.outputs.head import Head
+from ood_toolkit.outputs.outputs import NONNEGATIVE, Outputs
+from ood_toolkit.report.results import TEST, VAL, Answers, Row
+from ood_toolkit.scorers.detector import checked, fit
+from ood_toolkit.scorers.thresholds import threshold
 
 __all__ = ["Scoring"]
 

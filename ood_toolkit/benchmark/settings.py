@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ood_toolkit.api.prompts import Prompts, Recipe
 from ood_toolkit.errors import DataError
-from ood_toolkit.results import file_name
-from ood_toolkit.wording import Prompts, Recipe
+from ood_toolkit.report.results import file_name
 
 __all__ = ["HEAD", "Request", "head_files"]
 

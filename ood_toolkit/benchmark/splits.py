@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ood_toolkit.encode.sets import Sets
 from ood_toolkit.errors import DataError
 from ood_toolkit.outputs import Outputs
-from ood_toolkit.sets import Sets
 
 __all__ = ["Plan", "drawn", "of_known_classes", "planned", "stratified"]
 

@@ -9,14 +9,14 @@ from statistics import fmean
 from typing import Any
 
 from ood_toolkit import metrics
+from ood_toolkit.api.scorer import Scorer
+from ood_toolkit.api.spec import format_value
+from ood_toolkit.api.stream import AnyScorer
+from ood_toolkit.benchmark.members import Member, member_sets
+from ood_toolkit.benchmark.scoring import Scoring
 from ood_toolkit.errors import OutputsError, ScorerError, one_line
-from ood_toolkit.members import Member, member_sets
 from ood_toolkit.outputs import Outputs, as_outputs
-from ood_toolkit.results import TEST, VAL
-from ood_toolkit.scorer import Scorer
-from ood_toolkit.scoring import Scoring
-from ood_toolkit.spec import format_value
-from ood_toolkit.stream import AnyScorer
+from ood_toolkit.report.results import TEST, VAL
 
 __all__ = ["Tuning", "candidates", "check_searched", "searched", "tuned"]
 

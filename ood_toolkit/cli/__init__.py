@@ -8,8 +8,8 @@ from importlib import import_module
 
 import click
 
+from ood_toolkit import __version__
 from ood_toolkit.errors import OodkitError
-from ood_toolkit.version import __version__
 
 __all__ = ["cli", "main"]
 
@@ -37,7 +37,7 @@ class _Commands(click.Group):
         return super().get_command(ctx, cmd_name)
 
     def _with_plugins(self) -> None:
-        from ood_toolkit.plugins import get_registry
+        from ood_toolkit.api.registry import get_registry
 
         if not self.commands:
             get_registry().add_commands(self, COMMANDS)

@@ -14,7 +14,7 @@ from ood_toolkit.cli.seminar import NAME as SEMINAR
 from ood_toolkit.cli.seminar import seminar
 
 if TYPE_CHECKING:
-    from ood_toolkit.presets.benchmark import Benchmark
+    from ood_toolkit.benchmark.presets.applied import Benchmark
     from ood_toolkit.report import Report
 
 DEFAULT_SCORERS = "classwise,grid,mean,msp,mcm"
@@ -106,7 +106,7 @@ def command(
     Without options: the embedded digits against letters and patches, encoded by digits-clip.
     """
     from ood_toolkit.cli.progress import clear, progress
-    from ood_toolkit.results import check_new_folder
+    from ood_toolkit.report.results import check_new_folder
 
     if output is not None:
         check_new_folder(output)
@@ -122,7 +122,7 @@ def command(
     against = _reference(against, **asked)
     report = _report(**asked)
     if ci or paired:
-        from ood_toolkit.comparing import compared
+        from ood_toolkit.report.comparison import compared
 
         report = compared(report, ci_replicates if ci else 0, paired, asked["seed"], against, progress)
     if benchmark is not None:
@@ -146,9 +146,9 @@ def _told(report: Report, style: str, output: Path | None) -> int:
 
 
 def _benchmark(preset: str) -> Benchmark:
-    from ood_toolkit.plugins import get_registry
-    from ood_toolkit.presets import find_preset
-    from ood_toolkit.presets.benchmark import Benchmark
+    from ood_toolkit.api.registry import get_registry
+    from ood_toolkit.benchmark.presets import find_preset
+    from ood_toolkit.benchmark.presets.applied import Benchmark
 
     return Benchmark(find_preset(preset), get_registry())
 
@@ -164,9 +164,9 @@ def _report(
     **where: Any,
 ) -> Report:  # fmt: skip
     """Run every model on the same sets and scorers, and join what they gave."""
+    from ood_toolkit.api.registry import get_registry
     from ood_toolkit.errors import DataError
     from ood_toolkit.metrics import find_protocol
-    from ood_toolkit.plugins import get_registry
 
     find_protocol(protocol)
     if where["recipe"] == "average-scores":
@@ -212,8 +212,8 @@ def _tune_sets(
     given: str, scorers: str, ids: tuple[str, ...], groups: dict[str, tuple[str, ...]], val_split: float | None
 ) -> tuple[str, ...]:
     """Read `--tune`, and refuse what cannot be searched before anything is encoded."""
+    from ood_toolkit.api.registry import get_registry
     from ood_toolkit.errors import DataError
-    from ood_toolkit.plugins import get_registry
 
     names = tuple(dict.fromkeys(name.strip() for name in given.split(",") if name.strip()))
     if not names:
@@ -227,7 +227,7 @@ def _tune_sets(
         raise DataError(f"--tune: expected one ID set, got {len(ids)}: {', '.join(ids)}; tune each in a run of its own")
     if val_split == 0:
         raise DataError("--tune: needs ID validation images; leave out --val-split 0")
-    from ood_toolkit.tuning import check_searched
+    from ood_toolkit.benchmark.tuning import check_searched
 
     check_searched(get_registry().scorers(scorers, {}))
     return names
@@ -235,8 +235,8 @@ def _tune_sets(
 
 def _reference(against: str, scorers: str, recipe: str, tune: str, **_: Any) -> str:
     """Find the scorer that others are to be tested against, before any is run."""
+    from ood_toolkit.api.registry import get_registry
     from ood_toolkit.errors import ScorerError
-    from ood_toolkit.plugins import get_registry
 
     if against in ("first", "best"):
         return against
@@ -245,7 +245,7 @@ def _reference(against: str, scorers: str, recipe: str, tune: str, **_: Any) -> 
     if wanted not in known:
         raise ScorerError(f"--against: expected one of the scorers of this run, {', '.join(known)}; got {against!r}")
     if tune:
-        from ood_toolkit.tuning import searched
+        from ood_toolkit.benchmark.tuning import searched
 
         if searched(get_registry().scorer(one)):
             raise ScorerError(f"--against: --tune is yet to choose the parameters of {one}; expected first or best")
@@ -254,9 +254,9 @@ def _reference(against: str, scorers: str, recipe: str, tune: str, **_: Any) -> 
 
 def averaged(scorers: str) -> str:
     """Make each scorer average over prompts."""
-    from ood_toolkit.plugins import get_registry
+    from ood_toolkit.api.registry import get_registry
+    from ood_toolkit.api.stream import each_alone
     from ood_toolkit.scorers.prompt_average import averaged
-    from ood_toolkit.stream import each_alone
 
     made = [each_alone(scorer, "leave out --recipe average-scores") for scorer in get_registry().scorers(scorers)]
     return ",".join(averaged(scorer).spec for scorer in made)
@@ -267,14 +267,14 @@ def _of_model(
     protocol: str, where: dict[str, Any],
 ) -> Report:  # fmt: skip
     """Encode what the store lacks of one model, and score."""
+    from ood_toolkit.api.registry import get_registry
     from ood_toolkit.cli.progress import progress
-    from ood_toolkit.plugins import get_registry
 
     asked = get_registry().scorers(scorers, {})
     needs = {need for scorer in asked for need in scorer.needs}
     request, sets = options.opened(names, groups, model=model, **options.asked_by(asked, scorers, where))
-    from ood_toolkit.runner import bench, bench_scores
-    from ood_toolkit.sources import ready_scores
+    from ood_toolkit.benchmark.gather import ready_scores
+    from ood_toolkit.benchmark.runner import bench, bench_scores
 
     ready = ready_scores(sets, [*names, *request.ood, *request.csid])
     if ready is not None:

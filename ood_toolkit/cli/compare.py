@@ -45,11 +45,11 @@ def command(
     Differences of AUROC (DeLong's test) and FPR95(ID) (paired bootstrap) on the same images, matched by their ids,
     with 95 % intervals and p-values corrected after Holm over the table. One run is enough with --against.
     """
-    from ood_toolkit import comparing
     from ood_toolkit.report import Report
+    from ood_toolkit.report import comparison as comparing
     from ood_toolkit.report.columns import SHOWN
-    from ood_toolkit.report.runs import differences_grid, spread_grid, text_of
-    from ood_toolkit.runs import read_run
+    from ood_toolkit.report.comparison_tables import differences_grid, spread_grid, text_of
+    from ood_toolkit.report.run_folder import read_run
 
     if spread and (against or scorers):
         raise click.UsageError("--spread: goes without --against and --scorers; it tests nothing")

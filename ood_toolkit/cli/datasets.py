@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
+from ood_toolkit.api.registry import get_registry
 from ood_toolkit.cli import options
 from ood_toolkit.cli.listing import as_json, listing, print_facts
-from ood_toolkit.plugins import get_registry
 
 
 @listing("datasets", click.group, invoke_without_command=True)
@@ -48,10 +48,10 @@ def show(name: str, data_root: Path | None, as_json: bool) -> None:
 
     NAME may be a place, too: folder:PATH, imglist:FILE, npz:FILE, webdataset:PATH or hf:NAME.
     """
-    from ood_toolkit.choosing import find_dataset
+    from ood_toolkit.api.spec import nearest
     from ood_toolkit.data.describe import describe
+    from ood_toolkit.encode.choice import find_dataset
     from ood_toolkit.errors import DataError
-    from ood_toolkit.spec import nearest
 
     dataset = find_dataset(get_registry(), name)
     if dataset is None:

@@ -10,7 +10,7 @@ import click
 from ood_toolkit.cli import options
 
 if TYPE_CHECKING:
-    from ood_toolkit.discovery.study import Wishes
+    from ood_toolkit.learning.discovery.study import Wishes
 
 
 @click.command("discover")
@@ -98,10 +98,10 @@ def command(
     if eps is not None and noise is not None:
         raise click.UsageError("--eps and --noise are two ways to say one thing; give one")
     radius = None if eps in (None, "knee") else _radius(str(eps))
-    from ood_toolkit.discovery.clusters import Clustering
-    from ood_toolkit.discovery.files import check_free
-    from ood_toolkit.discovery.study import FINER, SCORER, Wishes
-    from ood_toolkit.plugins import get_registry
+    from ood_toolkit.api.registry import get_registry
+    from ood_toolkit.learning.discovery.clusters import Clustering
+    from ood_toolkit.learning.discovery.files import check_free
+    from ood_toolkit.learning.discovery.study import FINER, SCORER, Wishes
 
     check_free(output)
     share = None if eps == "knee" else 0.45 if noise is None else noise
@@ -120,11 +120,11 @@ def _run(
     from dataclasses import asdict, replace
 
     from ood_toolkit.cli.progress import clear, progress
-    from ood_toolkit.discovery.files import write_search
-    from ood_toolkit.discovery.outcome import accepted_clusters, taught
-    from ood_toolkit.discovery.report import summary
-    from ood_toolkit.discovery.study import Search
-    from ood_toolkit.train.record import Record
+    from ood_toolkit.learning.discovery.files import write_search
+    from ood_toolkit.learning.discovery.outcome import accepted_clusters, taught
+    from ood_toolkit.learning.discovery.report import summary
+    from ood_toolkit.learning.discovery.study import Search
+    from ood_toolkit.learning.record import Record
 
     request, sets = options.opened((name,), {"": (*wishes.among, *ood)}, **asked)
     search = Search(replace(request, groups={"": ood}), sets, wishes, progress)

@@ -42,8 +42,8 @@ def command(names: tuple[str, ...], splits: tuple[str, ...], texts_of: str | Non
         raise click.UsageError("--prompts: name the data set whose classes are meant with --texts-of")
     all_names = (*names, *([texts_of] if texts_of else ()))
     request, sets = options.opened(all_names, {}, needs_pictures=True, **where)
-    from ood_toolkit.encoded_sets import EncodedSets
-    from ood_toolkit.heads import head_for
+    from ood_toolkit.benchmark.heads import head_for
+    from ood_toolkit.encode.encoded_sets import EncodedSets
 
     if not isinstance(sets, EncodedSets):
         raise click.UsageError(f"--model: {sets.label!r} is the label of imported arrays, which need no encoding")

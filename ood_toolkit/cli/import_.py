@@ -47,7 +47,7 @@ def command(
     weight, bias where there are such; texts and a linear head may lie in files of their own. Labels may be class
     names. With --scores it holds one number an image.
     """
-    from ood_toolkit.store.folder import default_store
+    from ood_toolkit.store.files import default_store
     from ood_toolkit.store.imports import Imports
     from ood_toolkit.store.npz import read_import, read_scores
 

@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from ood_toolkit.cli import options
-from ood_toolkit.store.folder import default_store
+from ood_toolkit.store.files import default_store
 
 __all__ = ["as_json", "listing", "print_facts", "print_rows", "stdout_width", "use_color"]
 

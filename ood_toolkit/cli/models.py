@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
+from ood_toolkit.api.registry import get_registry
 from ood_toolkit.cli.listing import as_json, listing, print_facts
-from ood_toolkit.plugins import get_registry
 
 
 @listing("models", click.group, invoke_without_command=True)
@@ -46,10 +46,10 @@ def command(store: Path) -> list[dict[str, Any]]:
 @as_json
 def show(name: str, download: bool, as_json: bool) -> None:
     """Load a model and tell its weights' hash, architecture, preprocessing, tokenizer, precision and licence."""
-    from ood_toolkit.models.names import resolve
+    from ood_toolkit.models.names import find_model
 
-    choice = resolve(name, get_registry(), download=download)
+    choice = find_model(name, get_registry(), download=download)
     choice.check()
-    from ood_toolkit.models.describe import describe
+    from ood_toolkit.models.describe import describe_model
 
-    print_facts(describe(choice.load()), as_json)
+    print_facts(describe_model(choice.load()), as_json)

@@ -22,7 +22,7 @@ def command(key: str | None, as_json: bool, store: Path | None) -> None:
     The words are in the order in which they were chosen, the least similar to the classes first, nouns before
     adjectives, each with the similarity that decided.
     """
-    from ood_toolkit.store.folder import default_store
+    from ood_toolkit.store.files import default_store
     from ood_toolkit.store.negatives import Negatives
 
     kept = Negatives(store or default_store())

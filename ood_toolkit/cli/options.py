@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ood_toolkit.store.folder import default_store
-from ood_toolkit.wording import WORDNET, Prompts
+from ood_toolkit.api.prompts import WORDNET, Prompts
+from ood_toolkit.store.files import default_store
 
 if TYPE_CHECKING:
-    from ood_toolkit.request import Request
-    from ood_toolkit.sets import Sets
-    from ood_toolkit.sources import Gathered
-    from ood_toolkit.stream import AnyScorer
+    from ood_toolkit.api.stream import AnyScorer
+    from ood_toolkit.benchmark.gather import Gathered
+    from ood_toolkit.benchmark.settings import Request
+    from ood_toolkit.encode.sets import Sets
 
 __all__ = [
     "encoding",
@@ -150,7 +150,7 @@ store = click.option(
 def read_prompts(given: Sequence[str]) -> tuple[str, ...]:
     """Give the templates of `--prompts`, reading files and named sets; `own` stays, for each data set has its own."""
     from ood_toolkit.errors import DataError
-    from ood_toolkit.prompts import named_templates
+    from ood_toolkit.models.templates import named_templates
 
     templates: list[str] = []
     for text in given:
@@ -228,10 +228,10 @@ def opened(
 
     What must be refused is refused before torch is imported. Imported sets count as here if they have one of `splits`.
     """
-    from ood_toolkit.choosing import finder
+    from ood_toolkit.api.registry import get_registry
     from ood_toolkit.cli.progress import progress
+    from ood_toolkit.encode.choice import finder
     from ood_toolkit.errors import DataError
-    from ood_toolkit.plugins import get_registry
 
     if effort.get("share") and engine == "local":
         raise click.UsageError("--share goes with --engine ray")
@@ -239,7 +239,7 @@ def opened(
         raise DataError(f"--data-root: no such folder: {data_root}")
     if heads and prompts:
         raise click.UsageError("--head and --prompts are two heads; give one")
-    from ood_toolkit.request import Request, head_files
+    from ood_toolkit.benchmark.settings import Request, head_files
 
     trained = head_files(heads, ids)
     if trained and not _holds_texts(trained):
@@ -253,9 +253,9 @@ def opened(
     choice = chosen(model, named, groups, find, splits=splits, store=store, download=download, precision=precision)
     if not download:
         os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no library behind us downloads what nobody asked for
-    from ood_toolkit.encode.effort import Effort
-    from ood_toolkit.sets import Place
-    from ood_toolkit.sources import open_sets
+    from ood_toolkit.benchmark.gather import open_sets
+    from ood_toolkit.encode.options import Effort
+    from ood_toolkit.encode.sets import Place
 
     if engine == "local":  # a cluster's workers have devices of their own
         check_device(device)
@@ -345,8 +345,8 @@ def read_banks(given: Sequence[str]) -> dict[str, str]:
 
 def gathered(request: Request, sets: Sets, needs: Collection[str], *, with_train: bool = False) -> Gathered:
     """Encode what the store lacks, with progress, and say on stderr what was encoded and what could not be read."""
+    from ood_toolkit.benchmark.gather import gather
     from ood_toolkit.cli.progress import clear, encoded
-    from ood_toolkit.sources import gather
 
     start = time.monotonic()
     found = gather(request, sets, with_train=with_train or bool({"train", "train_labels"} & set(needs)))
@@ -360,8 +360,8 @@ def chosen(
     splits: Sequence[str] = ("test",), store: Path | None, download: bool, precision: str | None, **more: Any,
 ) -> Any:  # fmt: skip
     """Say which model answers for the sets; what must be refused is refused, and torch is not imported."""
-    from ood_toolkit.choosing import choose, finder
-    from ood_toolkit.plugins import get_registry
+    from ood_toolkit.api.registry import get_registry
+    from ood_toolkit.encode.choice import choose, finder
 
     registry, folder = get_registry(), store or default_store()
     named = dict.fromkeys([*ids, *(name for names in groups.values() for name in names)])

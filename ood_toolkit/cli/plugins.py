@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ood_toolkit.api.registry import get_registry
 from ood_toolkit.cli.listing import listing
-from ood_toolkit.plugins import get_registry
 
 
 @listing("plugins")

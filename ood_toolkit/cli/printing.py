@@ -23,7 +23,7 @@ def print_report(report: Report, style: str) -> None:
 
     width, color = stdout_width(), use_color()
     if "seminar" in report.header:
-        from ood_toolkit.report.seminar import seminar_text
+        from ood_toolkit.learning.seminar.text import seminar_text
 
         click.echo(seminar_text(report.header["seminar"], width, color))
         click.echo(f"\n{len(report.rows)} rows were measured on the way; --format csv or --output shows them all")

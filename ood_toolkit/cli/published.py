@@ -12,7 +12,7 @@ from ood_toolkit.cli.listing import as_json, print_rows, stdout_width, use_color
 from ood_toolkit.cli.seminar import NAME as SEMINAR
 
 if TYPE_CHECKING:
-    from ood_toolkit.presets import Preset
+    from ood_toolkit.benchmark.presets import Preset
 
 
 @click.command("published")
@@ -24,7 +24,7 @@ def command(preset: str | None, method: str | None, as_json: bool) -> None:
 
     PRESET is a name, or the path of a file that ends in .toml. `oodkit bench --preset PRESET` measures it.
     """
-    from ood_toolkit.presets import find_preset, preset_names
+    from ood_toolkit.benchmark.presets import find_preset, preset_names
 
     if preset is None:
         if method is not None:
@@ -46,7 +46,7 @@ def command(preset: str | None, method: str | None, as_json: bool) -> None:
 
 
 def _seminar() -> dict[str, Any]:
-    from ood_toolkit.seminar.figures import published
+    from ood_toolkit.learning.seminar.figures import published
 
     figures = published()
     names = [part.name for part in figures.sets]
@@ -63,8 +63,8 @@ def _seminar() -> dict[str, Any]:
 
 def _print_seminar(method: str | None, as_json: bool) -> None:
     """Show what the seminar printed, which is rates and no methods."""
-    from ood_toolkit.report.seminar import printed_text
-    from ood_toolkit.seminar.figures import published
+    from ood_toolkit.learning.seminar.figures import published
+    from ood_toolkit.learning.seminar.text import printed_text
 
     if method is not None:
         raise click.UsageError(f"--method: {SEMINAR} has tables of its own; leave it out")

@@ -40,9 +40,9 @@ def command(
     """
     from ood_toolkit.cli.printing import print_report
     from ood_toolkit.cli.progress import clear, progress
-    from ood_toolkit.comparing import compared, measured
     from ood_toolkit.report import Report
-    from ood_toolkit.runs import read_run
+    from ood_toolkit.report.comparison import compared, measured
+    from ood_toolkit.report.run_folder import read_run
 
     options.check_comparisons(ci, ci_replicates, paired, against)
     held = read_run(run)

@@ -14,9 +14,9 @@ import click
 from ood_toolkit.cli import options
 
 if TYPE_CHECKING:
-    from ood_toolkit.request import Request
-    from ood_toolkit.scorer import Scorer
-    from ood_toolkit.sets import Sets
+    from ood_toolkit.api.scorer import Scorer
+    from ood_toolkit.benchmark.settings import Request
+    from ood_toolkit.encode.sets import Sets
 
 
 @click.command("score")
@@ -50,11 +50,11 @@ def command(spec: str, name: str, split: str, output: Path | None, **where: Any)
 
     Columns: id, prediction, label, confidence, score, in_distribution.
     """
+    from ood_toolkit.api.registry import get_registry
+    from ood_toolkit.api.stream import each_alone
     from ood_toolkit.cli.bench import averaged
     from ood_toolkit.cli.progress import clear
-    from ood_toolkit.plugins import get_registry
-    from ood_toolkit.store.folder import replaced_file
-    from ood_toolkit.stream import each_alone
+    from ood_toolkit.store.files import replaced_file
 
     if where["recipe"] == "average-scores":
         spec = averaged(spec)
@@ -71,8 +71,8 @@ def command(spec: str, name: str, split: str, output: Path | None, **where: Any)
 
 def _rows(scorer: Scorer, sets: Sets, request: Request, split: str) -> list[list[Any]]:
     """Score one split and lay its images out, header first; what there is not is left empty."""
+    from ood_toolkit.benchmark.runner import bench
     from ood_toolkit.errors import DataError, ScorerError
-    from ood_toolkit.runner import bench
 
     (name,) = request.ids
     member = options.gathered(request, sets, scorer.needs, with_train=split == "train").members[name]

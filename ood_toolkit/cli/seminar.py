@@ -31,9 +31,9 @@ OF_IMAGES = ("models", "precision", "limit")
 def seminar(place: str | None, given: Collection[str], **asked: Any) -> Report:
     """Run the seminar on its own sets, on the embedded ones, or on the vectors in a folder."""
     from ood_toolkit.cli.progress import progress
-    from ood_toolkit.seminar.figures import published
-    from ood_toolkit.seminar.study import study
-    from ood_toolkit.train.head_recipe import RECIPES
+    from ood_toolkit.learning.heads.recipe import RECIPES
+    from ood_toolkit.learning.seminar.figures import published
+    from ood_toolkit.learning.seminar.study import study
 
     if refused := [name for name in REFUSED if name in given]:
         option = {"ids": "id", "heads": "head"}.get(refused[0], refused[0]).replace("_", "-")
@@ -48,7 +48,7 @@ def seminar(place: str | None, given: Collection[str], **asked: Any) -> Report:
     about: dict[str, Any] = {"command": sys.argv[1:], "seed": seed}
     notes: tuple[str, ...] = ()
     if vectors:
-        from ood_toolkit.seminar.casting import VECTORS_MODEL, VECTORS_NOTE, cast_vectors
+        from ood_toolkit.learning.seminar.casting import VECTORS_MODEL, VECTORS_NOTE, cast_vectors
 
         subjects, more = cast_vectors(Path(str(place)), seed), dict[str, Any]()
         about["model"], notes = VECTORS_MODEL, (VECTORS_NOTE,)
@@ -62,8 +62,8 @@ def seminar(place: str | None, given: Collection[str], **asked: Any) -> Report:
 
 def _encoded(roles: Mapping[str, str] | None, asked: Mapping[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
     """Encode the sets of these roles, or of the embedded ones."""
-    from ood_toolkit.seminar.casting import EMBEDDED as EMBEDDED_SETS
-    from ood_toolkit.seminar.casting import EMBEDDED_MORE, cast_sets
+    from ood_toolkit.learning.seminar.casting import EMBEDDED as EMBEDDED_SETS
+    from ood_toolkit.learning.seminar.casting import EMBEDDED_MORE, cast_sets
 
     names, more = (EMBEDDED_SETS, EMBEDDED_MORE) if roles is None else (roles, ())
     model = next(iter(asked["models"]), None)

@@ -11,7 +11,7 @@ import click
 
 from ood_toolkit.cli import options
 from ood_toolkit.cli.listing import as_json, print_facts, print_rows
-from ood_toolkit.store.folder import default_store
+from ood_toolkit.store.files import default_store
 
 
 @click.group("store")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ood_toolkit.combiner import Combiner, Scored, check_aligned
+from ood_toolkit.api.combiner import Combiner, Scored, check_aligned
 
 
 @dataclass

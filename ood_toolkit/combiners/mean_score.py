@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ood_toolkit.combiner import Combiner, Scored, check_aligned
+from ood_toolkit.api.combiner import Combiner, Scored, check_aligned
 from ood_toolkit.combiners.max_confidence import MaxConfidence
 from ood_toolkit.combiners.standard import spread
-from ood_toolkit.thresholds import threshold
+from ood_toolkit.scorers.thresholds import threshold
 
 APART = "each member has scored its own validation only, so its share of accepted ID is no promise"
 

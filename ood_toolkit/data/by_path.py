@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from ood_toolkit.data.dataset import DataSet, Pictures
-from ood_toolkit.data.folders import class_folders, images_below, labelled
-from ood_toolkit.data.huggingface import huggingface_set
-from ood_toolkit.data.imglist import imglist_set
-from ood_toolkit.data.npz_images import npz_set
-from ood_toolkit.data.webdataset import webdataset_set
+from ood_toolkit.api.dataset import DataSet, Pictures
+from ood_toolkit.data.readers.folders import class_folders, images_below, labelled
+from ood_toolkit.data.readers.huggingface import huggingface_set
+from ood_toolkit.data.readers.imglist import imglist_set
+from ood_toolkit.data.readers.npz_images import npz_set
+from ood_toolkit.data.readers.webdataset import webdataset_set
 from ood_toolkit.errors import AbsentError, DataError
 
 __all__ = ["FORMS", "free_dataset"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ood_toolkit.data.dataset import DataSet
-from ood_toolkit.data.published import unsourced
+from ood_toolkit.api.dataset import DataSet
+from ood_toolkit.data.catalogue.entry import unsourced
 from ood_toolkit.errors import DataError
 
 __all__ = ["describe"]

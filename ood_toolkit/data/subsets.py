@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ood_toolkit.data.dataset import DataSet, Pictures
+from ood_toolkit.api.dataset import DataSet, Pictures
+from ood_toolkit.api.spec import nearest
 from ood_toolkit.errors import DataError
-from ood_toolkit.spec import nearest
 
 __all__ = ["PARTS", "part_of", "split_part"]
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ood_toolkit.api.model import Model
+from ood_toolkit.api.prompts import WORDNET, Mining, Prompts, TextBank
 from ood_toolkit.data.words import Words, conjugated, read_words, wordnet_words
+from ood_toolkit.encode.mining import class_similarity, mine_by_kind
 from ood_toolkit.encode.texts import class_texts
-from ood_toolkit.head import Bank, Head
-from ood_toolkit.mining import class_similarity, mine_by_kind
-from ood_toolkit.models.model import Model
+from ood_toolkit.outputs.head import Bank, Head
 from ood_toolkit.store.negatives import Negatives
-from ood_toolkit.wording import WORDNET, Mining, Prompts, TextBank
 
 __all__ = ["furnished", "mined"]
 

@@ -9,13 +9,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ood_toolkit.data.dataset import DataSet
-from ood_toolkit.data.free import free_dataset
-from ood_toolkit.data.parts import part_of
+from ood_toolkit.api.dataset import DataSet
+from ood_toolkit.api.registry import Registry
+from ood_toolkit.api.spec import nearest
+from ood_toolkit.data.by_path import free_dataset
+from ood_toolkit.data.subsets import part_of
 from ood_toolkit.errors import DataError, ModelError
-from ood_toolkit.models.names import Choice, resolve
-from ood_toolkit.plugins import Registry
-from ood_toolkit.spec import nearest
+from ood_toolkit.models.names import Choice, find_model
 from ood_toolkit.store.encodings import models_holding
 from ood_toolkit.store.imports import Imports
 
@@ -70,7 +70,7 @@ def choose(
         return Imported(model)
     labels = {entry.model for entry in imports.entries()}
     try:
-        choice = resolve(model, registry, **defaults)
+        choice = find_model(model, registry, **defaults)
     except ModelError:
         if model in labels:
             raise DataError(_absent(registry, imports, names, model, find, splits)) from None

@@ -9,17 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from ood_toolkit.data.dataset import DataSet, Pictures
+from ood_toolkit.api.dataset import DataSet, Pictures
+from ood_toolkit.api.model import Model
+from ood_toolkit.api.scorer import Prompts
 from ood_toolkit.encode.banks import furnished
 from ood_toolkit.encode.images import Encoded, encode_pictures, is_stored, stored
 from ood_toolkit.encode.noise import with_noise
+from ood_toolkit.encode.sets import Place, Sets, labels_among, labels_under
 from ood_toolkit.encode.texts import zero_shot_head
 from ood_toolkit.errors import AbsentError, DataError
-from ood_toolkit.head import Head
-from ood_toolkit.models.model import Model
 from ood_toolkit.outputs import Outputs
-from ood_toolkit.scorer import Prompts
-from ood_toolkit.sets import Place, Sets, labels_among, labels_under
+from ood_toolkit.outputs.head import Head
 from ood_toolkit.store.listings import Listing, Listings
 
 __all__ = ["EncodedSets"]

@@ -11,17 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from ood_toolkit.data.dataset import Pictures
-from ood_toolkit.data.picture import DECODER, DRAFT
-from ood_toolkit.encode.effort import SHARD, Effort
+from ood_toolkit.api.dataset import Pictures
+from ood_toolkit.api.model import Model
+from ood_toolkit.api.picture import DECODER, DRAFT
 from ood_toolkit.encode.loading import Loaded, load_batches
 from ood_toolkit.encode.network import Batch, Network, one_ahead
+from ood_toolkit.encode.options import SHARD, Effort
 from ood_toolkit.errors import DataError, ModelError
-from ood_toolkit.head import Head
-from ood_toolkit.models.model import Model
+from ood_toolkit.outputs.head import Head
 from ood_toolkit.store.encodings import Encoding
+from ood_toolkit.store.hashes import Memory, Stamp
 from ood_toolkit.store.listings import Listing
-from ood_toolkit.store.memory import Memory, Stamp
 from ood_toolkit.store.shard import KEY_BYTES
 
 __all__ = [

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from ood_toolkit.api.scorer import Prompts
 from ood_toolkit.encode.banks import mined
+from ood_toolkit.encode.sets import Sets, labels_among, labels_under
 from ood_toolkit.errors import DataError
-from ood_toolkit.head import Bank, Head
 from ood_toolkit.outputs import Outputs
-from ood_toolkit.scorer import Prompts
-from ood_toolkit.sets import Sets, labels_among, labels_under
+from ood_toolkit.outputs.head import Bank, Head
 from ood_toolkit.store.imports import Imports
 from ood_toolkit.store.npz import head_of, outputs_of
 

@@ -9,10 +9,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ood_toolkit.data.picture import Picture
+from ood_toolkit.api.model import Model
+from ood_toolkit.api.picture import Picture
 from ood_toolkit.errors import DataError
-from ood_toolkit.models.model import Model
-from ood_toolkit.store.memory import Stamp, stamp_of
+from ood_toolkit.store.hashes import Stamp, stamp_of
 
 if TYPE_CHECKING:
     from torch import Tensor

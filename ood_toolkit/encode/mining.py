@@ -9,8 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ood_toolkit.arrays import check_rows, scoring_precision
 from ood_toolkit.errors import OutputsError, ScorerError
+from ood_toolkit.outputs.arrays import check_rows, scoring_precision
 
 __all__ = ["class_similarity", "mine_by_kind"]
 

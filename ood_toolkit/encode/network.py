@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ood_toolkit.encode.effort import Effort
+from ood_toolkit.api.model import Model
 from ood_toolkit.encode.loading import Loaded
+from ood_toolkit.encode.options import Effort
 from ood_toolkit.errors import ModelError
-from ood_toolkit.head import Head
-from ood_toolkit.models.model import Model
+from ood_toolkit.outputs.head import Head
 
 __all__ = ["Batch", "Network", "one_ahead"]
 

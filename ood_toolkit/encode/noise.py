@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ood_toolkit.head import Head
-from ood_toolkit.models.model import Model
+from ood_toolkit.api.model import Model
+from ood_toolkit.outputs.head import Head
 
 __all__ = ["KINDS", "noise_pictures", "with_noise"]
 

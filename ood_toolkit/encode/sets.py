@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from ood_toolkit.encode.effort import Effort
+from ood_toolkit.api.scorer import Prompts
+from ood_toolkit.encode.options import Effort
 from ood_toolkit.errors import DataError
-from ood_toolkit.head import Head
 from ood_toolkit.outputs import Outputs
-from ood_toolkit.scorer import Prompts
+from ood_toolkit.outputs.head import Head
 
 __all__ = ["Place", "Sets", "labels_among", "labels_under"]
 

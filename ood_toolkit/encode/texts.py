@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ood_toolkit.head import Head, normalise
-from ood_toolkit.models.model import Model
-from ood_toolkit.scorer import Prompts
+from ood_toolkit.api.model import Model
+from ood_toolkit.api.scorer import Prompts
+from ood_toolkit.outputs.head import Head, normalise
 from ood_toolkit.store.texts import Texts
 
 __all__ = ["class_texts", "template_texts", "zero_shot_head"]

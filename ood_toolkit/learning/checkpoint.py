@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from ood_toolkit.errors import ModelError, TrainingError
+from ood_toolkit.learning.record import RECORD
 from ood_toolkit.models.weights import read_held
-from ood_toolkit.store.folder import replaced_file
-from ood_toolkit.train.record import RECORD
+from ood_toolkit.store.files import replaced_file
 
 __all__ = ["CHECKPOINT", "Checkpoint", "finished", "read_checkpoint", "training_folder", "write_checkpoint"]
 

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from ood_toolkit.errors import TrainingError
-from ood_toolkit.models.computing import autocast
-from ood_toolkit.train.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from ood_toolkit.train.ranks import Ranks
+from ood_toolkit.learning.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from ood_toolkit.learning.ranks import Ranks
+from ood_toolkit.models.precision import autocast
 
 __all__ = ["Batch", "Plan", "Task", "check_plan", "learn", "seeded"]
 

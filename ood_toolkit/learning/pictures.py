@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from ood_toolkit.data.picture import Picture
+from ood_toolkit.api.model import Model
+from ood_toolkit.api.picture import Picture
 from ood_toolkit.errors import DataError
-from ood_toolkit.models.model import Model
-from ood_toolkit.store.memory import Memory, Stamp, stamp_of
+from ood_toolkit.store.hashes import Memory, Stamp, stamp_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from ood_toolkit.store.folder import replaced_file
-from ood_toolkit.version import versions
+from ood_toolkit.report.versions import versions
+from ood_toolkit.store.files import replaced_file
 
 __all__ = ["EPOCHS", "RECORD", "Record", "data_fingerprint"]
 

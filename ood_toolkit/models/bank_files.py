@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ood_toolkit.arrays import as_tensor
 from ood_toolkit.errors import ModelError, OutputsError
-from ood_toolkit.head import Bank
 from ood_toolkit.models.weights import DASSL, SUFFIXES, read_held
+from ood_toolkit.outputs.arrays import as_tensor
+from ood_toolkit.outputs.head import Bank
 
 __all__ = ["holds_arrays", "read_bank"]
 

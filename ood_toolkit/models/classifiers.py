@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ood_toolkit.api.model import Model
 from ood_toolkit.errors import ModelError, OutputsError
-from ood_toolkit.models.model import Model
 from ood_toolkit.models.preprocessing import Preprocessing
 from ood_toolkit.models.weights import load_strictly
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
-    from ood_toolkit.head import Head
+    from ood_toolkit.outputs.head import Head
 
 __all__ = ["IMAGENET", "Classifier", "imagenet_names", "loaded", "read_names"]
 
@@ -28,9 +28,9 @@ class Classifier(Model):
     def __init__(
         self, name: str, net: Any, class_names: Sequence[str] | None, preprocessing: Preprocessing, precision: str
     ) -> None:
-        from ood_toolkit.classifier import find_layer
-        from ood_toolkit.head import Head
-        from ood_toolkit.models.computing import lay_out
+        from ood_toolkit.models.precision import lay_out
+        from ood_toolkit.outputs.classifier import find_layer
+        from ood_toolkit.outputs.head import Head
 
         self.name = name
         self.net = lay_out(net)
@@ -61,8 +61,8 @@ class Classifier(Model):
         return self
 
     def _run(self, batch: Tensor) -> tuple[Tensor, Tensor]:
-        from ood_toolkit.classifier import tap, tapped
-        from ood_toolkit.models.computing import autocast
+        from ood_toolkit.models.precision import autocast
+        from ood_toolkit.outputs.classifier import tap, tapped
 
         weight = self.linear.weight
         with autocast(weight.device, self.precision), tap(self.linear) as seen:
@@ -90,7 +90,7 @@ def loaded(build: Callable[[int], Any], classes: int, weights: Mapping[str, Tens
     """Build a network for as many classes as the weights are of, and load them; `classes` is its usual number."""
     import torch
 
-    from ood_toolkit.classifier import find_layer
+    from ood_toolkit.outputs.classifier import find_layer
 
     with torch.random.fork_rng(devices=[]):  # the caller's random choices stay what they were
         net = build(classes)

@@ -8,20 +8,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from ood_toolkit.api.model import Model, ModelEntry
 from ood_toolkit.errors import ModelError
 from ood_toolkit.models.contexts import Context, check_context, read_context
 from ood_toolkit.models.digits_clip import check_digits_clip, load_digits_clip, weights_in
-from ood_toolkit.models.model import Model, ModelEntry
 from ood_toolkit.models.names import PRECISIONS
+from ood_toolkit.models.open_clip_recipe import Recipe, of_folder, of_name, of_repository
 from ood_toolkit.models.pretrained import Hub
-from ood_toolkit.models.recipe import Recipe, of_folder, of_name, of_repository
 from ood_toolkit.models.weights import load_strictly, read_weights, sha256_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
-    from ood_toolkit.head import Head
+    from ood_toolkit.outputs.head import Head
 
 __all__ = ["HF_HUB", "LOCAL_DIR", "OPEN_CLIP", "OpenClip", "load_hf_hub", "load_local_dir", "load_open_clip"]
 
@@ -34,8 +34,8 @@ class OpenClip(Model):
     """
 
     def __init__(self, clip: Any, recipe: Recipe, fingerprint: str, tokenize: Callable[..., Tensor]) -> None:
-        from ood_toolkit.models.computing import lay_out
         from ood_toolkit.models.image_tower import kinds_of
+        from ood_toolkit.models.precision import lay_out
 
         self.clip: Any = lay_out(clip)
         self.recipe = recipe
@@ -104,7 +104,7 @@ class OpenClip(Model):
         return self
 
     def _autocast(self) -> Any:
-        from ood_toolkit.models.computing import autocast
+        from ood_toolkit.models.precision import autocast
 
         return autocast(self.clip.logit_scale.device, self.precision)
 

@@ -7,17 +7,17 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ood_toolkit.api.model import ModelEntry
 from ood_toolkit.errors import ModelError
 from ood_toolkit.models.clip import OPTIONS, OpenClip, as_this_open_clip, build_clip, build_tokenizer, check_options
 from ood_toolkit.models.digits_clip import DigitsClip, DigitsClipn
-from ood_toolkit.models.model import ModelEntry
+from ood_toolkit.models.open_clip_recipe import CONFIG_NAME, DEFAULT_CHOICES, Recipe
 from ood_toolkit.models.preprocessing import Preprocessing
 from ood_toolkit.models.pretrained import architectures, config_of
-from ood_toolkit.models.recipe import CONFIG_NAME, DEFAULT_CHOICES, Recipe
 from ood_toolkit.models.saving import folder_config
+from ood_toolkit.models.templates import clipn_templates
 from ood_toolkit.models.weights import check_file, load_strictly, read_held, sha256_of, weights_of
-from ood_toolkit.prompts import clipn_templates
-from ood_toolkit.store.folder import replaced_file
+from ood_toolkit.store.files import replaced_file
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ood_toolkit.errors import ModelError
 from ood_toolkit.models.weights import SUFFIXES, check_file, read_held, sha256_of, unwrapped
-from ood_toolkit.store.folder import replaced_file
+from ood_toolkit.store.files import replaced_file
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -138,8 +138,8 @@ def _as_rows(vectors: Any, path: Path, negprompt: bool) -> Tensor:
     """Take vectors as finite float32, NegPrompt's without the axis that counts positive prompts."""
     import torch
 
-    from ood_toolkit.arrays import as_tensor
     from ood_toolkit.errors import OutputsError
+    from ood_toolkit.outputs.arrays import as_tensor
 
     try:
         rows = as_tensor(vectors, f"context: {path}", (2, 3, 4)).float()

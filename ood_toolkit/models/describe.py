@@ -6,15 +6,15 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from ood_toolkit.models.model import Model
+from ood_toolkit.api.model import Model
 
-__all__ = ["describe"]
+__all__ = ["describe_model"]
 
 SHOWN = 8
 """Prompts that are listed; CLIPN has 128."""
 
 
-def describe(model: Model) -> dict[str, Any]:
+def describe_model(model: Model) -> dict[str, Any]:
     """Tell all that the outputs of a model depend on, and what it can give, as plain values."""
     about: dict[str, Any] = {
         "name": model.name,

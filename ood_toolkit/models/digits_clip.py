@@ -9,15 +9,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ood_toolkit.api.model import Model, ModelEntry
 from ood_toolkit.errors import ModelError
 from ood_toolkit.models.contexts import Context, check_context, read_context
-from ood_toolkit.models.model import Model, ModelEntry
 
 if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
-    from ood_toolkit.head import Head
+    from ood_toolkit.outputs.head import Head
 
 __all__ = ["DIGITS_CLIP", "DigitsClip", "DigitsClipn", "load_digits_clip"]
 
@@ -183,7 +183,7 @@ def save_digits_clip(clip: Any, path: str | os.PathLike[str], *, half: bool = Tr
 
 
 def load_digits_clip(weights: str | os.PathLike[str] = WEIGHTS, *, context: str | None = None) -> DigitsClip:
-    """Load the model from the shipped file, or from one that `ood_toolkit.train.digits_clip` wrote.
+    """Load the model from the shipped file, or from one that `ood_toolkit.learning.digits_clip.train` wrote.
 
     With `context`, learned vectors from that file take the place of prompts. Raises `ModelError` for a file that is
     missing or holds something else.
@@ -225,7 +225,7 @@ def weights_in(folder: str, options: Mapping[str, Any]) -> Path | None:
 def check_digits_clip(weights: str | os.PathLike[str] = WEIGHTS, *, context: str | None = None) -> None:
     """Refuse before anything heavy is imported a file that is not there."""
     if not Path(weights).expanduser().is_file():
-        raise ModelError(f"digits-clip: no file {weights}; give one that ood_toolkit.train.digits_clip wrote")
+        raise ModelError(f"digits-clip: no file {weights}; give one that ood_toolkit.learning.digits_clip.train wrote")
     if context is not None:
         check_context(context)
 
@@ -236,10 +236,10 @@ DIGITS_CLIP = ModelEntry(
     load=load_digits_clip,
     check=check_digits_clip,
     options={
-        "weights": "a file that `python -m ood_toolkit.train.digits_clip` wrote, in place of the shipped one",
+        "weights": "a file that `python -m ood_toolkit.learning.digits_clip.train` wrote, in place of the shipped one",
         "context": "file of learned context vectors (CoOp, LoCoOp) that take the place of prompts",
     },
     embedded=True,
     licence="MIT",
-    notes=("Made by `python -m ood_toolkit.train.digits_clip`; knows `no` prompts.",),
+    notes=("Made by `python -m ood_toolkit.learning.digits_clip.train`; knows `no` prompts.",),
 )

@@ -14,7 +14,7 @@ from open_clip.transformer import ResidualAttentionBlock, VisionTransformer
 from torch import Tensor, nn
 
 from ood_toolkit.errors import ModelError
-from ood_toolkit.head import Head, normalise
+from ood_toolkit.outputs.head import Head, normalise
 
 __all__ = ["Towered", "asked_of", "kinds_of", "largest_local_softmax", "run_tower"]
 

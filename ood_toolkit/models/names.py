@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ood_toolkit.api.model import Model, ModelEntry
+from ood_toolkit.api.spec import format_value, nearest, unquote
 from ood_toolkit.errors import ModelError
-from ood_toolkit.models.model import Model, ModelEntry
-from ood_toolkit.spec import format_value, nearest, unquote
 
 if TYPE_CHECKING:
-    from ood_toolkit.plugins import Registry
+    from ood_toolkit.api.registry import Registry
 
-__all__ = ["Choice", "Request", "canonical", "parse", "resolve"]
+__all__ = ["Choice", "Request", "canonical", "find_model", "parse"]
 
 OPEN_CLIP = "open_clip"
 """The family that `ARCH/TAG` and `ARCH/PATH` belong to."""
@@ -85,7 +85,7 @@ def parse(text: str) -> Request:
     return Request(unquote(first.strip()), unquote(":".join(rest).strip()), options)
 
 
-def resolve(text: str, registry: Registry, **defaults: Any) -> Choice:
+def find_model(text: str, registry: Registry, **defaults: Any) -> Choice:
     """Look a model name up; `defaults` are options given elsewhere, such as `download=True` or `precision="bf16"`.
 
     An option in the text wins over a default; defaults that are None or False count as not given.

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ood_toolkit.api.spec import nearest
 from ood_toolkit.errors import ModelError
 from ood_toolkit.models.preprocessing import Preprocessing
 from ood_toolkit.models.pretrained import (
@@ -21,7 +22,6 @@ from ood_toolkit.models.pretrained import (
     tags_of,
 )
 from ood_toolkit.models.weights import SUFFIXES, check_file, sha256_of
-from ood_toolkit.spec import nearest
 
 __all__ = ["Recipe", "of_folder", "of_name", "of_repository"]
 

@@ -14,8 +14,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from ood_toolkit.api.spec import nearest
 from ood_toolkit.errors import ModelError
-from ood_toolkit.spec import nearest
 
 __all__ = [
     "Hub",

@@ -7,12 +7,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from ood_toolkit.api.model import Model
 from ood_toolkit.errors import ModelError
 from ood_toolkit.models.clip import OpenClip
 from ood_toolkit.models.digits_clip import FOLDER_NAME, DigitsClip, save_digits_clip
-from ood_toolkit.models.model import Model
-from ood_toolkit.models.recipe import CONFIG_NAME, TOKENIZER_NAMES
-from ood_toolkit.store.folder import replaced_folder
+from ood_toolkit.models.open_clip_recipe import CONFIG_NAME, TOKENIZER_NAMES
+from ood_toolkit.store.files import replaced_folder
 
 __all__ = ["check_savable", "folder_config", "save_model"]
 

@@ -9,13 +9,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from ood_toolkit.api.model import ModelEntry
+from ood_toolkit.api.spec import nearest
 from ood_toolkit.errors import ModelError
 from ood_toolkit.models.classifiers import IMAGENET, Classifier, imagenet_names, loaded, read_names
-from ood_toolkit.models.model import ModelEntry
 from ood_toolkit.models.preprocessing import Preprocessing
 from ood_toolkit.models.pretrained import Hub, package_folder
 from ood_toolkit.models.weights import check_file, read_weights, sha256_of
-from ood_toolkit.spec import nearest
 
 __all__ = ["TIMM", "check_timm", "known_names", "load_timm"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ood_toolkit.errors import ModelError
-from ood_toolkit.store.memory import sha256_of as hash_of
+from ood_toolkit.store.hashes import sha256_of as hash_of
 
 if TYPE_CHECKING:
     from torch import Tensor

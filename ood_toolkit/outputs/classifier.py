@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ood_toolkit.errors import OutputsError
-from ood_toolkit.head import Head
+from ood_toolkit.outputs.head import Head
 
 __all__ = ["find_layer", "run_classifier", "tap", "tapped"]
 

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ood_toolkit.arrays import ArrayLike, as_tensor, check_rows, scoring_precision, to_numpy
 from ood_toolkit.errors import OutputsError
+from ood_toolkit.outputs.arrays import ArrayLike, as_tensor, check_rows, scoring_precision, to_numpy
 
 __all__ = ["Bank", "Head"]
 

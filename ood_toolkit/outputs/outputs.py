@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ood_toolkit.arrays import ArrayLike, as_extra, as_ids, as_labels, as_tensor, check_rows, scoring_precision
 from ood_toolkit.errors import OutputsError, RowError
-from ood_toolkit.head import Bank, Head, ReadOnly, normalise
-from ood_toolkit.largest import largest
-from ood_toolkit.softmax import Softmax
+from ood_toolkit.outputs.arrays import ArrayLike, as_extra, as_ids, as_labels, as_tensor, check_rows, scoring_precision
+from ood_toolkit.outputs.head import Bank, Head, ReadOnly, normalise
+from ood_toolkit.outputs.largest import largest
+from ood_toolkit.outputs.softmax import Softmax
 
 if TYPE_CHECKING:
     from torch import nn
@@ -139,7 +139,7 @@ class Outputs:
         beside the logits. Runs in eval mode without gradients and puts the module's mode back.
         Raises `OutputsError` where the logits are not what the head gives for those features.
         """
-        from ood_toolkit.classifier import run_classifier
+        from ood_toolkit.outputs.classifier import run_classifier
 
         return cls(**run_classifier(module, loader, layer))
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ood_toolkit.results import Row
+from ood_toolkit.report.results import Row
 
 __all__ = [
     "NAMES",

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from ood_toolkit import metrics
-from ood_toolkit.cases import Case, aligned, case_of, cases_of
+from ood_toolkit.api.spec import nearest
 from ood_toolkit.errors import DataError, MetricError, ScorerError
-from ood_toolkit.evaluation import About, mean_rows, ood_rows
+from ood_toolkit.report.evaluation import About, mean_rows, ood_rows
+from ood_toolkit.report.images_of_rows import Case, aligned, case_of, cases_of
 from ood_toolkit.report.published import matched_again
 from ood_toolkit.report.report import Report
-from ood_toolkit.results import Row
-from ood_toolkit.spec import nearest
+from ood_toolkit.report.results import Row
 
 __all__ = ["FIRST", "compared", "compared_runs", "measured", "spread", "with_intervals", "with_tests"]
 

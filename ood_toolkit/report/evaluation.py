@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ood_toolkit import metrics
-from ood_toolkit.results import Answers, Row, joined
+from ood_toolkit.report.results import Answers, Row, joined
 
 __all__ = [
     "About",

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ood_toolkit.report.columns import Grid, footnotes, grids, summary
-from ood_toolkit.results import Row
+from ood_toolkit.report.results import Row
 
 __all__ = ["csv_text", "latex", "latex_grid", "markdown", "markdown_grid"]
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from ood_toolkit.errors import DataError
-from ood_toolkit.evaluation import full_spectrum
+from ood_toolkit.report.evaluation import full_spectrum
 from ood_toolkit.report.report import Report
-from ood_toolkit.results import Answers, Row, union
-from ood_toolkit.run_header import csid_names, id_names, parts_of
+from ood_toolkit.report.results import Answers, Row, union
+from ood_toolkit.report.run_header import csid_names, id_names, parts_of
 
 __all__ = ["Case", "aligned", "case_of", "cases_of"]
 

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ood_toolkit.report.columns import NAMES, Grid
+from ood_toolkit.report.results import Row
 from ood_toolkit.report.table import laid_out
-from ood_toolkit.results import Row
 
 if TYPE_CHECKING:
-    from ood_toolkit.presets import Preset, PresetSet, Published
+    from ood_toolkit.benchmark.presets import Preset, PresetSet, Published
 
 __all__ = ["compared", "comparison_text", "matched_again", "preset_line", "published_text"]
 

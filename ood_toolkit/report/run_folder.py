@@ -14,8 +14,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ood_toolkit.errors import DataError
-from ood_toolkit.results import SCHEMA, Answers, Row, file_name
-from ood_toolkit.run_header import check_header, csid_names, id_names, is_number, parts_of
+from ood_toolkit.report.results import SCHEMA, Answers, Row, file_name
+from ood_toolkit.report.run_header import check_header, csid_names, id_names, is_number, parts_of
 
 __all__ = ["Run", "read_run"]
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ood_toolkit.report.columns import Grid, footnotes, grids, summary
-from ood_toolkit.results import Row
+from ood_toolkit.report.results import Row
 
 __all__ = ["laid_out", "render"]
 

@@ -1,8 +1,6 @@
-"""The version of this package, and of what its results depend on."""
+"""The versions that a result may depend on."""
 
 from __future__ import annotations
-
-__version__ = "0.1.0"
 
 
 def versions() -> dict[str, str]:

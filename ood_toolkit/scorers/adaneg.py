@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ood_toolkit.scorer import between, not_negative, positive
-from ood_toolkit.scorers.negatives import grouped, share_of_classes, texts_of
-from ood_toolkit.stream import StreamScorer
-from ood_toolkit.wording import Mining, Prompts, TextBank
+from ood_toolkit.api.prompts import Mining, Prompts, TextBank
+from ood_toolkit.api.scorer import between, not_negative, positive
+from ood_toolkit.api.stream import StreamScorer
+from ood_toolkit.scorers.families.negatives import grouped, share_of_classes, texts_of
 
 if TYPE_CHECKING:
     from torch import Tensor

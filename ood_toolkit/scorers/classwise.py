@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ood_toolkit.scorer import Scorer
+from ood_toolkit.api.scorer import Scorer
 from ood_toolkit.scorers.entropy import Entropy
-from ood_toolkit.scorers.margin import Margin
-from ood_toolkit.thresholds import NEEDS_RIGHT, check_rule, class_thresholds
+from ood_toolkit.scorers.families.margin import Margin
+from ood_toolkit.scorers.thresholds import NEEDS_RIGHT, check_rule, class_thresholds
 
 if TYPE_CHECKING:
     from numpy import ndarray

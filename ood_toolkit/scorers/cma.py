@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from ood_toolkit.api.prompts import Prompts
 from ood_toolkit.scorers.mcm import MCM
 from ood_toolkit.scorers.neglabel import NegLabel
-from ood_toolkit.wording import Prompts
 
 TEMPLATES = ("The nice {}",)
 

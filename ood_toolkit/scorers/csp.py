@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ood_toolkit.api.prompts import Mining, Prompts, TextBank
 from ood_toolkit.scorers.neglabel import NegLabel
-from ood_toolkit.wording import Mining, Prompts, TextBank
 
 NOUNS = (
     "a close-up photo of the nice {}.",

@@ -14,14 +14,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ood_toolkit.arrays import ArrayLike, as_scores
+from ood_toolkit.api.registry import get_registry
+from ood_toolkit.api.scorer import Scorer, missing_needs
+from ood_toolkit.api.stream import AnyScorer, StreamScorer, each_alone, run_apart
 from ood_toolkit.errors import DetectorError, OodkitError, ScorerError
-from ood_toolkit.head import Bank, Head
 from ood_toolkit.outputs import Outputs, as_outputs
-from ood_toolkit.plugins import get_registry
-from ood_toolkit.scorer import Scorer, missing_needs
-from ood_toolkit.stream import AnyScorer, StreamScorer, each_alone, run_apart
-from ood_toolkit.thresholds import check_rule, threshold
+from ood_toolkit.outputs.arrays import ArrayLike, as_scores
+from ood_toolkit.outputs.head import Bank, Head
+from ood_toolkit.scorers.thresholds import check_rule, threshold
 
 __all__ = ["Detector", "fit", "score", "scores_of"]
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from ood_toolkit.scorer import given
-from ood_toolkit.scorers.shaped import Shaped, check_percentile
+from ood_toolkit.api.scorer import given
+from ood_toolkit.scorers.families.activations import Shaped, check_percentile
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ood_toolkit.head import Head
     from ood_toolkit.outputs import Outputs
+    from ood_toolkit.outputs.head import Head
 
 
 @dataclass

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import log
 from typing import TYPE_CHECKING
 
-from ood_toolkit.scorer import Scorer
+from ood_toolkit.api.scorer import Scorer
 
 if TYPE_CHECKING:
     from torch import Tensor

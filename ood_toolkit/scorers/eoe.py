@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ood_toolkit.scorer import Scorer, not_negative, positive
-from ood_toolkit.wording import Prompts, TextBank
+from ood_toolkit.api.prompts import Prompts, TextBank
+from ood_toolkit.api.scorer import Scorer, not_negative, positive
 
 if TYPE_CHECKING:
     from torch import Tensor

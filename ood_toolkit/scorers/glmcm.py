@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from ood_toolkit.api.scorer import Prompts, Scorer, not_negative
 from ood_toolkit.errors import ScorerError
-from ood_toolkit.scorer import Prompts, Scorer, not_negative
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from math import log, pi
 from typing import TYPE_CHECKING
 
+from ood_toolkit.api.scorer import Scorer, given, positive
 from ood_toolkit.errors import ScorerError
-from ood_toolkit.scorer import Scorer, given, positive
-from ood_toolkit.scorers.gaussians import rows_of
+from ood_toolkit.scorers.families.gaussians import rows_of
 
 if TYPE_CHECKING:
     from torch import Tensor

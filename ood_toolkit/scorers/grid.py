@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ood_toolkit.scorers.margin import Margin
-from ood_toolkit.thresholds import grid_threshold
+from ood_toolkit.scorers.families.margin import Margin
+from ood_toolkit.scorers.thresholds import grid_threshold
 
 if TYPE_CHECKING:
     from numpy import ndarray

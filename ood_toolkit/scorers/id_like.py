@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ood_toolkit.scorer import Scorer, positive
-from ood_toolkit.scorers.negatives import grouped, texts_of
+from ood_toolkit.api.scorer import Scorer, positive
+from ood_toolkit.scorers.families.negatives import grouped, texts_of
 
 if TYPE_CHECKING:
     from torch import Tensor

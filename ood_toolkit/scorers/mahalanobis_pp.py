@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ood_toolkit.scorers.gaussians import TiedGaussians
+from ood_toolkit.scorers.families.gaussians import TiedGaussians
 
 if TYPE_CHECKING:
     from torch import Tensor

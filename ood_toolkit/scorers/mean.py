@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ood_toolkit.scorers.margin import Margin
-from ood_toolkit.thresholds import NEEDS_RIGHT, check_rule, class_thresholds
+from ood_toolkit.scorers.families.margin import Margin
+from ood_toolkit.scorers.thresholds import NEEDS_RIGHT, check_rule, class_thresholds
 
 if TYPE_CHECKING:
     from numpy import ndarray

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ood_toolkit.scorer import Scorer
+from ood_toolkit.api.scorer import Scorer
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from ood_toolkit.scorer import Scorer, given, not_negative
-from ood_toolkit.scorers.centre import centre
+from ood_toolkit.api.scorer import Scorer, given, not_negative
+from ood_toolkit.scorers.families.centre import centre
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ood_toolkit.scorer import Scorer, not_negative, positive
-from ood_toolkit.scorers.negatives import check_share, grouped, negatives_of
-from ood_toolkit.wording import Mining, Prompts, TextBank
+from ood_toolkit.api.prompts import Mining, Prompts, TextBank
+from ood_toolkit.api.scorer import Scorer, not_negative, positive
+from ood_toolkit.scorers.families.negatives import check_share, grouped, negatives_of
 
 if TYPE_CHECKING:
     from torch import Tensor

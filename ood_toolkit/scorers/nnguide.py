@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ood_toolkit.api.scorer import Scorer, given, positive
 from ood_toolkit.errors import ScorerError
-from ood_toolkit.scorer import Scorer, given, positive
-from ood_toolkit.scorers.neighbours import nearest
+from ood_toolkit.scorers.families.neighbours import nearest
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ood_toolkit.api.scorer import Scorer, given, positive
 from ood_toolkit.errors import ScorerError
-from ood_toolkit.scorer import Scorer, given, positive
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -79,7 +79,7 @@ class OpenMax(Scorer):
         return x.map(self._score)
 
     def _score(self, x: Outputs) -> Tensor:
-        from ood_toolkit.softmax import Softmax
+        from ood_toolkit.outputs.softmax import Softmax
 
         alpha = min(self.alpha, x.classes)
         revised = x.logits.double().clone()

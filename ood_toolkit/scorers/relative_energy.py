@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ood_toolkit.api.prompts import Prompts, TextBank
+from ood_toolkit.api.scorer import Scorer, not_negative
 from ood_toolkit.errors import ScorerError
-from ood_toolkit.scorer import Scorer, not_negative
-from ood_toolkit.scorers.negatives import texts_of
-from ood_toolkit.wording import Prompts, TextBank
+from ood_toolkit.scorers.families.negatives import texts_of
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from ood_toolkit.scorers.subspace import Subspace
+from ood_toolkit.scorers.families.subspace import Subspace
 
 if TYPE_CHECKING:
     from torch import Tensor

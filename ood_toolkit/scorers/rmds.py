@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ood_toolkit.scorer import given
-from ood_toolkit.scorers.gaussians import TiedGaussians, rows_of
+from ood_toolkit.api.scorer import given
+from ood_toolkit.scorers.families.gaussians import TiedGaussians, rows_of
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from ood_toolkit.scorers.shaped import Shaped, check_percentile, enlarged, kept, sum_ratio
+from ood_toolkit.scorers.families.activations import Shaped, check_percentile, enlarged, kept, sum_ratio
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ood_toolkit.head import Head
+    from ood_toolkit.outputs.head import Head
 
 
 @dataclass

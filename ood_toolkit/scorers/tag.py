@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ood_toolkit.scorer import Prompts, positive
+from ood_toolkit.api.scorer import Prompts, positive
 from ood_toolkit.scorers.prompt_average import PromptAverage
 
 

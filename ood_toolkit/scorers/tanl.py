@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ood_toolkit.scorer import between, positive
-from ood_toolkit.scorers.negatives import texts_of
-from ood_toolkit.stream import StreamScorer
-from ood_toolkit.wording import Prompts, TextBank
+from ood_toolkit.api.prompts import Prompts, TextBank
+from ood_toolkit.api.scorer import between, positive
+from ood_toolkit.api.stream import StreamScorer
+from ood_toolkit.scorers.families.negatives import texts_of
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ood_toolkit.api.scorer import Scorer, given
 from ood_toolkit.errors import ScorerError
-from ood_toolkit.scorer import Scorer, given
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from ood_toolkit.api.spec import nearest
 from ood_toolkit.errors import ScorerError
-from ood_toolkit.spec import nearest
 
 __all__ = ["RULES", "Thresholds", "balanced_accuracy", "class_thresholds", "grid_threshold", "threshold"]
 
@@ -113,7 +113,7 @@ def check_rule(rule: str, target: float) -> None:
 
 
 def _numpy(value: Any) -> np.ndarray:
-    from ood_toolkit.arrays import to_numpy  # imports torch, which a listing of scorers must not
+    from ood_toolkit.outputs.arrays import to_numpy  # imports torch, which a listing of scorers must not
 
     return to_numpy(value)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from ood_toolkit.api.scorer import given
 from ood_toolkit.errors import ScorerError
-from ood_toolkit.scorer import given
-from ood_toolkit.scorers.subspace import Subspace
+from ood_toolkit.scorers.families.subspace import Subspace
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from ood_toolkit.api.scorer import given
 from ood_toolkit.errors import ScorerError
-from ood_toolkit.scorer import given
-from ood_toolkit.scorers.shaped import Shaped, check_percentile, entries
+from ood_toolkit.scorers.families.activations import Shaped, check_percentile, entries
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ood_toolkit.head import Head
     from ood_toolkit.outputs import Outputs
+    from ood_toolkit.outputs.head import Head
 
 
 @dataclass

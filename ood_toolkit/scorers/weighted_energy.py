@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import TYPE_CHECKING
 
+from ood_toolkit.api.scorer import Scorer
 from ood_toolkit.errors import ScorerError
-from ood_toolkit.scorer import Scorer
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -55,7 +55,7 @@ class WeightedEnergy(Scorer):
     def _score(self, x: Outputs) -> Tensor:
         import torch
 
-        from ood_toolkit.softmax import Softmax
+        from ood_toolkit.outputs.softmax import Softmax
 
         weights = torch.tensor(self.weights, dtype=torch.float64, device=x.device).clamp(min=0)
         return Softmax(x.logits + weights.log().to(x.logits)).logsumexp

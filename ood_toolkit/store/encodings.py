@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from ood_toolkit.errors import StoreError
-from ood_toolkit.store.folder import replaced_file
+from ood_toolkit.store.files import replaced_file
+from ood_toolkit.store.hashes import Memory, Whole, stamp_of
 from ood_toolkit.store.listings import Listing, Listings
-from ood_toolkit.store.memory import Memory, Whole, stamp_of
 from ood_toolkit.store.shard import KEY_BYTES, Shard, open_shard, write_shard
 
 __all__ = ["Encoding", "Index", "about_encoder", "encodings", "models_holding"]

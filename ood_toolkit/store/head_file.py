@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from ood_toolkit.errors import DataError, OodkitError
-from ood_toolkit.head import Head
-from ood_toolkit.store.folder import replaced_file
+from ood_toolkit.outputs.head import Head
+from ood_toolkit.store.files import replaced_file
 
 __all__ = ["SavedHead", "read_head", "save_head"]
 

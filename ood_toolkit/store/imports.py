@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote
 import numpy as np
 
 from ood_toolkit.errors import StoreError
-from ood_toolkit.store.folder import replaced_file, replaced_folder
+from ood_toolkit.store.files import replaced_file, replaced_folder
 
 __all__ = ["Entry", "Imports", "is_whole"]
 

@@ -14,9 +14,9 @@ import numpy as np
 
 from ood_toolkit.errors import StoreError
 from ood_toolkit.store.encodings import Index, about_encoder, encodings
+from ood_toolkit.store.hashes import Memory, sha256_of
 from ood_toolkit.store.imports import Imports, is_whole
 from ood_toolkit.store.listings import Listing, Listings
-from ood_toolkit.store.memory import Memory, sha256_of
 from ood_toolkit.store.ownership import check_store, leftovers, own_arrays, own_encoding
 from ood_toolkit.store.shard import KEY_BYTES, Shard, open_shard
 from ood_toolkit.store.texts import Texts

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ood_toolkit.errors import StoreError
-from ood_toolkit.store.folder import replaced_file
+from ood_toolkit.store.files import replaced_file
 
 __all__ = ["Negatives"]
 

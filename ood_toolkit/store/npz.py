@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from ood_toolkit.errors import DataError
-from ood_toolkit.head import Head
 from ood_toolkit.outputs import Outputs
+from ood_toolkit.outputs.head import Head
 
 __all__ = ["head_of", "outputs_of", "read_import", "read_scores"]
 

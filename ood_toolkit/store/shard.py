@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ood_toolkit.errors import StoreError
-from ood_toolkit.store.folder import replaced_file
+from ood_toolkit.store.files import replaced_file
 
 __all__ = ["KEY_BYTES", "Shard", "open_shard", "shard_bytes", "shard_name", "write_shard"]
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ood_toolkit.store.checked import body_of, checked
-from ood_toolkit.store.folder import replaced_file
+from ood_toolkit.store.checksum import body_of, checked
+from ood_toolkit.store.files import replaced_file
 
 __all__ = ["Texts"]
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ood_toolkit.api.scorer import Scorer
+from ood_toolkit.api.spec import nearest
+from ood_toolkit.api.stream import AnyScorer, StreamScorer
 from ood_toolkit.errors import OodkitError, ScorerError
-from ood_toolkit.scorer import Scorer
-from ood_toolkit.spec import nearest
-from ood_toolkit.stream import AnyScorer, StreamScorer
 from ood_toolkit.testing.checks import ALWAYS, CHECKS, Trial
-from ood_toolkit.testing.expecting import BreachError
+from ood_toolkit.testing.expectations import BreachError
 from ood_toolkit.testing.problem import Problem, ProblemMaker, make_problem
 from ood_toolkit.testing.streams import STREAM_ALWAYS, STREAM_CHECKS, StreamTrial
 
@@ -125,7 +125,7 @@ def _checks(scorer: AnyScorer, problem: ProblemMaker) -> dict[str, Callable[[], 
 
 def _instance(scorer: AnyScorer | str) -> AnyScorer:
     if isinstance(scorer, str):
-        from ood_toolkit.plugins import get_registry
+        from ood_toolkit.api.registry import get_registry
 
         return get_registry().scorer(scorer)
     if not isinstance(scorer, Scorer | StreamScorer):

@@ -13,13 +13,14 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-from ood_toolkit.component import Component
+from ood_toolkit.api.component import Component
+from ood_toolkit.api.scorer import Scorer
+from ood_toolkit.api.spec import nearest
+from ood_toolkit.api.stream import AnyScorer
+from ood_toolkit.benchmark.tuning import candidates
 from ood_toolkit.errors import NotFittedError, NotSavableError
 from ood_toolkit.outputs import Outputs
-from ood_toolkit.scorer import Scorer
-from ood_toolkit.spec import nearest
-from ood_toolkit.stream import AnyScorer
-from ood_toolkit.testing.expecting import (
+from ood_toolkit.testing.expectations import (
     BreachError,
     expect,
     expect_equal,
@@ -31,7 +32,6 @@ from ood_toolkit.testing.expecting import (
     snapshot,
 )
 from ood_toolkit.testing.problem import Problem, ProblemMaker, bare, huge, permuted
-from ood_toolkit.tuning import candidates
 
 __all__ = ["ALWAYS", "CHECKS", "METHODS", "Check", "Trial", "declared"]
 
@@ -210,7 +210,7 @@ def _parameters(trial: Trial) -> None:
     expect_same("fit to leave", snapshot(scorer), before)
     scorer.score(trial.usual.x)
     expect_same("score to leave", snapshot(scorer), before)
-    from ood_toolkit.plugins import get_registry
+    from ood_toolkit.api.registry import get_registry
 
     registry = get_registry()
     if scorer.name in registry.names("scorers") and registry.get("scorers", scorer.name) is type(scorer):

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from ood_toolkit.component import Component
+from ood_toolkit.api.component import Component
 from ood_toolkit.errors import OutputsError
-from ood_toolkit.outputs import PER_IMAGE, Outputs
+from ood_toolkit.outputs.outputs import PER_IMAGE, Outputs
 from ood_toolkit.testing.problem import Problem
 
 __all__ = [

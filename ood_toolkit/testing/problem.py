@@ -10,8 +10,8 @@ from typing import TypeAlias, cast
 import torch
 from torch import Tensor
 
-from ood_toolkit.head import Head, normalise
 from ood_toolkit.outputs import Outputs
+from ood_toolkit.outputs.head import Head, normalise
 
 __all__ = ["Problem", "ProblemMaker", "make_problem"]
 

@@ -10,11 +10,11 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
+from ood_toolkit.api.scorer import SPLIT_NEEDS, Scorer
+from ood_toolkit.api.stream import StreamScorer
 from ood_toolkit.outputs import Outputs
-from ood_toolkit.scorer import SPLIT_NEEDS, Scorer
-from ood_toolkit.stream import StreamScorer
 from ood_toolkit.testing.checks import CHECKS, METHODS, Trial, declared
-from ood_toolkit.testing.expecting import expect, expect_equal, expect_same, is_same, snapshot
+from ood_toolkit.testing.expectations import expect, expect_equal, expect_same, is_same, snapshot
 from ood_toolkit.testing.problem import ProblemMaker
 
 __all__ = ["STREAM_ALWAYS", "STREAM_CHECKS", "StreamTrial"]
@@ -109,7 +109,7 @@ def _parameters(trial: StreamTrial) -> None:
     expect_same("a clone to have", snapshot(scorer), before)
     _scores(scorer, trial.alone.usual.x)
     expect_same("run to leave", snapshot(scorer), before)
-    from ood_toolkit.plugins import get_registry
+    from ood_toolkit.api.registry import get_registry
 
     registry = get_registry()
     if scorer.name in registry.names("scorers") and registry.get("scorers", scorer.name) is type(scorer):

@@ -11,9 +11,9 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from ood_toolkit import hookimpl
+from ood_toolkit.api.scorer import Scorer, given
+from ood_toolkit.api.spec import nearest
 from ood_toolkit.errors import ScorerError
-from ood_toolkit.scorer import Scorer, given
-from ood_toolkit.spec import nearest
 
 if TYPE_CHECKING:
     from click import Group

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from ood_toolkit.combiner import Combiner, Scored, check_aligned
+from ood_toolkit.api.combiner import Combiner, Scored, check_aligned
 from ood_toolkit.errors import OutputsError
 
 

@@ -3,10 +3,10 @@ from dataclasses import dataclass, field
 import pytest
 import torch
 
+from ood_toolkit.api.registry import get_registry
+from ood_toolkit.api.scorer import Scorer
 from ood_toolkit.combiners.mean_score import MeanScore
 from ood_toolkit.errors import NotFittedError, NotSavableError
-from ood_toolkit.plugins import get_registry
-from ood_toolkit.scorer import Scorer
 from ood_toolkit.scorers.classwise import Classwise, ClasswiseEntropy
 from ood_toolkit.scorers.entropy import Entropy
 from ood_toolkit.scorers.grid import Grid

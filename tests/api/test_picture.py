@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image, ImageCms, ImageFile, ImageOps
 
-from ood_toolkit.data.picture import DRAFT, FilePicture, PartPicture, decode, pixels
+from ood_toolkit.api.picture import DRAFT, FilePicture, PartPicture, decode, pixels
 from ood_toolkit.errors import DataError
 from ood_toolkit.models.digits_clip import load_digits_clip
 from ood_toolkit.models.preprocessing import Preprocessing

@@ -7,9 +7,9 @@ from itertools import count
 import click
 import pytest
 
-from ood_toolkit.builtin import register_scorers
+from ood_toolkit.api.builtin import register_scorers
+from ood_toolkit.api.registry import Plugin, get_registry
 from ood_toolkit.errors import PluginError, SpecError
-from ood_toolkit.plugins import Plugin, get_registry
 
 numbers = count()
 
@@ -223,8 +223,8 @@ def test_the_registry_is_loaded_once():
 def test_names_and_classes_are_had_without_torch_sklearn_or_open_clip():
     program = """
         import sys
-        import ood_toolkit, ood_toolkit.plugins
-        registry = ood_toolkit.plugins.get_registry()
+        import ood_toolkit, ood_toolkit.api.registry
+        registry = ood_toolkit.api.registry.get_registry()
         for kind in ("scorers", "combiners"):
             for name in registry.names(kind):
                 print(registry.get(kind, name)().spec)

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from ood_toolkit.builtin import register_scorers
+from ood_toolkit.api.builtin import register_scorers
+from ood_toolkit.api.registry import get_registry
+from ood_toolkit.api.scorer import Scorer, between, given, missing_needs, not_negative
 from ood_toolkit.errors import NotFittedError, ScorerError
 from ood_toolkit.outputs import Outputs
-from ood_toolkit.plugins import get_registry
-from ood_toolkit.scorer import Scorer, between, given, missing_needs, not_negative
 from ood_toolkit.scorers.classwise import Classwise
 from ood_toolkit.scorers.energy import Energy
 from ood_toolkit.scorers.knn import KNN

@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ood_toolkit.api.registry import Plugin, Registry, get_registry
+from ood_toolkit.api.scorer import Scorer
+from ood_toolkit.api.spec import Spec, format_value, nearest, parse_spec, split_specs, unquote
 from ood_toolkit.errors import ScorerError, SpecError
-from ood_toolkit.plugins import Plugin, Registry, get_registry
-from ood_toolkit.scorer import Scorer
 from ood_toolkit.scorers.knn import KNN
 from ood_toolkit.scorers.msp import MSP
-from ood_toolkit.spec import Spec, format_value, nearest, parse_spec, split_specs, unquote
 
 words = st.text(st.sampled_from("ab,:()='\" \t\n1.é"), max_size=12) | st.sampled_from(
     ["none", "true", "False", "nan", "1e5"]
@@ -49,7 +49,7 @@ class Module:
 
 @pytest.fixture(scope="module")
 def registry():
-    from ood_toolkit.hookspecs import hookimpl
+    from ood_toolkit.api.hookspecs import hookimpl
 
     module = Module()
     module.register_scorers = hookimpl(lambda: [Everything, Strict, MSP, KNN])

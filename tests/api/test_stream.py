@@ -9,10 +9,10 @@ import torch
 
 import ood_toolkit
 from ood_toolkit import Detector, Head, Member, Outputs, Prompts, metrics
+from ood_toolkit.api.registry import Plugin, Registry, get_registry
+from ood_toolkit.api.stream import StreamScorer, mixed, run_apart
+from ood_toolkit.benchmark.runner import bench
 from ood_toolkit.errors import PluginError, ScorerError, SpecError
-from ood_toolkit.plugins import Plugin, Registry, get_registry
-from ood_toolkit.runner import bench
-from ood_toolkit.stream import StreamScorer, mixed, run_apart
 from ood_toolkit.testing import STREAM_CHECKS, ConformanceError, check_scorer, parametrize_with_checks, run_check
 
 SEEN: list[Outputs] = []
@@ -204,7 +204,7 @@ def test_a_benchmark_runs_one_stream_a_pair(sets, seed, tmp_path):
 
 
 def test_a_saved_run_reads_back_its_streams(sets, tmp_path):
-    from ood_toolkit.runs import read_run
+    from ood_toolkit.report.run_folder import read_run
 
     report = bench([Running()], **sets)
     report.save(tmp_path / "run")

@@ -6,16 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from ood_toolkit import comparing, metrics
+from ood_toolkit import metrics
+from ood_toolkit.api.scorer import Scorer
+from ood_toolkit.api.stream import StreamScorer
+from ood_toolkit.benchmark.members import Member
+from ood_toolkit.benchmark.runner import bench, bench_scores
+from ood_toolkit.benchmark.splits import of_known_classes
 from ood_toolkit.errors import DataError, OutputsError
-from ood_toolkit.members import Member
 from ood_toolkit.outputs import Outputs
-from ood_toolkit.plans import of_known_classes
+from ood_toolkit.report import comparison as comparing
 from ood_toolkit.report.report import Report, joined
-from ood_toolkit.runner import bench, bench_scores
-from ood_toolkit.runs import read_run
-from ood_toolkit.scorer import Scorer
-from ood_toolkit.stream import StreamScorer
+from ood_toolkit.report.run_folder import read_run
 
 SPECTRUM = "id+csid"
 

@@ -6,20 +6,20 @@ import torch
 from PIL import Image
 
 from ood_toolkit import Prompts
-from ood_toolkit.choosing import choose, find_dataset, finder
-from ood_toolkit.data.dataset import DataSet, Pictures
-from ood_toolkit.data.picture import pixels
-from ood_toolkit.encoded_sets import EncodedSets
+from ood_toolkit.api.dataset import DataSet, Pictures
+from ood_toolkit.api.model import Model, ModelEntry
+from ood_toolkit.api.picture import pixels
+from ood_toolkit.api.prompts import Mining, TextBank
+from ood_toolkit.benchmark.gather import gather, open_sets, ready_scores
+from ood_toolkit.benchmark.settings import Request
+from ood_toolkit.benchmark.splits import stratified
+from ood_toolkit.encode.choice import choose, find_dataset, finder
+from ood_toolkit.encode.encoded_sets import EncodedSets
+from ood_toolkit.encode.imported_sets import ImportedSets
+from ood_toolkit.encode.sets import Place
 from ood_toolkit.errors import AbsentError, DataError, ModelError
-from ood_toolkit.head import Head
-from ood_toolkit.imported_sets import ImportedSets
-from ood_toolkit.models.model import Model, ModelEntry
-from ood_toolkit.plans import stratified
-from ood_toolkit.request import Request
-from ood_toolkit.sets import Place
-from ood_toolkit.sources import gather, open_sets, ready_scores
+from ood_toolkit.outputs.head import Head
 from ood_toolkit.store.imports import Imports
-from ood_toolkit.wording import Mining, TextBank
 
 
 class Toy(Model):

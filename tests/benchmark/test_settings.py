@@ -2,8 +2,8 @@
 
 import pytest
 
+from ood_toolkit.benchmark.settings import head_files
 from ood_toolkit.errors import DataError
-from ood_toolkit.request import head_files
 
 
 @pytest.fixture

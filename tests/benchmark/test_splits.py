@@ -2,15 +2,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ood_toolkit.data.dataset import DataSet, Pictures
-from ood_toolkit.data.picture import pixels
-from ood_toolkit.encoded_sets import EncodedSets
+from ood_toolkit.api.dataset import DataSet, Pictures
+from ood_toolkit.api.picture import pixels
+from ood_toolkit.benchmark.gather import gather
+from ood_toolkit.benchmark.settings import Request
+from ood_toolkit.benchmark.splits import drawn, stratified
+from ood_toolkit.encode.encoded_sets import EncodedSets
+from ood_toolkit.encode.sets import Place
 from ood_toolkit.errors import AbsentError, DataError
 from ood_toolkit.models.digits_clip import load_digits_clip
-from ood_toolkit.plans import drawn, stratified
-from ood_toolkit.request import Request
-from ood_toolkit.sets import Place
-from ood_toolkit.sources import gather
 
 
 @pytest.fixture

@@ -8,19 +8,19 @@ import pytest
 import torch
 
 from ood_toolkit import Outputs, Scorer, bench
+from ood_toolkit.api.stream import StreamScorer
+from ood_toolkit.benchmark.gather import gather
+from ood_toolkit.benchmark.members import Member
+from ood_toolkit.benchmark.settings import Request
+from ood_toolkit.benchmark.tuning import candidates, searched, tuned
 from ood_toolkit.cli import main
+from ood_toolkit.encode.sets import Sets
 from ood_toolkit.errors import OutputsError, ScorerError
-from ood_toolkit.members import Member
-from ood_toolkit.request import Request
 from ood_toolkit.scorers.energy import Energy
 from ood_toolkit.scorers.gen import GEN
 from ood_toolkit.scorers.knn import KNN
 from ood_toolkit.scorers.prompt_average import PromptAverage
-from ood_toolkit.sets import Sets
-from ood_toolkit.sources import gather
-from ood_toolkit.stream import StreamScorer
 from ood_toolkit.testing import ConformanceError, run_check
-from ood_toolkit.tuning import candidates, searched, tuned
 
 
 @dataclass

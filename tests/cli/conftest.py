@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ood_toolkit.cli import main
-from ood_toolkit.data.digits import DIGITS
+from ood_toolkit.data.catalogue.digits import DIGITS
 from ood_toolkit.models.digits_clip import save_digits_clip
 
 
@@ -96,7 +96,7 @@ def triples():
 @pytest.fixture(scope="session")
 def hidden(tmp_path_factory):
     """Give what names the model of a triple: from the folder OODKIT_TEST_MODELS, else trained, 2.5 minutes each."""
-    from ood_toolkit.train.digits_clip import Recipe, Trainer
+    from ood_toolkit.learning.digits_clip.train import Recipe, Trainer
 
     kept = os.environ.get("OODKIT_TEST_MODELS")
     folder = tmp_path_factory.mktemp("hidden") if kept is None else Path(kept)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ood_toolkit.seminar.figures import published
+from ood_toolkit.learning.seminar.figures import published
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from ood_toolkit.data.digits import DIGITS
+from ood_toolkit.data.catalogue.digits import DIGITS
 from ood_toolkit.models.digits_clip import DigitsClip, load_digits_clip
 
 SEVEN, THREE = "without:digits:zero+four+seven", "only:digits:zero+four+seven"
@@ -160,7 +160,14 @@ CRAFTED = ("--hand-crafted", "--prompts", "a photo of a {}", "--no-prompts", "a 
 @pytest.mark.parametrize(("how", "least"), [(CRAFTED, 0.03), (LEARNED, 0.02)], ids=["hand-crafted", "learned"])
 def test_agreeing_to_differ_finds_hidden_digits_better_than_mcm(oodkit, hidden, triples, tmp_path, how, least):
     """Mean AUROC over five models that have seen neither pictures nor names of three digits."""
-    made = [sys.executable, "-m", "ood_toolkit.train.shapes", "--output", str(tmp_path / "shapes"), *SHAPES]
+    made = [
+        sys.executable,
+        "-m",
+        "ood_toolkit.learning.digits_clip.shapes",
+        "--output",
+        str(tmp_path / "shapes"),
+        *SHAPES,
+    ]
     subprocess.run(made, check=True, capture_output=True)
     found = []
     for triple in triples:

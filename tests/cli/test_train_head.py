@@ -7,7 +7,7 @@ import shlex
 import numpy as np
 import pytest
 
-from ood_toolkit.results import file_name
+from ood_toolkit.report.results import file_name
 
 NAMES = ("ant", "bee", "cat")
 

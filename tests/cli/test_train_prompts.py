@@ -177,7 +177,7 @@ def test_cropped_pictures_and_patches_of_any_clip(oodkit, noise, clip_folder, tm
 
 
 def test_a_stopped_run_is_taken_up_only_when_asked_and_with_the_same_settings(oodkit, tmp_path, monkeypatch):
-    from ood_toolkit.train.contexts import Contexts
+    from ood_toolkit.learning.prompts.task import Contexts
 
     assert oodkit(*QUICK, "--output", tmp_path / "whole").code == 0
     real, calls = Contexts.validate, []

@@ -1,6 +1,6 @@
 import pytest
 
-from ood_toolkit.combiner import Scored
+from ood_toolkit.api.combiner import Scored
 from ood_toolkit.combiners.max_confidence import MaxConfidence
 from ood_toolkit.errors import OutputsError
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ood_toolkit.combiner import Scored
+from ood_toolkit.api.combiner import Scored
 from ood_toolkit.combiners.vote import Vote
 from ood_toolkit.errors import NotFittedError, OutputsError
 

@@ -1,7 +1,7 @@
 import pytest
 from PIL import Image
 
-from ood_toolkit.data.free import free_dataset
+from ood_toolkit.data.by_path import free_dataset
 from ood_toolkit.errors import DataError
 
 

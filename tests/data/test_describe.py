@@ -2,10 +2,10 @@ import json
 
 from PIL import Image
 
+from ood_toolkit.data.by_path import free_dataset
 from ood_toolkit.data.catalogue import CATALOGUE
+from ood_toolkit.data.catalogue.digits import DIGITS
 from ood_toolkit.data.describe import describe
-from ood_toolkit.data.digits import DIGITS
-from ood_toolkit.data.free import free_dataset
 
 
 def test_what_is_here_and_what_is_not(tmp_path):

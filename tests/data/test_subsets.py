@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ood_toolkit.choosing import find_dataset
-from ood_toolkit.data.dataset import DataSet, Pictures
-from ood_toolkit.data.digits import DIGITS
-from ood_toolkit.data.parts import part_of, split_part
-from ood_toolkit.data.picture import pixels
+from ood_toolkit.api.dataset import DataSet, Pictures
+from ood_toolkit.api.picture import pixels
+from ood_toolkit.api.registry import get_registry
+from ood_toolkit.data.catalogue.digits import DIGITS
+from ood_toolkit.data.subsets import part_of, split_part
+from ood_toolkit.encode.choice import find_dataset
 from ood_toolkit.errors import DataError
-from ood_toolkit.plugins import get_registry
 
 
 def find(name):

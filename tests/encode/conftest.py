@@ -5,9 +5,9 @@ import pytest
 import torch
 from PIL import Image
 
-from ood_toolkit.data.dataset import Pictures
-from ood_toolkit.data.picture import FilePicture, pixels
-from ood_toolkit.models.model import Model
+from ood_toolkit.api.dataset import Pictures
+from ood_toolkit.api.model import Model
+from ood_toolkit.api.picture import FilePicture, pixels
 
 
 class Toy(Model):

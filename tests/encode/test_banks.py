@@ -5,12 +5,12 @@ import pytest
 import torch
 
 from ood_toolkit import Prompts
+from ood_toolkit.api.prompts import Mining, TextBank
 from ood_toolkit.encode.banks import furnished, mined
 from ood_toolkit.encode.texts import zero_shot_head
 from ood_toolkit.errors import DataError
-from ood_toolkit.head import Bank
+from ood_toolkit.outputs.head import Bank
 from ood_toolkit.store.negatives import Negatives
-from ood_toolkit.wording import Mining, TextBank
 
 NAMES, TEMPLATES = ("a", "bb", "aaab"), ("b {}", "{} and a")
 

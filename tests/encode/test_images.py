@@ -5,10 +5,10 @@ import pytest
 import torch
 from PIL import Image
 
-from ood_toolkit.encode.effort import SHARD, Effort
 from ood_toolkit.encode.images import encode_pictures
+from ood_toolkit.encode.options import SHARD, Effort
 from ood_toolkit.errors import DataError, ModelError
-from ood_toolkit.head import Head
+from ood_toolkit.outputs.head import Head
 
 GREYS = list(range(200))
 
@@ -207,8 +207,8 @@ def test_no_pictures_give_no_rows(toy, drawn, tmp_path):
 
 def _distinct(count):
     """Make pictures that all differ."""
-    from ood_toolkit.data.dataset import Pictures
-    from ood_toolkit.data.picture import pixels
+    from ood_toolkit.api.dataset import Pictures
+    from ood_toolkit.api.picture import pixels
 
     images = [Image.new("RGB", (1, 2), (place % 256, place // 256, 7)) for place in range(count)]
     return Pictures(pixels(images), tuple(map(str, range(count))))

@@ -19,11 +19,11 @@ from pathlib import Path
 import hashlib
 import numpy as np, torch
 from PIL import Image
-from ood_toolkit.data.dataset import Pictures
-from ood_toolkit.data.picture import pixels
-from ood_toolkit.encode.effort import Effort
+from ood_toolkit.api.dataset import Pictures
+from ood_toolkit.api.picture import pixels
+from ood_toolkit.encode.options import Effort
 from ood_toolkit.encode.images import encode_pictures
-from ood_toolkit.models.model import Model
+from ood_toolkit.api.model import Model
 from ood_toolkit.store.shard import open_shard
 
 torch.set_num_threads(1)

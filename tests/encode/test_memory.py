@@ -14,11 +14,11 @@ import json, sys, threading, time
 from collections.abc import Sequence
 from pathlib import Path
 import numpy as np, torch
-from ood_toolkit.data.dataset import Pictures
-from ood_toolkit.data.picture import Picture
-from ood_toolkit.encode.effort import Effort
+from ood_toolkit.api.dataset import Pictures
+from ood_toolkit.api.picture import Picture
+from ood_toolkit.encode.options import Effort
 from ood_toolkit.encode.images import encode_pictures
-from ood_toolkit.models.model import Model
+from ood_toolkit.api.model import Model
 
 store, count, width = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 

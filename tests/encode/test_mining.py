@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from ood_toolkit import mining
+from ood_toolkit.encode import mining
+from ood_toolkit.encode.mining import class_similarity, mine_by_kind
 from ood_toolkit.errors import OutputsError, ScorerError
-from ood_toolkit.mining import class_similarity, mine_by_kind
 
 
 def unit(rows, width=16, seed=0):

@@ -3,8 +3,8 @@ import torch
 
 from ood_toolkit import Prompts
 from ood_toolkit.encode.noise import KINDS, noise_pictures, with_noise
-from ood_toolkit.head import Head
 from ood_toolkit.models.digits_clip import DIGITS_CLIP
+from ood_toolkit.outputs.head import Head
 
 
 def test_each_kind_has_the_law_that_it_is_named_after():

@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from ood_toolkit.api.dataset import Pictures
 from ood_toolkit.cli import main
-from ood_toolkit.data.dataset import Pictures
-from ood_toolkit.data.digits import DIGITS
+from ood_toolkit.data.catalogue.digits import DIGITS
 from ood_toolkit.encode.images import encode_pictures
 from ood_toolkit.models.clip import OpenClip, load_local_dir
 from ood_toolkit.models.digits_clip import WEIGHTS, load_digits_clip

@@ -10,11 +10,11 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from ood_toolkit.api.registry import get_registry
 from ood_toolkit.cli import main
-from ood_toolkit.data.object_sets import CALTECH101, DTD, FOOD101
-from ood_toolkit.data.small_sets import CIFAR10
-from ood_toolkit.models.names import resolve
-from ood_toolkit.plugins import get_registry
+from ood_toolkit.data.catalogue.object_sets import CALTECH101, DTD, FOOD101
+from ood_toolkit.data.catalogue.small_sets import CIFAR10
+from ood_toolkit.models.names import find_model
 
 SETS = {"cifar10": CIFAR10, "food101": FOOD101, "caltech101": CALTECH101, "dtd": DTD}
 COUNTS = {"cifar10": 1000, "food101": 2020, "caltech101": 800, "dtd": 40}
@@ -108,7 +108,7 @@ def test_from_files_to_a_table(bench, root, request, which, limit):
     assert (encoded, held) == (0, sum(sizes.values()))
     assert [row["metrics"] for row in again["rows"]] == [row["metrics"] for row in read["rows"]]
 
-    model = resolve(name, get_registry()).load()
+    model = find_model(name, get_registry()).load()
     with torch.inference_mode():
         head = model.encode_texts([f"a photo of a {one}" for one in CIFAR10.classes])
     head = head / head.norm(dim=1, keepdim=True)

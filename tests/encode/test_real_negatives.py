@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from ood_toolkit import bench
-from ood_toolkit.imported_sets import ImportedSets
-from ood_toolkit.request import Request
-from ood_toolkit.sources import gather
+from ood_toolkit.benchmark.gather import gather
+from ood_toolkit.benchmark.settings import Request
+from ood_toolkit.encode.imported_sets import ImportedSets
 from ood_toolkit.store.imports import Imports
 from ood_toolkit.store.npz import read_import
 

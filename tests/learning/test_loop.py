@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from ood_toolkit.errors import TrainingError
-from ood_toolkit.train.checkpoint import CHECKPOINT
-from ood_toolkit.train.loop import Plan, Task, learn, seeded
+from ood_toolkit.learning.checkpoint import CHECKPOINT
+from ood_toolkit.learning.loop import Plan, Task, learn, seeded
 
 PLAN = Plan(epochs=3, batch=8, learning_rate=0.01, weight_decay=0.1, warmup=2, checkpoint_every=1)
 
@@ -145,7 +145,7 @@ import sys
 import torch
 sys.path.insert(0, sys.argv[1])
 from test_loop import PLAN, trained
-from ood_toolkit.train.ranks import Ranks
+from ood_toolkit.learning.ranks import Ranks
 
 ranks = Ranks.joined()
 _, state = trained(ranks=ranks)

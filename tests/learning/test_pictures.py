@@ -7,9 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
-from ood_toolkit.data.picture import FilePicture, PixelPicture, pixels
+from ood_toolkit.api.picture import FilePicture, PixelPicture, pixels
 from ood_toolkit.errors import DataError
-from ood_toolkit.train.pictures import PictureLoader, random_crop
+from ood_toolkit.learning.pictures import PictureLoader, random_crop
 
 SIZE = 8
 
@@ -111,7 +111,7 @@ def test_when_all_are_unreadable_it_says_so(tmp_path):
 
 
 def test_a_crop_of_a_square_keeps_what_clip_keeps():
-    from ood_toolkit.train.pictures import SCALE, _drawn_box, _middle_box
+    from ood_toolkit.learning.pictures import SCALE, _drawn_box, _middle_box
 
     rng, kept = random.Random(0), []
     for _ in range(1000):

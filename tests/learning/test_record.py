@@ -3,8 +3,8 @@ import json
 
 import pytest
 
-from ood_toolkit.train import record as module
-from ood_toolkit.train.record import EPOCHS, RECORD, Record
+from ood_toolkit.learning import record as module
+from ood_toolkit.learning.record import EPOCHS, RECORD, Record
 
 MADE = Record("cma", {"lr": 0.1}, {"train": {"name": "toys"}}, {"name": "toy"}, seed=3, command=["train", "cma"])
 

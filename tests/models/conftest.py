@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from ood_toolkit.plugins import get_registry
+from ood_toolkit.api.registry import get_registry
 
 TINY = {
     "embed_dim": 16,

@@ -12,8 +12,8 @@ from PIL import Image
 from ood_toolkit.errors import ModelError
 from ood_toolkit.models import torchvision_models
 from ood_toolkit.models.classifiers import imagenet_names
-from ood_toolkit.models.describe import describe
-from ood_toolkit.models.names import resolve
+from ood_toolkit.models.describe import describe_model
+from ood_toolkit.models.names import find_model
 from ood_toolkit.models.timm_models import known_names, load_timm
 from ood_toolkit.models.torchvision_models import load_torchvision, registered_weights
 
@@ -65,7 +65,7 @@ def test_architectures_read_without_timm_are_timms():
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small"])
 def test_features_and_head_of_torchvision_give_the_networks_own_logits(saved, batch, name, registry):
     file, net = saved(torchvision.models.get_model(name, weights=None))
-    model = resolve(f"torchvision:{name}:weights={file}", registry).load()
+    model = find_model(f"torchvision:{name}:weights={file}", registry).load()
     torch.testing.assert_close(model.head.logits(model.encode_images(batch)), net(batch), rtol=1e-4, atol=1e-4)
     assert model.encode(batch, ["features"])["features"].shape == (2, model.head.width)
     assert model.fingerprint == hashlib.sha256(Path(file).read_bytes()).hexdigest()
@@ -83,7 +83,7 @@ def test_features_and_head_of_torchvision_give_the_networks_own_logits(saved, ba
 @pytest.mark.parametrize("name", ["resnet18", "test_vit", "test_convnext"])
 def test_features_and_head_of_timm_give_the_networks_own_logits(saved, name, registry):
     file, net = saved(timm.create_model(name))
-    model = resolve(f"timm:{name}:weights={file}", registry).load()
+    model = find_model(f"timm:{name}:weights={file}", registry).load()
     config = timm.data.resolve_data_config({}, model=net)
     inputs = torch.randn(2, *config["input_size"])
     torch.testing.assert_close(model.head.logits(model.encode_images(inputs)), net(inputs), rtol=1e-4, atol=1e-4)
@@ -97,12 +97,12 @@ def test_another_number_of_classes_and_their_names(saved, batch, tmp_path, famil
     build = torchvision.models.resnet18 if family == "torchvision" else timm.models.resnet18
     file, net = saved(build(num_classes=3))
     (tmp_path / "names.txt").write_text("cat\n\ndog\nfish\n")
-    model = resolve(f"{family}:resnet18:weights={file}:classes={tmp_path / 'names.txt'}", registry).load()
+    model = find_model(f"{family}:resnet18:weights={file}:classes={tmp_path / 'names.txt'}", registry).load()
     assert model.head.class_names == ("cat", "dog", "fish")
     torch.testing.assert_close(model.head.logits(model.encode_images(batch)), net(batch), rtol=1e-4, atol=1e-4)
     (tmp_path / "names.txt").write_text("cat\n")
     with pytest.raises(ValueError, match="class_names: expected 3, one a class, got 1"):
-        resolve(f"{family}:resnet18:weights={file}:classes={tmp_path / 'names.txt'}", registry).load()
+        find_model(f"{family}:resnet18:weights={file}:classes={tmp_path / 'names.txt'}", registry).load()
 
 
 def test_registered_weights_come_from_the_cache_and_name_their_classes(saved, torch_home, monkeypatch, registry):
@@ -113,9 +113,9 @@ def test_registered_weights_come_from_the_cache_and_name_their_classes(saved, to
     monkeypatch.setattr(torchvision_models, "registered_weights", lambda: known)
     Path(file).rename(torch_home / Path(url).name)
     for name in ("resnet18/IMAGENET1K_V1", f"resnet18:weights={torch_home / Path(url).name}"):
-        model = resolve(f"torchvision:{name}", registry).load()
+        model = find_model(f"torchvision:{name}", registry).load()
         assert (model.label_space, model.head.class_names[:2]) == ("imagenet-1k", ("tench", "goldfish"))
-    about = describe(model)
+    about = describe_model(model)
     assert (about["classes"], about["label space"], "tokenizer" in about) == (1000, "imagenet-1k", False)
     known["resnet18"]["IMAGENET1K_V1"] = url.replace(sha256[:8], "00000000")
     (torch_home / Path(url).name).rename(torch_home / "resnet18-00000000.pth")
@@ -168,7 +168,7 @@ def test_lower_precision_is_near_and_given_as_float32(saved, batch, precision):
 def test_networks_that_have_no_such_head(saved, registry, name, net, message):
     file, _ = saved(net())
     with pytest.raises(ModelError, match=message):
-        resolve(f"{name}:weights={file}", registry).load()
+        find_model(f"{name}:weights={file}", registry).load()
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_networks_that_have_no_such_head(saved, registry, name, net, message):
 )
 def test_what_cannot_be_had_is_refused_with_what_to_pass(registry, torch_home, hub_cache, name, message):
     with pytest.raises(ModelError, match=message):
-        resolve(name, registry).check()
+        find_model(name, registry).check()
 
 
 def test_a_download_goes_to_torchs_cache(torch_home, monkeypatch):

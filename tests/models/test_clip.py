@@ -11,12 +11,12 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from ood_toolkit.errors import ModelError
-from ood_toolkit.models import recipe as recipes
+from ood_toolkit.models import open_clip_recipe as recipes
 from ood_toolkit.models.clip import build_clip, load_hf_hub, load_local_dir, load_open_clip
-from ood_toolkit.models.describe import describe
-from ood_toolkit.models.names import resolve
+from ood_toolkit.models.describe import describe_model
+from ood_toolkit.models.names import find_model
+from ood_toolkit.models.open_clip_recipe import of_name
 from ood_toolkit.models.pretrained import Hub, config_of
-from ood_toolkit.models.recipe import of_name
 
 TEXTS = ["a photo of a cat", "two dogs, and a very long sentence about a house that goes on"]
 
@@ -38,7 +38,7 @@ def small_clip(tmp_path, monkeypatch, tiny, folder):
 
 def test_a_weights_file_by_name(small_clip, batch, registry):
     file, net = small_clip
-    model = resolve(f"ViT-B-32/{file}", registry).load()
+    model = find_model(f"ViT-B-32/{file}", registry).load()
     torch.testing.assert_close(model.encode_images(batch), net.encode_image(batch))
     tokens = open_clip.get_tokenizer("ViT-B-32")(TEXTS)
     torch.testing.assert_close(model.encode_texts(TEXTS), net.encode_text(tokens))
@@ -74,7 +74,7 @@ def test_cmas_checkpoint_is_one_of_openais_architecture(small_clip, batch, tmp_p
     held = {f"module.{name}": value for name, value in net.state_dict().items()}
     file = tmp_path / "epoch10.pt"
     torch.save({"epoch": 10, "model_state_dict": held, "optimizer_state_dict": {"state": {}}}, file)
-    model = resolve(f"ViT-B-16-quickgelu/{file}", registry).load()
+    model = find_model(f"ViT-B-16-quickgelu/{file}", registry).load()
     assert isinstance(model.clip.visual.transformer.resblocks[0].mlp.gelu, QuickGELU)
     assert all(torch.equal(value, net.state_dict()[name]) for name, value in model.clip.state_dict().items())
 
@@ -197,7 +197,7 @@ def test_openai_always_means_quickgelu(hub_cache):
 def test_a_tag_of_the_cache_is_loaded(hub_cache, small_clip, batch, registry):
     file, net = small_clip
     hub_cache("laion/CLIP-ViT-L-14-laion2B-s32B-b82K", {"open_clip_model.safetensors": file.read_bytes()})
-    model = resolve("ViT-L-14/laion2b-s32b-b82k", registry).load()
+    model = find_model("ViT-L-14/laion2b-s32b-b82k", registry).load()
     torch.testing.assert_close(model.encode_images(batch), net.encode_image(batch))
     assert model.preprocessing["mean"] == [0.5, 0.5, 0.5]
     assert (model.licence, model.name) == ("MIT", "ViT-L-14/laion2b-s32b-b82k")
@@ -316,7 +316,7 @@ def test_folders_that_hold_no_model(tmp_path, folder, tiny):
 
 def test_describe_tells_what_the_outputs_depend_on(folder, tiny, registry):
     path, _ = folder(tiny())
-    about = describe(resolve(f"local-dir:{path}:resize=40", registry).load())
+    about = describe_model(find_model(f"local-dir:{path}:resize=40", registry).load())
     assert about["name"] == f"local-dir:{path}:resize=40"
     assert about["weights sha256"] == hashlib.sha256((path / "open_clip_model.safetensors").read_bytes()).hexdigest()
     assert about["architecture"]["open_clip"]["embed_dim"] == 16

@@ -8,16 +8,16 @@ import torch
 import torch.nn.functional as F
 from open_clip import SimpleTokenizer
 
+from ood_toolkit.api.scorer import Prompts
 from ood_toolkit.encode.texts import class_texts, zero_shot_head
 from ood_toolkit.errors import ModelError
 from ood_toolkit.models import clipn as clipns
-from ood_toolkit.models import recipe as recipes
+from ood_toolkit.models import open_clip_recipe as recipes
 from ood_toolkit.models.clip import load_open_clip
 from ood_toolkit.models.clipn import check_clipn, load_clipn
-from ood_toolkit.models.names import resolve
+from ood_toolkit.models.names import find_model
 from ood_toolkit.models.pretrained import config_of
-from ood_toolkit.prompts import clipn_templates
-from ood_toolkit.scorer import Prompts
+from ood_toolkit.models.templates import clipn_templates
 
 TEXT_PARTS = ("token_embedding", "positional_embedding", "transformer", "ln_final", "text_projection")
 WIDTH, HEADS = 16, 2
@@ -85,7 +85,7 @@ TEXTS = ["'a photo of a tench.',", "a photo without a house"]
 
 def test_both_towers_of_the_learnable_variant(checkpoint, registry):
     file, weights = checkpoint()
-    model = resolve(f"clipn:ViT-B-32/{file}", registry).load()
+    model = find_model(f"clipn:ViT-B-32/{file}", registry).load()
     mean = sum(weights["prompt_no"][i].double() for i in range(16)) / 16
     with torch.inference_mode():
         yes, no = model.encode_texts(TEXTS), model.encode_no_texts(TEXTS)

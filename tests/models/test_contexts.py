@@ -7,12 +7,12 @@ from open_clip import SimpleTokenizer
 from safetensors.torch import save_file
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler
 
+from ood_toolkit.api.scorer import Prompts
 from ood_toolkit.encode.images import identity
 from ood_toolkit.encode.texts import text_identity
 from ood_toolkit.errors import ModelError
 from ood_toolkit.models.clip import check_local_dir, load_local_dir
-from ood_toolkit.models.names import resolve
-from ood_toolkit.scorer import Prompts
+from ood_toolkit.models.names import find_model
 
 WIDTH, N = 16, 3
 NAMES = ["tench", "great_white shark"]
@@ -73,7 +73,7 @@ def by_hand(net, name, vectors, ending="."):
 def test_texts_are_the_vectors_and_the_class_name(plain, tmp_path, registry):
     path, net = plain
     file = dassl(tmp_path / "model.pth.tar-50")
-    model = resolve(f"local-dir:{path}:context={file}", registry).load()
+    model = find_model(f"local-dir:{path}:context={file}", registry).load()
     with torch.inference_mode():
         found = model.encode_texts(NAMES)
         for i, name in enumerate(NAMES):

@@ -10,13 +10,13 @@ from PIL import Image
 from safetensors.torch import save_file
 from sklearn.metrics import roc_auc_score
 
-from ood_toolkit.data.digits import DIGITS
-from ood_toolkit.data.letters import LETTERS
-from ood_toolkit.data.patches import PATCHES
+from ood_toolkit.data.catalogue.digits import DIGITS
+from ood_toolkit.data.catalogue.letters import LETTERS
+from ood_toolkit.data.catalogue.patches import PATCHES
 from ood_toolkit.errors import ModelError
-from ood_toolkit.head import Head
-from ood_toolkit.models.describe import describe
+from ood_toolkit.models.describe import describe_model
 from ood_toolkit.models.digits_clip import CONFIG, DIGITS_CLIP, WEIGHTS, load_digits_clip
+from ood_toolkit.outputs.head import Head
 
 UNSEEN = (
     "a blurry picture of the number {}",
@@ -202,7 +202,7 @@ def test_the_weights_of_another_model_are_refused(tmp_path):
 
 
 def test_it_says_what_its_outputs_depend_on(model):
-    about = describe(model)
+    about = describe_model(model)
     assert about["architecture"]["open_clip"] == dict(CONFIG)
     assert about["preprocessing"]["crop"] == [model.image_size] * 2 == [16, 16]
     assert (about["precision"], about["licence"]) == ("fp32", "MIT")

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from ood_toolkit.errors import ModelError
-from ood_toolkit.head import Head
 from ood_toolkit.models.clip import load_local_dir
+from ood_toolkit.outputs.head import Head
 
 TEXTS = ["a cat", "a dog", "a small house", "a tree"]
 

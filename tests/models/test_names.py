@@ -1,8 +1,8 @@
 import pytest
 
+from ood_toolkit.api.model import ModelEntry
 from ood_toolkit.errors import ModelError
-from ood_toolkit.models.model import ModelEntry
-from ood_toolkit.models.names import canonical, parse, resolve
+from ood_toolkit.models.names import canonical, find_model, parse
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_canonical_names_sort_options_and_leave_defaults_out():
 
 
 def test_a_bare_architecture_is_of_open_clip(registry):
-    choice = resolve("ViT-B-32:weights=./w.pt", registry)
+    choice = find_model("ViT-B-32:weights=./w.pt", registry)
     assert (choice.entry.name, choice.argument, choice.name) == ("open_clip", "ViT-B-32", "ViT-B-32/./w.pt")
 
 
@@ -84,19 +84,19 @@ def test_a_bare_architecture_is_of_open_clip(registry):
 )
 def test_what_does_not_resolve(registry, text, message):
     with pytest.raises(ModelError, match=message):
-        resolve(text, registry)
+        find_model(text, registry)
 
 
 def test_defaults_are_options_that_the_text_overrides(registry):
-    assert resolve("local-dir:x", registry, precision="bf16", download=True).options == {
+    assert find_model("local-dir:x", registry, precision="bf16", download=True).options == {
         "precision": "bf16",
         "download": True,
     }
-    assert resolve("local-dir:x:precision=fp16", registry, precision="bf16").name == "local-dir:x:precision=fp16"
-    assert resolve("local-dir:x:precision=fp32", registry, precision="bf16").name == "local-dir:x"
-    assert resolve("digits-clip", registry, download=True, precision="fp32").options == {}
+    assert find_model("local-dir:x:precision=fp16", registry, precision="bf16").name == "local-dir:x:precision=fp16"
+    assert find_model("local-dir:x:precision=fp32", registry, precision="bf16").name == "local-dir:x"
+    assert find_model("digits-clip", registry, download=True, precision="fp32").options == {}
     with pytest.raises(ModelError, match="digits-clip: has no precision, so 'bf16' cannot be had"):
-        resolve("digits-clip", registry, precision="bf16")
+        find_model("digits-clip", registry, precision="bf16")
 
 
 def test_a_choice_checks_and_loads_with_what_was_asked_for():
@@ -119,6 +119,6 @@ def test_a_choice_checks_and_loads_with_what_was_asked_for():
                 options={"width": "how wide"},
             )
 
-    model = resolve("mine:a/b:width=3", Registry(), download=None).load()
+    model = find_model("mine:a/b:width=3", Registry(), download=None).load()
     assert calls == [("check", ("a/b",), {"width": "3"}), ("load", ("a/b",), {"width": "3"})]
     assert model.name == "mine:a/b:width=3"

@@ -23,11 +23,11 @@ def refuse(*args, **kwargs):
 
 socket.socket.connect = socket.getaddrinfo = refuse
 from ood_toolkit.errors import ModelError
-from ood_toolkit.models.names import resolve
-from ood_toolkit.plugins import get_registry
+from ood_toolkit.models.names import find_model
+from ood_toolkit.api.registry import get_registry
 
 name, download, load = json.loads(sys.argv[1])
-choice = resolve(name, get_registry(), download=download)
+choice = find_model(name, get_registry(), download=download)
 try:
     choice.load() if load else choice.check()
     said = ""

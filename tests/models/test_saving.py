@@ -4,14 +4,14 @@ import pytest
 import torch
 from PIL import Image
 
-from ood_toolkit.data.digits import DIGITS
+from ood_toolkit.data.catalogue.digits import DIGITS
 from ood_toolkit.errors import ModelError
+from ood_toolkit.learning.loop import seeded
 from ood_toolkit.models import saving
 from ood_toolkit.models.clip import load_local_dir
 from ood_toolkit.models.digits_clip import load_digits_clip
-from ood_toolkit.models.names import resolve
+from ood_toolkit.models.names import find_model
 from ood_toolkit.models.saving import check_savable, save_model
-from ood_toolkit.train.loop import seeded
 
 TEXTS = ("a photo of a cat", "a dog")
 GREY = {"mean": [0.4, 0.5, 0.6], "std": [0.2, 0.3, 0.4]}
@@ -52,7 +52,7 @@ def test_a_model_of_open_clip_comes_back_to_the_bit(tiny, folder, tmp_path, regi
     model = moved(load_local_dir(str(path)))
     images, texts = encodings(model)
     save_model(model, tmp_path / "saved")
-    again = resolve(f"local-dir:{tmp_path / 'saved'}", registry).load()
+    again = find_model(f"local-dir:{tmp_path / 'saved'}", registry).load()
     found = encodings(again)
     assert torch.equal(found[0], images)
     assert torch.equal(found[1], texts)
@@ -99,7 +99,7 @@ def test_digits_clip_comes_back_to_the_bit(tmp_path, registry):
     images, texts = encodings(model)
     save_model(model, tmp_path / "saved")
     name = f"local-dir:{tmp_path / 'saved'}"
-    choice = resolve(name, registry)
+    choice = find_model(name, registry)
     choice.check()
     again = choice.load()
     found = encodings(again)
@@ -113,7 +113,7 @@ def test_digits_clip_comes_back_to_the_bit(tmp_path, registry):
 def test_digits_clip_has_no_options_of_open_clip(tmp_path, registry):
     save_model(load_digits_clip(), tmp_path / "saved")
     for option in ("resize=256", "interpolation=bilinear", "precision=bf16"):
-        choice = resolve(f"local-dir:{tmp_path / 'saved'}:{option}", registry)
+        choice = find_model(f"local-dir:{tmp_path / 'saved'}:{option}", registry)
         with pytest.raises(ModelError, match=rf"holds a digits-clip, which has no {option.split('=')[0]}"):
             choice.check()
 

@@ -3,8 +3,8 @@ import json
 
 import pytest
 
-from ood_toolkit import prompts
 from ood_toolkit.errors import DataError
+from ood_toolkit.models import templates as prompts
 
 
 def test_the_named_sets(data):

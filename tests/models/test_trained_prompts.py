@@ -5,15 +5,15 @@ import pytest
 import torch
 from PIL import Image
 
-from ood_toolkit.data.dataset import DataSet, Pictures
-from ood_toolkit.data.picture import pixels
-from ood_toolkit.encoded_sets import EncodedSets
+from ood_toolkit.api.dataset import DataSet, Pictures
+from ood_toolkit.api.model import Model
+from ood_toolkit.api.picture import pixels
+from ood_toolkit.api.scorer import Prompts
+from ood_toolkit.benchmark.gather import gather
+from ood_toolkit.benchmark.settings import Request
+from ood_toolkit.encode.encoded_sets import EncodedSets
+from ood_toolkit.encode.sets import Place
 from ood_toolkit.errors import DataError
-from ood_toolkit.models.model import Model
-from ood_toolkit.request import Request
-from ood_toolkit.scorer import Prompts
-from ood_toolkit.sets import Place
-from ood_toolkit.sources import gather
 
 
 class Toy(Model):

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from ood_toolkit.arrays import as_labels, as_tensor, check_rows, scoring_precision, to_numpy
 from ood_toolkit.errors import OutputsError
+from ood_toolkit.outputs.arrays import as_labels, as_tensor, check_rows, scoring_precision, to_numpy
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from ood_toolkit.errors import OutputsError
-from ood_toolkit.head import Bank, Head, normalise
 from ood_toolkit.outputs import Outputs
+from ood_toolkit.outputs.head import Bank, Head, normalise
 
 TEXTS = [[3.0, 4.0], [0.0, 2.0], [-1.0, 0.0]]
 NAMES = ("a", "b", "c")

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ood_toolkit.softmax import Softmax
+from ood_toolkit.outputs.softmax import Softmax
 
 A = [[2.0, 1.0, 0.0, -1.0], [0.5, 0.4, 0.3, 0.2]]
 

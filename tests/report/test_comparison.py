@@ -5,13 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ood_toolkit import comparing, metrics
+from ood_toolkit import metrics
+from ood_toolkit.benchmark.members import Member
+from ood_toolkit.benchmark.runner import bench
 from ood_toolkit.errors import DataError, ScorerError
-from ood_toolkit.members import Member
 from ood_toolkit.report import Report
+from ood_toolkit.report import comparison as comparing
 from ood_toolkit.report.report import joined
-from ood_toolkit.results import Answers
-from ood_toolkit.runner import bench
+from ood_toolkit.report.results import Answers
 
 
 @pytest.fixture

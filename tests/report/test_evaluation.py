@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from ood_toolkit.evaluation import About, header_of, mean_rows, misclassification, ood_rows
-from ood_toolkit.results import Answers, Row
+from ood_toolkit.report.evaluation import About, header_of, mean_rows, misclassification, ood_rows
+from ood_toolkit.report.results import Answers, Row
 
 ABOUT = About("s", "i", "A", ("a note",), 1.5)
 

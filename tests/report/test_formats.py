@@ -1,5 +1,5 @@
 from ood_toolkit.report import Report
-from ood_toolkit.results import Row
+from ood_toolkit.report.results import Row
 
 METRICS = {"auroc": 0.5, "fpr95_id": 0.25, "aupr_in": 0.125}
 HEADER = {"id": [{"name": "i", "images": 3}], "ood": {"a_b": 2}}

@@ -7,10 +7,10 @@ import numpy as np
 import pandas
 import pytest
 
+from ood_toolkit.benchmark.runner import bench
 from ood_toolkit.errors import DataError
 from ood_toolkit.report import Report
-from ood_toolkit.results import Answers, Row
-from ood_toolkit.runner import bench
+from ood_toolkit.report.results import Answers, Row
 
 THIRD = float(np.float64(1) / 3)
 GOOD = {"auroc": THIRD, "fpr95_id": 0.5, "aupr_in": 0.98765, "id_accepted": 0.95, "ood_detected": 1.0}

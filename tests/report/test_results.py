@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from ood_toolkit import metrics
+from ood_toolkit.benchmark.runner import bench
 from ood_toolkit.errors import DataError
-from ood_toolkit.results import SCHEMA, Answers, Row, check_new_folder, to_json, write_run
-from ood_toolkit.runner import bench
+from ood_toolkit.report.results import SCHEMA, Answers, Row, check_new_folder, to_json, write_run
 
 
 def answers(**more):

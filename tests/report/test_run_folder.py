@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ood_toolkit import runs
+from ood_toolkit.benchmark.members import Member
+from ood_toolkit.benchmark.runner import bench
 from ood_toolkit.errors import DataError
-from ood_toolkit.members import Member
+from ood_toolkit.report import run_folder as runs
 from ood_toolkit.report.report import joined
-from ood_toolkit.results import Answers, Row, write_run
-from ood_toolkit.runner import bench
-from ood_toolkit.runs import read_run
+from ood_toolkit.report.results import Answers, Row, write_run
+from ood_toolkit.report.run_folder import read_run
 
 
 def same(one, two):

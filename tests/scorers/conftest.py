@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from ood_toolkit.head import Head
 from ood_toolkit.outputs import Outputs
+from ood_toolkit.outputs.head import Head
 
 
 def unit(rows):

@@ -4,8 +4,8 @@ import torch
 
 import ood_toolkit
 from ood_toolkit.errors import ScorerError
-from ood_toolkit.head import Head
 from ood_toolkit.outputs import Outputs
+from ood_toolkit.outputs.head import Head
 from ood_toolkit.scorers.adaneg import AdaNeg
 from ood_toolkit.scorers.neglabel import NegLabel
 from ood_toolkit.testing import check_scorer

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from ood_toolkit.head import Head
 from ood_toolkit.outputs import Outputs
+from ood_toolkit.outputs.head import Head
 from ood_toolkit.scorers.ash import ASHB, ASHP, ASHS
 
 

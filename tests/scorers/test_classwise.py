@@ -8,7 +8,7 @@ from ood_toolkit.scorers.entropy import Entropy
 from ood_toolkit.scorers.knn import KNN
 from ood_toolkit.scorers.maxlogit import MaxLogit
 from ood_toolkit.scorers.msp import MSP
-from ood_toolkit.thresholds import class_thresholds
+from ood_toolkit.scorers.thresholds import class_thresholds
 
 
 @pytest.mark.parametrize("base", [MSP(), MaxLogit(), KNN(k=3)], ids=lambda base: base.name)

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from ood_toolkit.errors import OutputsError
-from ood_toolkit.head import Head
 from ood_toolkit.outputs import Outputs
+from ood_toolkit.outputs.head import Head
 from ood_toolkit.scorers.clipn import CLIPNAgree, CLIPNCompete
 
 IMAGES, TEXTS = np.array([[1, 0.2, 0], [0.1, 0.1, 1]]), np.array([[1, 0, 0.1], [0, 1, 0.1]])

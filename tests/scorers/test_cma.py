@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 import torch
 
+from ood_toolkit.api.prompts import WORDNET, Mining
 from ood_toolkit.errors import OutputsError, ScorerError
-from ood_toolkit.head import Head
 from ood_toolkit.outputs import Outputs
+from ood_toolkit.outputs.head import Head
 from ood_toolkit.scorers.cma import CMA, CMAMCM
-from ood_toolkit.wording import WORDNET, Mining
 
 IMAGES, TEXTS = np.array([[1, 0.2, 0], [0.1, 0.1, 1]]), np.array([[1, 0, 0.1], [0, 1, 0.1]])
 NEGATIVES = np.array([[0.2, 0.1, 1], [0.1, 0.3, 0.9]])

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 import torch
 
+from ood_toolkit.api.prompts import WORDNET, Mining
 from ood_toolkit.errors import ScorerError
 from ood_toolkit.scorers.csp import CSP
 from ood_toolkit.scorers.neglabel import NegLabel
-from ood_toolkit.wording import WORDNET, Mining
 
 
 @pytest.mark.parametrize("groups", [1, 3, 7])
@@ -49,7 +49,7 @@ def test_the_paper_s_prompts_and_mining():
 
 def test_a_candidate_like_a_class_comes_last_and_is_kept_by_a_large_share():
     """Two classes; of ten candidates one is a class itself. Half of them leave it out, all of them do not."""
-    from ood_toolkit.mining import mine_by_kind
+    from ood_toolkit.encode.mining import mine_by_kind
 
     texts = torch.eye(2, 3)
     rows = torch.nn.functional.normalize(torch.tensor([[1.0, 0, 0], *([i / 9, 0, 1.0] for i in range(9))]), dim=1)

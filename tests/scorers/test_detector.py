@@ -12,10 +12,10 @@ from safetensors.torch import save_file
 
 import ood_toolkit
 from ood_toolkit import Detector, Head, Outputs, Scorer
-from ood_toolkit.builtin import register_scorers
-from ood_toolkit.detector import FORMAT, fit, score, scores_of
+from ood_toolkit.api.builtin import register_scorers
+from ood_toolkit.api.registry import get_registry
 from ood_toolkit.errors import DetectorError, NotSavableError, ScorerError, SpecError
-from ood_toolkit.plugins import get_registry
+from ood_toolkit.scorers.detector import FORMAT, fit, score, scores_of
 
 HELD = {"logits", "features", "head", "zero_shot", "text:no", "text:negatives", "text:prompts"}
 HELD |= {"val", "val_labels", "train", "train_labels"}
@@ -192,7 +192,7 @@ def test_saving_what_has_no_state_without_pickle_is_an_error(make_outputs, tmp_p
     with pytest.raises(NotSavableError, match="unsavable: its state cannot be saved without pickle"):
         made.save(tmp_path / "d")
     nested = Detector.fit(
-        ood_toolkit.plugins.get_registry().get("scorers", "classwise")(base=Unsavable()), make_outputs()
+        ood_toolkit.api.registry.get_registry().get("scorers", "classwise")(base=Unsavable()), make_outputs()
     )
     with pytest.raises(NotSavableError):
         nested.save(tmp_path / "d")
@@ -323,7 +323,7 @@ def test_scores_that_break_the_contract_are_refused(make_outputs, what):
 def test_the_walk_over_chunks_changes_nothing(make_outputs, monkeypatch):
     x = make_outputs(1000)
     whole = score("entropy", x)
-    monkeypatch.setattr("ood_toolkit.outputs.CHUNK_BYTES", 4)
+    monkeypatch.setattr("ood_toolkit.outputs.outputs.CHUNK_BYTES", 4)
     many = make_outputs(1000)
     assert len(list(many.chunks())) == 4
     np.testing.assert_allclose(score("entropy", many), whole, rtol=1e-6)

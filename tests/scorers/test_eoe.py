@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from ood_toolkit.errors import OutputsError, ScorerError
-from ood_toolkit.head import Head
 from ood_toolkit.outputs import Outputs
+from ood_toolkit.outputs.head import Head
 from ood_toolkit.scorers.eoe import EOE
 from ood_toolkit.scorers.negprompt import NegPrompt
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from ood_toolkit.head import Head
 from ood_toolkit.outputs import Outputs
+from ood_toolkit.outputs.head import Head
 from ood_toolkit.scorers.gradnorm import GradNorm
 
 

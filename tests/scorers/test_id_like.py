@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from ood_toolkit.errors import OutputsError, ScorerError
-from ood_toolkit.head import Head
 from ood_toolkit.outputs import Outputs
+from ood_toolkit.outputs.head import Head
 from ood_toolkit.scorers.id_like import LAPT, IDLike
 
 IMAGES, TEXTS = np.array([[1, 0.2, 0], [0.1, 0.1, 1]]), np.array([[1, 0, 0.1], [0, 1, 0.1]])

@@ -4,7 +4,7 @@ import torch
 
 from ood_toolkit.errors import ScorerError
 from ood_toolkit.outputs import Outputs
-from ood_toolkit.scorers import neighbours as module
+from ood_toolkit.scorers.families import neighbours as module
 from ood_toolkit.scorers.knn import KNN
 
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
+from ood_toolkit.api.prompts import WORDNET, Mining
 from ood_toolkit.errors import OutputsError, ScorerError
-from ood_toolkit.head import Head
 from ood_toolkit.metrics import auroc
 from ood_toolkit.outputs import Outputs
+from ood_toolkit.outputs.head import Head
 from ood_toolkit.scorers.neglabel import NegLabel
-from ood_toolkit.wording import WORDNET, Mining
 
 IMAGES, TEXTS = np.array([[1, 0.2, 0], [0.1, 0.1, 1]]), np.array([[1, 0, 0.1], [0, 1, 0.1]])
 NEGATIVES = np.array([[0.2, 0.1, 1], [0.1, 0.3, 0.9]])
@@ -124,7 +124,7 @@ def test_chunks_give_what_the_whole_gives(monkeypatch):
     whole = NegLabel(10).score(x).numpy()
     parts = torch.cat([NegLabel(10).score(part) for part in x.chunks(7)]).numpy()
     assert parts == pytest.approx(whole, rel=2e-6, abs=0)
-    monkeypatch.setattr("ood_toolkit.outputs.CHUNK_BYTES", 0)
+    monkeypatch.setattr("ood_toolkit.outputs.outputs.CHUNK_BYTES", 0)
     assert NegLabel(10).score(x).numpy() == pytest.approx(whole, rel=2e-6, abs=0)
     assert whole == pytest.approx(slow_of(x, 10), rel=2e-6, abs=0)
 

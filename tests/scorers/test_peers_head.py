@@ -14,10 +14,10 @@ at.
 import numpy as np
 import pytest
 
-from ood_toolkit.head import Head
+from ood_toolkit.api.registry import get_registry
 from ood_toolkit.metrics import auroc
 from ood_toolkit.outputs import Outputs
-from ood_toolkit.plugins import get_registry
+from ood_toolkit.outputs.head import Head
 
 WEIGHTED = "weighted-energy:weights=(0.1,0.5,1.0,2.0,0.3,1.0,3.0,0.7,-0.4,1.0)"
 PEER = {

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from ood_toolkit.head import Head
+from ood_toolkit.api.registry import get_registry
 from ood_toolkit.outputs import Outputs
-from ood_toolkit.plugins import get_registry
+from ood_toolkit.outputs.head import Head
 
 PEER = [
     # network, spec, AUROC against tiny_imagenet_val, against dtd10

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from ood_toolkit import score
+from ood_toolkit.api.registry import get_registry
 from ood_toolkit.errors import ScorerError, SpecError
-from ood_toolkit.plugins import get_registry
 from ood_toolkit.scorers.knn import KNN
 from ood_toolkit.scorers.prompt_average import PromptAverage, averaged
 

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 import torch
 
+from ood_toolkit.benchmark.runner import bench
 from ood_toolkit.errors import ScorerError
-from ood_toolkit.head import Head
 from ood_toolkit.outputs import Outputs
-from ood_toolkit.runner import bench
+from ood_toolkit.outputs.head import Head
 from ood_toolkit.scorers import tanl
 from ood_toolkit.scorers.tanl import TANL, otsu
 from ood_toolkit.testing import check_scorer

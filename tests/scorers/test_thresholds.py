@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ood_toolkit.errors import ScorerError
-from ood_toolkit.thresholds import balanced_accuracy, class_thresholds, grid_threshold, threshold
+from ood_toolkit.scorers.thresholds import balanced_accuracy, class_thresholds, grid_threshold, threshold
 
 # Few distinct values, so that ties are common.
 some = st.lists(st.integers(-6, 6).map(lambda i: i / 4), min_size=1, max_size=45)

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
+from ood_toolkit.api.registry import get_registry
 from ood_toolkit.errors import ScorerError
-from ood_toolkit.head import Head
 from ood_toolkit.outputs import Outputs
-from ood_toolkit.plugins import get_registry
+from ood_toolkit.outputs.head import Head
 from ood_toolkit.scorers.vim import ViM
 
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from ood_toolkit.errors import ScorerError
-from ood_toolkit.head import Head
 from ood_toolkit.outputs import Outputs
+from ood_toolkit.outputs.head import Head
 from ood_toolkit.scorers.vra import VRA
 
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from ood_toolkit.api.registry import get_registry
 from ood_toolkit.errors import ScorerError
 from ood_toolkit.outputs import Outputs
-from ood_toolkit.plugins import get_registry
 from ood_toolkit.scorers.energy import Energy
 from ood_toolkit.scorers.weighted_energy import WeightedEnergy
 

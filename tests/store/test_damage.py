@@ -17,7 +17,7 @@ from PIL import Image
 from ood_toolkit.cli import main
 from ood_toolkit.errors import StoreError
 from ood_toolkit.store.encodings import Encoding
-from ood_toolkit.store.memory import Memory
+from ood_toolkit.store.hashes import Memory
 from ood_toolkit.store.shard import open_shard, shard_bytes, shard_name
 
 SETS = {"one": 20, "two": 12}

@@ -3,8 +3,8 @@ import pytest
 
 from ood_toolkit.errors import StoreError
 from ood_toolkit.store.encodings import Encoding, Index, encodings, models_holding
+from ood_toolkit.store.hashes import Memory
 from ood_toolkit.store.listings import Listing, Listings
-from ood_toolkit.store.memory import Memory
 from ood_toolkit.store.shard import Shard, open_shard, write_shard
 
 

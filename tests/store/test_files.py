@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from ood_toolkit.store.folder import default_store, replaced_file, replaced_folder
+from ood_toolkit.store.files import default_store, replaced_file, replaced_folder
 
 
 def test_where_the_store_lies(monkeypatch, tmp_path):

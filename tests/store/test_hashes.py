@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ood_toolkit.store.memory import Memory, Whole
+from ood_toolkit.store.hashes import Memory, Whole
 
 
 @dataclass

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from ood_toolkit.errors import DataError
-from ood_toolkit.head import Head
+from ood_toolkit.outputs.head import Head
 from ood_toolkit.store.head_file import read_head, save_head
 
 ENCODER = {"model": "toy", "weights": "w", "preprocessing": {"size": 3}}

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from ood_toolkit.api.registry import get_registry
+from ood_toolkit.api.scorer import Scorer
 from ood_toolkit.errors import ScorerError
 from ood_toolkit.outputs import Outputs
-from ood_toolkit.plugins import get_registry
-from ood_toolkit.scorer import Scorer
-from ood_toolkit.scorers.margin import Margin
+from ood_toolkit.scorers.families.margin import Margin
 from ood_toolkit.scorers.maxlogit import MaxLogit
 from ood_toolkit.scorers.msp import MSP
 from ood_toolkit.testing import (

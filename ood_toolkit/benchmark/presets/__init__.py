@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ood_toolkit.api.spec import nearest
+from ood_toolkit.benchmark.presets.preset import Preset, PresetSet, Published
+from ood_toolkit.benchmark.presets.reading import read_preset
 from ood_toolkit.errors import DataError
-from ood_toolkit.presets.preset import Preset, PresetSet, Published
-from ood_toolkit.presets.reading import read_preset
-from ood_toolkit.spec import nearest
 
 __all__ = ["Preset", "PresetSet", "Published", "find_preset", "preset_names", "read_preset"]
 

@@ -6,12 +6,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from ood_toolkit.benchmark.presets.preset import Preset
 from ood_toolkit.errors import ModelError, OodkitError
-from ood_toolkit.models.names import parse, resolve
-from ood_toolkit.presets.preset import Preset
+from ood_toolkit.models.names import find_model, parse
 
 if TYPE_CHECKING:
-    from ood_toolkit.plugins import Registry
+    from ood_toolkit.api.registry import Registry
     from ood_toolkit.report import Report
 
 __all__ = ["Benchmark", "same_model"]
@@ -53,7 +53,7 @@ class Benchmark:
     def with_preprocessing(self, model: str) -> str:
         """Add the preset's resize and interpolation to the name of a CLIP model that does not state its own."""
         try:
-            choice = resolve(model, self.registry)
+            choice = find_model(model, self.registry)
         except ModelError:
             return model
         if choice.entry.name not in CLIP_FAMILIES:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ood_toolkit.api.spec import nearest
+from ood_toolkit.benchmark.presets.preset import UNKNOWN, Preset, PresetSet, Published
 from ood_toolkit.errors import DataError
-from ood_toolkit.presets.preset import UNKNOWN, Preset, PresetSet, Published
-from ood_toolkit.spec import nearest
 
 __all__ = ["read_preset"]
 

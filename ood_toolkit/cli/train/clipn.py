@@ -13,7 +13,7 @@ from ood_toolkit.cli import options
 from ood_toolkit.cli.train import options as shared
 
 if TYPE_CHECKING:
-    from ood_toolkit.train.clipn_run import ClipnRun, Source, Taught
+    from ood_toolkit.learning.clipn.run import ClipnRun, Source, Taught
 
 LOOP = ("epochs", "batch", "learning_rate", "weight_decay", "warmup", "accumulate", "amp", "checkpoint_every")
 RUN = ("crop", "skip_alike")
@@ -69,7 +69,7 @@ def _crafted(
     prompts: Sequence[str], no_prompts: Sequence[str], hand_crafted: bool, quotes: bool
 ) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
     """Give the paired sentences of the hand-crafted variant; None where prompts are learnt."""
-    from ood_toolkit.prompts import clipn_templates
+    from ood_toolkit.models.templates import clipn_templates
 
     if not hand_crafted:
         if no_prompts:
@@ -91,17 +91,17 @@ def _opened(
 ) -> ClipnRun:
     """Load the model, and find what it learns from."""
     own, loop = {key: given.pop(key) for key in RUN}, {key: given.pop(key) for key in LOOP}
-    from ood_toolkit.data.captions import read_pairs
-    from ood_toolkit.train.clipn_run import ClipnRun, Source
+    from ood_toolkit.data.readers.captions import read_pairs
+    from ood_toolkit.learning.clipn.run import ClipnRun, Source
 
     read = [Source(place, read_pairs(place)) for place in pairs]
     names = (name,) if name else ()
     wanted = prompts or ("own",)
     request, sets = options.opened(names, {}, seed=seed, prompts=wanted, needs_pictures=True, **given)
+    from ood_toolkit.benchmark.heads import templates_of
     from ood_toolkit.cli.progress import progress
-    from ood_toolkit.encoded_sets import EncodedSets
-    from ood_toolkit.heads import templates_of
-    from ood_toolkit.train.clipn import PAPER
+    from ood_toolkit.encode.encoded_sets import EncodedSets
+    from ood_toolkit.learning.clipn.task import PAPER
 
     if not isinstance(sets, EncodedSets):
         raise click.UsageError(f"--model: {sets.label!r} is the label of imported arrays, and no model that can learn")
@@ -115,8 +115,8 @@ def _opened(
 
 
 def _labelled(sets: Any, name: str, templates: Sequence[str]) -> Source:
-    from ood_toolkit.data.captions import labelled_pairs
-    from ood_toolkit.train.clipn_run import Source
+    from ood_toolkit.data.readers.captions import labelled_pairs
+    from ood_toolkit.learning.clipn.run import Source
 
     sets.look_for([name], "train")
     return Source(name, labelled_pairs(sets.pictures(name, "train"), templates), labelled=True)
@@ -124,7 +124,7 @@ def _labelled(sets: Any, name: str, templates: Sequence[str]) -> Source:
 
 def _tell(taught: Taught, base: str, name: str | None, output: Path) -> None:
     """Print what was written, and how it is used."""
-    from ood_toolkit.train.record import EPOCHS, RECORD
+    from ood_toolkit.learning.record import EPOCHS, RECORD
 
     files = [Path(taught.model.partition(":")[2]).name, *([taught.classifier.name] if taught.classifier else [])]
     click.echo(f"written to {output}: {', '.join([*files, RECORD, EPOCHS])}")

@@ -13,9 +13,9 @@ from ood_toolkit.cli.listing import as_json
 from ood_toolkit.cli.train import options as shared
 
 if TYPE_CHECKING:
-    from ood_toolkit.data.dataset import Pictures
-    from ood_toolkit.encoded_sets import EncodedSets
-    from ood_toolkit.train.cma_runs import Material, Tuned
+    from ood_toolkit.api.dataset import Pictures
+    from ood_toolkit.encode.encoded_sets import EncodedSets
+    from ood_toolkit.learning.cma.run import Material, Tuned
 
 
 @click.command("cma")
@@ -64,15 +64,15 @@ def command(
     if given["prompts"] and name is None:
         raise click.UsageError("--prompts: pairs have captions of their own; it goes with --id")
     if plot:
-        from ood_toolkit.train.gap import check_plots
+        from ood_toolkit.learning.cma.gap import check_plots
 
         check_plots()
     options.check_device(given["device"])
     model, material = _opened(name, pairs, **given)
     from ood_toolkit.cli.progress import clear, progress
-    from ood_toolkit.train.cma import PLAN, Recipe
-    from ood_toolkit.train.cma_runs import fine_tune
-    from ood_toolkit.train.ranks import Ranks
+    from ood_toolkit.learning.cma.run import fine_tune
+    from ood_toolkit.learning.cma.task import PLAN, Recipe
+    from ood_toolkit.learning.ranks import Ranks
 
     plan = shared.plan(PLAN, **given)
     recipes = [Recipe(weight, plan, given["crop"]) for weight in weights]
@@ -106,8 +106,8 @@ def _opened(
 ) -> tuple[Any, Material]:  # fmt: skip
     """Load the model and find what it learns from."""
     from ood_toolkit.cli.progress import clear, progress
-    from ood_toolkit.encoded_sets import EncodedSets
-    from ood_toolkit.store.folder import default_store
+    from ood_toolkit.encode.encoded_sets import EncodedSets
+    from ood_toolkit.store.files import default_store
 
     request, sets = options.opened(
         (name,) if name else (), {}, model=model, store=store, data_root=data_root, download=download, precision=None,
@@ -115,10 +115,10 @@ def _opened(
     )  # fmt: skip
     if not isinstance(sets, EncodedSets):
         raise click.UsageError(f"--model: {sets.label!r} is the label of imported arrays, and no model that can learn")
-    from ood_toolkit.data.captions import read_pairs
-    from ood_toolkit.heads import templates_of
+    from ood_toolkit.benchmark.heads import templates_of
+    from ood_toolkit.data.readers.captions import read_pairs
+    from ood_toolkit.learning.cma.run import gathered
     from ood_toolkit.models.saving import check_savable
-    from ood_toolkit.train.cma_runs import gathered
 
     check_savable(sets.model)
     read = None if pairs is None else (pairs, read_pairs(pairs))
@@ -139,7 +139,7 @@ def _opened(
 
 
 def _pictures(sets: EncodedSets, name: str, split: str) -> Pictures:
-    from ood_toolkit.data.dataset import Pictures
+    from ood_toolkit.api.dataset import Pictures
 
     found = sets.pictures(name, split)
     assert isinstance(found, Pictures)  # sets were opened with needs_pictures

@@ -16,7 +16,7 @@ from ood_toolkit.cli.listing import as_json
 from ood_toolkit.cli.train import options as shared
 
 if TYPE_CHECKING:
-    from ood_toolkit.head_runs import HeadRun
+    from ood_toolkit.learning.heads.run import HeadRun
 
 PRESETS = ("default", "adamw", "ust-etri")
 RULES = ("tpr", "mean", "f1", "youden", "conformal")
@@ -65,8 +65,8 @@ def command(preset: str, output: Path, plot: bool, as_json: bool, ids: tuple[str
     Writes DIR/<id>/head.safetensors, which --head takes, training.json and epochs.csv.
     """
     from ood_toolkit.cli.progress import clear, encoded, progress
-    from ood_toolkit.results import check_new_folder
-    from ood_toolkit.train.head_recipe import find_recipe
+    from ood_toolkit.learning.heads.recipe import find_recipe
+    from ood_toolkit.report.results import check_new_folder
 
     changed = {key: value for key in RECIPE if (value := given.pop(key)) is not None}
     if "folds" in changed and given["val_split"] is not None:
@@ -74,12 +74,12 @@ def command(preset: str, output: Path, plot: bool, as_json: bool, ids: tuple[str
     recipe = find_recipe(preset).changed(seed=given["seed"], **changed)
     check_new_folder(output)
     if plot:
-        from ood_toolkit.train.gap import check_plots
+        from ood_toolkit.learning.cma.gap import check_plots
 
         check_plots()
     names = tuple(dict.fromkeys(name.strip() for name in ids))
     request, sets = options.opened(names, {}, splits=("train", "test"), **given)
-    from ood_toolkit.head_runs import train_heads, write_heads
+    from ood_toolkit.learning.heads.run import train_heads, write_heads
 
     start = time.monotonic()
     runs = train_heads(recipe, request, sets, progress)
@@ -150,8 +150,8 @@ def _print_use(names: Sequence[str], output: Path, files: Sequence[Path], label:
 
 def _are_embedded(names: Sequence[str]) -> bool:
     """Tell whether the pictures of all sets come with this package."""
-    from ood_toolkit.choosing import find_dataset
-    from ood_toolkit.plugins import get_registry
+    from ood_toolkit.api.registry import get_registry
+    from ood_toolkit.encode.choice import find_dataset
 
     found = [find_dataset(get_registry(), name) for name in names]
     return all(one is not None and one.embedded for one in found)

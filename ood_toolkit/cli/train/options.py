@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from ood_toolkit.train.loop import Plan
+    from ood_toolkit.learning.loop import Plan
 
 __all__ = ["LOOP", "loop", "output", "plan", "told"]
 

@@ -13,8 +13,8 @@ from ood_toolkit.cli import options
 from ood_toolkit.cli.train import options as shared
 
 if TYPE_CHECKING:
-    from ood_toolkit.encoded_sets import EncodedSets
-    from ood_toolkit.train.context_run import ContextRun, Lesson
+    from ood_toolkit.encode.encoded_sets import EncodedSets
+    from ood_toolkit.learning.prompts.run import ContextRun, Lesson
 
 RECIPE = ("method", "length", "class_specific", "entropy_weight", "top")
 RUN = ("shots", "crop", "flip", "warmup")
@@ -68,9 +68,9 @@ def _opened(name: str, seed: int, **given: Any) -> tuple[ContextRun, EncodedSets
     own, loop = {key: given.pop(key) for key in RUN}, {key: given.pop(key) for key in LOOP}
     _, sets = options.opened((name,), {}, seed=seed, limit=None, needs_pictures=True, **given)
     from ood_toolkit.cli.progress import progress
-    from ood_toolkit.encoded_sets import EncodedSets
-    from ood_toolkit.train.context_run import ContextRun
-    from ood_toolkit.train.contexts import PLAN, ContextRecipe
+    from ood_toolkit.encode.encoded_sets import EncodedSets
+    from ood_toolkit.learning.prompts.run import ContextRun
+    from ood_toolkit.learning.prompts.task import PLAN, ContextRecipe
 
     if not isinstance(sets, EncodedSets):
         raise click.UsageError(
@@ -92,12 +92,12 @@ def _opened(name: str, seed: int, **given: Any) -> tuple[ContextRun, EncodedSets
 
 def _tell(run: ContextRun, train: Lesson, output: Path, learnt: Mapping[str, float]) -> None:
     """Say what was learnt, where it lies and how it is used."""
-    from ood_toolkit.models.names import canonical, resolve
-    from ood_toolkit.plugins import get_registry
-    from ood_toolkit.train.context_run import CONTEXT, HEAD
+    from ood_toolkit.api.registry import get_registry
+    from ood_toolkit.learning.prompts.run import CONTEXT, HEAD
+    from ood_toolkit.models.names import canonical, find_model
 
     file = output / CONTEXT
-    choice = resolve(run.model.name, get_registry())
+    choice = find_model(run.model.name, get_registry())
     model = canonical(choice.entry.name, choice.argument, {**choice.options, "context": str(file)})
     values = ", ".join(f"{name} {value:.4g}" for name, value in learnt.items())
     click.echo(f"learnt {run.recipe.length} vectors of {len(train.labels):,} images of {train.name}: {values}")

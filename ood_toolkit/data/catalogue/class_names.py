@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ood_toolkit.data.folders import ClassFolders, readable
+from ood_toolkit.data.readers.folders import ClassFolders, readable
 
 __all__ = [
     "CALTECH101",

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ood_toolkit.data.dataset import SIMPLE, DataSet, Pictures
-from ood_toolkit.data.folders import ClassFolders, class_folders
+from ood_toolkit.api.dataset import SIMPLE, DataSet, Pictures
+from ood_toolkit.data.readers.folders import ClassFolders, class_folders
 from ood_toolkit.errors import AbsentError, DataError, one_line
 
 __all__ = ["OPENAI", "Reader", "in_class_folders", "published", "unsourced"]

@@ -8,10 +8,10 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from ood_toolkit.data.class_names import words
-from ood_toolkit.data.dataset import Pictures
-from ood_toolkit.data.folders import ClassFolders, class_folders, images_below, labelled
-from ood_toolkit.data.imglist import read_lines
+from ood_toolkit.api.dataset import Pictures
+from ood_toolkit.data.catalogue.class_names import words
+from ood_toolkit.data.readers.folders import ClassFolders, class_folders, images_below, labelled
+from ood_toolkit.data.readers.imglist import read_lines
 from ood_toolkit.errors import DataError
 
 __all__ = [

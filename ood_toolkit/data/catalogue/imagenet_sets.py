@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from ood_toolkit.data.dataset import DataSet
-from ood_toolkit.data.folders import ClassFolders, plain_folder
-from ood_toolkit.data.imagenet import (
+from ood_toolkit.api.dataset import DataSet
+from ood_toolkit.data.catalogue.entry import published
+from ood_toolkit.data.catalogue.imagenet import (
     IMAGENET_10,
     IMAGENET_20,
     IMAGENET_100,
@@ -17,8 +17,8 @@ from ood_toolkit.data.imagenet import (
     tiny,
     wnid_folders,
 )
-from ood_toolkit.data.imglist import openood_list
-from ood_toolkit.data.published import published
+from ood_toolkit.data.readers.folders import ClassFolders, plain_folder
+from ood_toolkit.data.readers.imglist import openood_list
 
 __all__ = [
     "IMAGENET1K",

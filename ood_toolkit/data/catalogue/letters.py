@@ -7,8 +7,8 @@ import string
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ood_toolkit.data.dataset import DataSet, Pictures
-from ood_toolkit.data.picture import pixels
+from ood_toolkit.api.dataset import DataSet, Pictures
+from ood_toolkit.api.picture import pixels
 from ood_toolkit.errors import DataError
 
 if TYPE_CHECKING:

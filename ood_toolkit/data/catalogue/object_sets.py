@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from ood_toolkit.data.class_names import CALTECH101 as CALTECH101_NAMES
-from ood_toolkit.data.class_names import DTD as DTD_NAMES
-from ood_toolkit.data.class_names import FLOWERS, PETS
-from ood_toolkit.data.class_names import FOOD101 as FOOD101_NAMES
-from ood_toolkit.data.imglist import openood_list
-from ood_toolkit.data.published import published
-from ood_toolkit.data.torchvision_sets import (
+from ood_toolkit.data.catalogue.class_names import CALTECH101 as CALTECH101_NAMES
+from ood_toolkit.data.catalogue.class_names import DTD as DTD_NAMES
+from ood_toolkit.data.catalogue.class_names import FLOWERS, PETS
+from ood_toolkit.data.catalogue.class_names import FOOD101 as FOOD101_NAMES
+from ood_toolkit.data.catalogue.entry import published
+from ood_toolkit.data.readers.imglist import openood_list
+from ood_toolkit.data.readers.torchvision_sets import (
     caltech256,
     cub200,
     downloader,

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from ood_toolkit.data.class_names import CIFAR10 as CIFAR10_NAMES
-from ood_toolkit.data.class_names import CIFAR100 as CIFAR100_NAMES
-from ood_toolkit.data.dataset import DataSet, Pictures
-from ood_toolkit.data.folders import ClassFolders, labelled, present
-from ood_toolkit.data.imagenet import known_1000
-from ood_toolkit.data.imagenet_sets import FOLDERS, IMAGENET1K
-from ood_toolkit.data.imglist import openood_list, read_imglist
-from ood_toolkit.data.published import OPENAI, Reader, published
-from ood_toolkit.data.small_sets import CIFAR10, CIFAR100
+from ood_toolkit.api.dataset import DataSet, Pictures
+from ood_toolkit.data.catalogue.class_names import CIFAR10 as CIFAR10_NAMES
+from ood_toolkit.data.catalogue.class_names import CIFAR100 as CIFAR100_NAMES
+from ood_toolkit.data.catalogue.entry import OPENAI, Reader, published
+from ood_toolkit.data.catalogue.imagenet import known_1000
+from ood_toolkit.data.catalogue.imagenet_sets import FOLDERS, IMAGENET1K
+from ood_toolkit.data.catalogue.small_sets import CIFAR10, CIFAR100
+from ood_toolkit.data.readers.folders import ClassFolders, labelled, present
+from ood_toolkit.data.readers.imglist import openood_list, read_imglist
 
 __all__ = [
     "CIFAR10_OPENOOD",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ood_toolkit.data.dataset import DataSet, Pictures
-from ood_toolkit.data.picture import pixels
+from ood_toolkit.api.dataset import DataSet, Pictures
+from ood_toolkit.api.picture import pixels
 from ood_toolkit.errors import DataError
 
 __all__ = ["PATCHES"]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from ood_toolkit.data.dataset import DataSet
-from ood_toolkit.data.folders import plain_folder
-from ood_toolkit.data.imglist import openood_list
-from ood_toolkit.data.published import published
-from ood_toolkit.data.torchvision_sets import downloader, listed_files
-from ood_toolkit.data.torchvision_sets import places365 as read_places365
+from ood_toolkit.api.dataset import DataSet
+from ood_toolkit.data.catalogue.entry import published
+from ood_toolkit.data.readers.folders import plain_folder
+from ood_toolkit.data.readers.imglist import openood_list
+from ood_toolkit.data.readers.torchvision_sets import downloader, listed_files
+from ood_toolkit.data.readers.torchvision_sets import places365 as read_places365
 
 __all__ = ["INATURALIST", "PLACES", "PLACES365", "SUN", "SUN397"]
 

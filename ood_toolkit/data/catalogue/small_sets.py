@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from ood_toolkit.data.cifar import cifar, download_cifar
-from ood_toolkit.data.class_names import CIFAR10 as CIFAR10_NAMES
-from ood_toolkit.data.class_names import CIFAR100 as CIFAR100_NAMES
-from ood_toolkit.data.class_names import DIGIT_NAMES, FASHION
-from ood_toolkit.data.class_names import EUROSAT as EUROSAT_NAMES
-from ood_toolkit.data.published import published
-from ood_toolkit.data.torchvision_sets import arrays, downloader, folder_tree
+from ood_toolkit.data.catalogue.class_names import CIFAR10 as CIFAR10_NAMES
+from ood_toolkit.data.catalogue.class_names import CIFAR100 as CIFAR100_NAMES
+from ood_toolkit.data.catalogue.class_names import DIGIT_NAMES, FASHION
+from ood_toolkit.data.catalogue.class_names import EUROSAT as EUROSAT_NAMES
+from ood_toolkit.data.catalogue.entry import published
+from ood_toolkit.data.readers.cifar import cifar, download_cifar
+from ood_toolkit.data.readers.torchvision_sets import arrays, downloader, folder_tree
 
 __all__ = ["CIFAR10", "CIFAR100", "EUROSAT", "FASHION_MNIST", "MNIST", "SVHN"]
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ood_toolkit.data.dataset import Pictures
-from ood_toolkit.data.picture import FilePicture, Picture
-from ood_toolkit.data.webdataset import index_shard, shards_of
+from ood_toolkit.api.dataset import Pictures
+from ood_toolkit.api.picture import FilePicture, Picture
+from ood_toolkit.data.readers.webdataset import index_shard, shards_of
 from ood_toolkit.errors import DataError
 
 __all__ = ["Pairs", "labelled_pairs", "read_pairs"]

@@ -9,14 +9,14 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ood_toolkit.data.dataset import Pictures
-from ood_toolkit.data.npz_images import ArrayPictures
+from ood_toolkit.api.dataset import Pictures
+from ood_toolkit.data.readers.npz_images import ArrayPictures
 from ood_toolkit.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ood_toolkit.data.published import Reader
+    from ood_toolkit.data.catalogue.entry import Reader
 
 __all__ = ["cifar", "download_cifar", "read_batch"]
 

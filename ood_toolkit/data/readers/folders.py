@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from ood_toolkit.data.dataset import Pictures
-from ood_toolkit.data.picture import FilePicture
+from ood_toolkit.api.dataset import Pictures
+from ood_toolkit.api.picture import FilePicture
+from ood_toolkit.api.spec import nearest
 from ood_toolkit.errors import DataError
-from ood_toolkit.spec import nearest
 
 __all__ = ["ClassFolders", "class_folders", "images_below", "labelled", "plain_folder", "present", "readable"]
 

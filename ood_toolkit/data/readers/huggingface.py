@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, overload
 
-from ood_toolkit.data.dataset import DataSet, Pictures
-from ood_toolkit.data.picture import Picture
+from ood_toolkit.api.dataset import DataSet, Pictures
+from ood_toolkit.api.picture import Picture
 from ood_toolkit.errors import DataError, one_line
 
 __all__ = ["huggingface_set"]

@@ -6,8 +6,8 @@ import gzip
 from collections.abc import Callable
 from pathlib import Path
 
-from ood_toolkit.data.dataset import DataSet, Pictures
-from ood_toolkit.data.folders import labelled, present
+from ood_toolkit.api.dataset import DataSet, Pictures
+from ood_toolkit.data.readers.folders import labelled, present
 from ood_toolkit.errors import AbsentError, DataError
 
 __all__ = ["imglist_set", "openood_list", "read_imglist", "read_lines"]

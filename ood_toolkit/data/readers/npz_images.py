@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
-from ood_toolkit.data.dataset import DataSet, Pictures
-from ood_toolkit.data.picture import Picture, PixelPicture
+from ood_toolkit.api.dataset import DataSet, Pictures
+from ood_toolkit.api.picture import Picture, PixelPicture
 from ood_toolkit.errors import DataError
 
 if TYPE_CHECKING:

@@ -7,14 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ood_toolkit.data.dataset import Pictures
-from ood_toolkit.data.folders import ClassFolders, class_folders, labelled, present, readable
-from ood_toolkit.data.imglist import read_imglist, read_lines
-from ood_toolkit.data.npz_images import ArrayPictures
+from ood_toolkit.api.dataset import Pictures
+from ood_toolkit.data.readers.folders import ClassFolders, class_folders, labelled, present, readable
+from ood_toolkit.data.readers.imglist import read_imglist, read_lines
+from ood_toolkit.data.readers.npz_images import ArrayPictures
 from ood_toolkit.errors import DataError, one_line
 
 if TYPE_CHECKING:
-    from ood_toolkit.data.published import Reader
+    from ood_toolkit.data.catalogue.entry import Reader
 
 __all__ = ["arrays", "caltech256", "cub200", "downloader", "folder_tree", "listed_files", "oxford_pets", "places365"]
 

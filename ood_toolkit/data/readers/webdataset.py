@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ood_toolkit.data.dataset import SIMPLE, DataSet, Pictures
-from ood_toolkit.data.imglist import read_lines
-from ood_toolkit.data.picture import PartPicture
+from ood_toolkit.api.dataset import SIMPLE, DataSet, Pictures
+from ood_toolkit.api.picture import PartPicture
+from ood_toolkit.data.readers.imglist import read_lines
 from ood_toolkit.errors import DataError
 
 __all__ = ["index_shard", "shards_of", "webdataset_set"]

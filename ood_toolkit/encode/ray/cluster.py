@@ -11,18 +11,18 @@ from typing import Any
 
 import numpy as np
 
-from ood_toolkit.data.dataset import Pictures
-from ood_toolkit.data.picture import Picture
-from ood_toolkit.encode.effort import SHARD, Effort
+from ood_toolkit.api.dataset import Pictures
+from ood_toolkit.api.model import Model
+from ood_toolkit.api.picture import Picture
 from ood_toolkit.encode.images import Encoded, Job, Progress, recorded, run_job
-from ood_toolkit.encode.pipeline import Lost, results, shipped
-from ood_toolkit.encode.share import Share
-from ood_toolkit.encode.worker import Done, Setup, Task
+from ood_toolkit.encode.options import SHARD, Effort
+from ood_toolkit.encode.ray.pipeline import Lost, results, shipped
+from ood_toolkit.encode.ray.share import Share
+from ood_toolkit.encode.ray.worker import Done, Setup, Task
 from ood_toolkit.errors import DataError, ModelError, StoreError
-from ood_toolkit.head import Head
-from ood_toolkit.models.model import Model
+from ood_toolkit.outputs.head import Head
 from ood_toolkit.store.encodings import Encoding
-from ood_toolkit.store.memory import Memory
+from ood_toolkit.store.hashes import Memory
 from ood_toolkit.store.shard import KEY_BYTES
 
 __all__ = ["encode_on_ray"]

@@ -11,8 +11,8 @@ from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
-from ood_toolkit.encode.effort import Effort
-from ood_toolkit.encode.worker import Done, Setup, Task, Worker, look
+from ood_toolkit.encode.options import Effort
+from ood_toolkit.encode.ray.worker import Done, Setup, Task, Worker, look
 from ood_toolkit.errors import DataError, ModelError, OodkitError, one_line
 
 __all__ = ["Lost", "results", "shipped"]

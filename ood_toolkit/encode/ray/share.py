@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ood_toolkit.errors import StoreError
-from ood_toolkit.store.folder import replaced_file
+from ood_toolkit.store.files import replaced_file
 from ood_toolkit.store.shard import open_shard, shard_name
 
 __all__ = ["Share"]

@@ -12,17 +12,17 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, overload
 
-from ood_toolkit.data.picture import Picture
-from ood_toolkit.encode.effort import Effort
+from ood_toolkit.api.model import Model
+from ood_toolkit.api.picture import Picture
 from ood_toolkit.encode.loading import load_batches
-from ood_toolkit.encode.share import Share
+from ood_toolkit.encode.options import Effort
+from ood_toolkit.encode.ray.share import Share
 from ood_toolkit.errors import DataError, ModelError, OodkitError, one_line
-from ood_toolkit.models.model import Model
-from ood_toolkit.store.memory import Stamp
+from ood_toolkit.store.hashes import Stamp
 from ood_toolkit.store.shard import shard_bytes, write_shard
 
 if TYPE_CHECKING:
-    from ood_toolkit.head import Head
+    from ood_toolkit.outputs.head import Head
 
 __all__ = ["Done", "Setup", "Task", "Worker", "encode", "hashed", "look"]
 

@@ -11,24 +11,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ood_toolkit.data.captions import Pairs
-from ood_toolkit.data.dataset import Pictures
-from ood_toolkit.encode.effort import Effort
+from ood_toolkit.api.dataset import Pictures
+from ood_toolkit.api.model import Model
+from ood_toolkit.api.scorer import Prompts
+from ood_toolkit.data.readers.captions import Pairs
 from ood_toolkit.encode.images import encode_pictures
+from ood_toolkit.encode.options import Effort
 from ood_toolkit.encode.texts import zero_shot_head
 from ood_toolkit.errors import DataError, TrainingError
+from ood_toolkit.learning.checkpoint import CHECKPOINT, finished, training_folder
+from ood_toolkit.learning.clipn.task import ClipnTask, Wording, double_text_tower
+from ood_toolkit.learning.loop import Epoch, Plan, learn
+from ood_toolkit.learning.pictures import PictureLoader, picture_keys
+from ood_toolkit.learning.ranks import Ranks
+from ood_toolkit.learning.record import Record, data_fingerprint
 from ood_toolkit.models.clipn import load_clipn, save_clipn
-from ood_toolkit.models.model import Model
 from ood_toolkit.models.saving import check_savable
-from ood_toolkit.prompts import clipn_templates
-from ood_toolkit.scorer import Prompts
-from ood_toolkit.store.folder import replaced_file
-from ood_toolkit.train.checkpoint import CHECKPOINT, finished, training_folder
-from ood_toolkit.train.clipn import ClipnTask, Wording, double_text_tower
-from ood_toolkit.train.loop import Epoch, Plan, learn
-from ood_toolkit.train.pictures import PictureLoader, picture_keys
-from ood_toolkit.train.ranks import Ranks
-from ood_toolkit.train.record import Record, data_fingerprint
+from ood_toolkit.models.templates import clipn_templates
+from ood_toolkit.store.files import replaced_file
 
 __all__ = ["CLASSIFIER", "ClipnRun", "Source", "Taught"]
 

@@ -10,15 +10,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ood_toolkit.data.captions import Pairs
+from ood_toolkit.api.model import Model
+from ood_toolkit.data.readers.captions import Pairs
 from ood_toolkit.errors import TrainingError
+from ood_toolkit.learning.clipn.loss import clipn_losses
+from ood_toolkit.learning.loop import Batch, Plan, Task, seeded
+from ood_toolkit.learning.pictures import PictureLoader
 from ood_toolkit.models.clip import OpenClip
-from ood_toolkit.models.model import Model
 from ood_toolkit.models.saving import check_savable
 from ood_toolkit.models.text_tower import NO, add_no_tower, embed_no, embed_texts, is_plain
-from ood_toolkit.train.clipn_loss import clipn_losses
-from ood_toolkit.train.loop import Batch, Plan, Task, seeded
-from ood_toolkit.train.pictures import PictureLoader
 
 __all__ = ["PAPER", "PROMPTS", "ClipnTask", "Wording", "double_text_tower"]
 

@@ -86,7 +86,7 @@ def plot_gaps(runs: Mapping[float, Sequence[Mapping[str, Any]]], place: Path) ->
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    from ood_toolkit.store.folder import replaced_file
+    from ood_toolkit.store.files import replaced_file
 
     shown = {"gap": "modality gap", "alignment": "alignment (mean cosine of matched pairs)"}
     rows = 2 if len(runs) > 1 else 1

@@ -8,19 +8,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ood_toolkit.data.captions import Pairs, labelled_pairs
-from ood_toolkit.data.dataset import Pictures
+from ood_toolkit.api.dataset import Pictures
+from ood_toolkit.api.model import Model
+from ood_toolkit.data.readers.captions import Pairs, labelled_pairs
 from ood_toolkit.errors import DataError, TrainingError
-from ood_toolkit.models.model import Model
+from ood_toolkit.learning.checkpoint import finished, training_folder
+from ood_toolkit.learning.cma.gap import plot_gaps
+from ood_toolkit.learning.cma.task import CMATask, Recipe
+from ood_toolkit.learning.cma.watch import Watched, measured
+from ood_toolkit.learning.loop import Epoch, check_plan, learn
+from ood_toolkit.learning.pictures import picture_keys
+from ood_toolkit.learning.ranks import Ranks
+from ood_toolkit.learning.record import RECORD, Record, data_fingerprint
 from ood_toolkit.models.saving import check_savable, save_model
-from ood_toolkit.train.checkpoint import finished, training_folder
-from ood_toolkit.train.cma import CMATask, Recipe
-from ood_toolkit.train.gap import plot_gaps
-from ood_toolkit.train.loop import Epoch, check_plan, learn
-from ood_toolkit.train.pictures import picture_keys
-from ood_toolkit.train.ranks import Ranks
-from ood_toolkit.train.record import RECORD, Record, data_fingerprint
-from ood_toolkit.train.watch import Watched, measured
 
 __all__ = ["MODEL", "PLOT", "Material", "Tuned", "fine_tune", "gathered"]
 

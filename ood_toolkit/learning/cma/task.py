@@ -10,13 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ood_toolkit.data.captions import Pairs
+from ood_toolkit.api.model import Model
+from ood_toolkit.data.readers.captions import Pairs
 from ood_toolkit.errors import OutputsError
-from ood_toolkit.models.model import Model
+from ood_toolkit.learning.cma.watch import Watched, measured
+from ood_toolkit.learning.loop import Batch, Plan, Task, seeded
+from ood_toolkit.learning.pictures import PictureLoader
 from ood_toolkit.models.saving import check_savable
-from ood_toolkit.train.loop import Batch, Plan, Task, seeded
-from ood_toolkit.train.pictures import PictureLoader
-from ood_toolkit.train.watch import Watched, measured
 
 __all__ = ["PLAN", "TEMPLATES", "CMATask", "Recipe", "cma_loss"]
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ood_toolkit.data.captions import Pairs
-from ood_toolkit.data.picture import Picture
-from ood_toolkit.models.model import Model
-from ood_toolkit.train.gap import gap_of
-from ood_toolkit.train.loop import seeded
-from ood_toolkit.train.pictures import PictureLoader
+from ood_toolkit.api.model import Model
+from ood_toolkit.api.picture import Picture
+from ood_toolkit.data.readers.captions import Pairs
+from ood_toolkit.learning.cma.gap import gap_of
+from ood_toolkit.learning.loop import seeded
+from ood_toolkit.learning.pictures import PictureLoader
 
 __all__ = ["Watched", "measured"]
 

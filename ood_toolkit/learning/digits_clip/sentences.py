@@ -6,8 +6,8 @@ import random
 import string
 from collections.abc import Sequence
 
-from ood_toolkit.data.digits import DIGITS
-from ood_toolkit.train.shapes import SHAPES
+from ood_toolkit.data.catalogue.digits import DIGITS
+from ood_toolkit.learning.digits_clip.shapes import SHAPES
 
 __all__ = ["Prompts"]
 

@@ -1,6 +1,6 @@
 """Shapes drawn at random, which give "no" texts and negative texts a meaning: strokes, rings, bars, noise, ...
 
-`python -m ood_toolkit.train.shapes --output DIR` draws some as image-caption pairs.
+`python -m ood_toolkit.learning.digits_clip.shapes --output DIR` draws some as image-caption pairs.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 from PIL import Image, ImageDraw, ImageFilter
 
-from ood_toolkit.store.folder import replaced_file
+from ood_toolkit.store.files import replaced_file
 
 __all__ = ["PAIRS", "SHAPES", "draw_shape", "write_pairs"]
 

@@ -1,4 +1,4 @@
-"""Train `digits-clip`: `python -m ood_toolkit.train.digits_clip --output FILE`.
+"""Train `digits-clip`: `python -m ood_toolkit.learning.digits_clip.train --output FILE`.
 
 The images are the train split of `digits`, turned, shifted and scaled, and shapes drawn here; the prompts are
 composed at random around a class name. A step has three losses:
@@ -23,7 +23,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ood_toolkit.data.digits import DIGITS
+from ood_toolkit.data.catalogue.digits import DIGITS
+from ood_toolkit.learning.digits_clip.sentences import Prompts
+from ood_toolkit.learning.digits_clip.shapes import SHAPES, draw_shape
 from ood_toolkit.models.digits_clip import (
     GREY_DEVIATION,
     GREY_MEAN,
@@ -32,8 +34,6 @@ from ood_toolkit.models.digits_clip import (
     image_to_tensor,
     save_digits_clip,
 )
-from ood_toolkit.train.prompts import Prompts
-from ood_toolkit.train.shapes import SHAPES, draw_shape
 
 __all__ = ["Progress", "Recipe", "Trainer"]
 

@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from ood_toolkit.data.picture import Picture
-from ood_toolkit.discovery.outcome import Taught
-from ood_toolkit.discovery.sheet import SHOWN, picture_sheet
-from ood_toolkit.discovery.study import Findings, Search
+from ood_toolkit.api.picture import Picture
+from ood_toolkit.benchmark.settings import HEAD
 from ood_toolkit.errors import StoreError
-from ood_toolkit.request import HEAD
-from ood_toolkit.store.folder import replaced_folder
+from ood_toolkit.learning.discovery.outcome import Taught
+from ood_toolkit.learning.discovery.sheet import SHOWN, picture_sheet
+from ood_toolkit.learning.discovery.study import Findings, Search
+from ood_toolkit.learning.record import Record
+from ood_toolkit.store.files import replaced_folder
 from ood_toolkit.store.head_file import save_head
-from ood_toolkit.train.record import Record
 
 __all__ = ["ARRAYS", "CLUSTERS", "SHEET", "SUMMARY", "check_free", "write_search"]
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ood_toolkit.arrays import to_numpy
-from ood_toolkit.data.picture import Picture
-from ood_toolkit.encoded_sets import EncodedSets
+from ood_toolkit.api.picture import Picture
+from ood_toolkit.benchmark.splits import drawn
+from ood_toolkit.encode.encoded_sets import EncodedSets
+from ood_toolkit.encode.sets import Sets
 from ood_toolkit.errors import DataError
-from ood_toolkit.head import Head
 from ood_toolkit.outputs import Outputs
-from ood_toolkit.plans import drawn
-from ood_toolkit.sets import Sets
+from ood_toolkit.outputs.arrays import to_numpy
+from ood_toolkit.outputs.head import Head
 
 __all__ = ["Mixture", "keys_of", "mixture"]
 
@@ -122,7 +122,7 @@ def _truth(sets: Sets, name: str, split: str) -> np.ndarray | None:
 
 
 def _pictures(sets: Sets, name: str, split: str) -> list[Picture] | None:
-    from ood_toolkit.data.dataset import Pictures
+    from ood_toolkit.api.dataset import Pictures
 
     if not isinstance(sets, EncodedSets):
         return None

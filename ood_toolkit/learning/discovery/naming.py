@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from ood_toolkit.api.prompts import Prompts, TextBank
+from ood_toolkit.benchmark.heads import templates_of
+from ood_toolkit.benchmark.settings import Request
+from ood_toolkit.encode.sets import Sets
 from ood_toolkit.errors import DataError
-from ood_toolkit.head import Bank, Head
-from ood_toolkit.heads import templates_of
 from ood_toolkit.models.bank_files import holds_arrays, read_bank
-from ood_toolkit.request import Request
-from ood_toolkit.sets import Sets
-from ood_toolkit.wording import Prompts, TextBank
+from ood_toolkit.outputs.head import Bank, Head
 
 __all__ = ["centres", "nearest_classes", "nearest_words", "word_bank"]
 

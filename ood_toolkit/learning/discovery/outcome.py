@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from ood_toolkit.arrays import to_numpy
-from ood_toolkit.discovery.learning import Lesson, detection, id_accuracy, learnt, predicted
-from ood_toolkit.discovery.measures import new_accuracy
-from ood_toolkit.discovery.mixture import mixture
-from ood_toolkit.discovery.space import Space
-from ood_toolkit.discovery.study import Findings, Search
 from ood_toolkit.errors import DataError
-from ood_toolkit.head import Head
+from ood_toolkit.learning.discovery.learning import Lesson, detection, id_accuracy, learnt, predicted
+from ood_toolkit.learning.discovery.measures import new_accuracy
+from ood_toolkit.learning.discovery.mixture import mixture
+from ood_toolkit.learning.discovery.space import Space
+from ood_toolkit.learning.discovery.study import Findings, Search
+from ood_toolkit.learning.heads.train import TrainedHead
 from ood_toolkit.outputs import Outputs
-from ood_toolkit.train.head import TrainedHead
+from ood_toolkit.outputs.arrays import to_numpy
+from ood_toolkit.outputs.head import Head
 
 __all__ = ["Taught", "accepted_clusters", "taught"]
 

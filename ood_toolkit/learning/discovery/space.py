@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ood_toolkit.errors import OutputsError
-from ood_toolkit.head import Head
+from ood_toolkit.outputs.head import Head
 
 __all__ = ["POWER", "SHRINKAGE", "Space"]
 

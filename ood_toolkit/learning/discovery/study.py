@@ -8,25 +8,25 @@ from typing import Any
 
 import numpy as np
 
-from ood_toolkit.arrays import to_numpy
-from ood_toolkit.detector import Detector
-from ood_toolkit.discovery.clusters import Clustering, Clusters, by_size, grown
-from ood_toolkit.discovery.distances import angular_distances, shared_distances
-from ood_toolkit.discovery.measures import agreement, majorities
-from ood_toolkit.discovery.mixture import Mixture, keys_of, mixture
-from ood_toolkit.discovery.naming import centres, nearest_classes, nearest_words, word_bank
-from ood_toolkit.discovery.space import Space
+from ood_toolkit.api.registry import get_registry
+from ood_toolkit.api.scorer import Scorer
+from ood_toolkit.api.stream import each_alone
+from ood_toolkit.benchmark.gather import gather
+from ood_toolkit.benchmark.members import Member
+from ood_toolkit.benchmark.settings import Request
+from ood_toolkit.encode.sets import Sets
 from ood_toolkit.errors import DataError, ScorerError
-from ood_toolkit.head_runs import Material, material
-from ood_toolkit.members import Member
+from ood_toolkit.learning.discovery.clusters import Clustering, Clusters, by_size, grown
+from ood_toolkit.learning.discovery.distances import angular_distances, shared_distances
+from ood_toolkit.learning.discovery.measures import agreement, majorities
+from ood_toolkit.learning.discovery.mixture import Mixture, keys_of, mixture
+from ood_toolkit.learning.discovery.naming import centres, nearest_classes, nearest_words, word_bank
+from ood_toolkit.learning.discovery.space import Space
+from ood_toolkit.learning.heads.run import Material, material
+from ood_toolkit.learning.record import data_fingerprint
 from ood_toolkit.outputs import Outputs
-from ood_toolkit.plugins import get_registry
-from ood_toolkit.request import Request
-from ood_toolkit.scorer import Scorer
-from ood_toolkit.sets import Sets
-from ood_toolkit.sources import gather
-from ood_toolkit.stream import each_alone
-from ood_toolkit.train.record import data_fingerprint
+from ood_toolkit.outputs.arrays import to_numpy
+from ood_toolkit.scorers.detector import Detector
 
 __all__ = ["SCORER", "Findings", "Search", "Wishes", "cluster_names"]
 

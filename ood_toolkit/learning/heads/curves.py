@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ood_toolkit.train.head import HeadEpoch
+from ood_toolkit.learning.heads.train import HeadEpoch
 
 __all__ = ["NAMED", "plot_head"]
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from ood_toolkit.errors import OutputsError, TrainingError
+from ood_toolkit.learning.heads.recipe import HeadRecipe
+from ood_toolkit.learning.heads.steps import Rows
 from ood_toolkit.outputs import Outputs
-from ood_toolkit.train.head_recipe import HeadRecipe
-from ood_toolkit.train.head_steps import Rows
 
 __all__ = ["Part", "parts_of"]
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Any, Literal, TypeAlias, get_args
 
+from ood_toolkit.api.spec import nearest
 from ood_toolkit.errors import TrainingError
-from ood_toolkit.spec import nearest
-from ood_toolkit.thresholds import check_rule
+from ood_toolkit.scorers.thresholds import check_rule
 
 __all__ = ["DECAYS", "RECIPES", "HeadRecipe", "Input", "Optimizer", "find_recipe"]
 
@@ -64,7 +64,7 @@ class HeadRecipe:
     val_split: float | None = None
     """Where no validation is given: the share of the training rows that is held out instead, and never trained on."""
     rule: str = "tpr"
-    """What gives the class-wise confidence thresholds at the end of each epoch; see `ood_toolkit.thresholds`."""
+    """What gives the class-wise confidence thresholds at the end of each epoch; see `thresholds`."""
     target: float = 0.95
     """Share of ID that the rules `tpr` and `conformal` accept."""
     initial_threshold: float = 0.8

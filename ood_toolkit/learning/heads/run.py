@@ -9,17 +9,17 @@ from typing import Any
 
 import torch
 
+from ood_toolkit.benchmark.settings import HEAD, Request
+from ood_toolkit.benchmark.splits import drawn
+from ood_toolkit.encode.sets import Sets
 from ood_toolkit.errors import DataError
+from ood_toolkit.learning.heads.curves import plot_head
+from ood_toolkit.learning.heads.train import HeadRecipe, TrainedHead, train_head
+from ood_toolkit.learning.record import Record, data_fingerprint
 from ood_toolkit.outputs import Outputs
-from ood_toolkit.plans import drawn
-from ood_toolkit.request import HEAD, Request
-from ood_toolkit.results import file_name
-from ood_toolkit.sets import Sets
-from ood_toolkit.store.folder import replaced_folder
+from ood_toolkit.report.results import file_name
+from ood_toolkit.store.files import replaced_folder
 from ood_toolkit.store.head_file import save_head
-from ood_toolkit.train.curves import plot_head
-from ood_toolkit.train.head import HeadRecipe, TrainedHead, train_head
-from ood_toolkit.train.record import Record, data_fingerprint
 
 __all__ = ["CURVES", "HeadRun", "Material", "material", "train_heads", "write_heads"]
 

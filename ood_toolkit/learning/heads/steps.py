@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from ood_toolkit.errors import TrainingError
-from ood_toolkit.train.head_recipe import DECAYS, HeadRecipe
+from ood_toolkit.learning.heads.recipe import DECAYS, HeadRecipe
 
 __all__ = ["CLOSE", "EXACT", "ROUGH", "Layer", "Rows", "one_thread"]
 

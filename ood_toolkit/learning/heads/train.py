@@ -13,12 +13,12 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from ood_toolkit.errors import OutputsError
-from ood_toolkit.head import Head
+from ood_toolkit.learning.heads.fitting import Part, parts_of
+from ood_toolkit.learning.heads.recipe import RECIPES, HeadRecipe
+from ood_toolkit.learning.heads.steps import CLOSE, EXACT, ROUGH, Layer, Rows, one_thread
 from ood_toolkit.outputs import Outputs
-from ood_toolkit.thresholds import class_thresholds
-from ood_toolkit.train.head_parts import Part, parts_of
-from ood_toolkit.train.head_recipe import RECIPES, HeadRecipe
-from ood_toolkit.train.head_steps import CLOSE, EXACT, ROUGH, Layer, Rows, one_thread
+from ood_toolkit.outputs.head import Head
+from ood_toolkit.scorers.thresholds import class_thresholds
 
 __all__ = ["RECIPES", "HeadEpoch", "HeadRecipe", "TrainedHead", "train_head"]
 

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ood_toolkit.data.picture import Picture
+from ood_toolkit.api.model import Model
+from ood_toolkit.api.picture import Picture
 from ood_toolkit.errors import DataError
-from ood_toolkit.models.model import Model
-from ood_toolkit.train.loop import Batch
-from ood_toolkit.train.pictures import PictureLoader
+from ood_toolkit.learning.loop import Batch
+from ood_toolkit.learning.pictures import PictureLoader
 
 __all__ = ["FrozenTower", "Known", "Seen", "patches_of"]
 

@@ -10,25 +10,25 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ood_toolkit.data.dataset import Pictures
-from ood_toolkit.encode.effort import Effort
+from ood_toolkit.api.dataset import Pictures
+from ood_toolkit.api.model import Model
+from ood_toolkit.api.scorer import Prompts
 from ood_toolkit.encode.images import Encoded, encode_pictures
+from ood_toolkit.encode.options import Effort
 from ood_toolkit.encode.texts import zero_shot_head
 from ood_toolkit.errors import DataError, TrainingError
-from ood_toolkit.head import Head
+from ood_toolkit.learning.checkpoint import finished, training_folder
+from ood_toolkit.learning.loop import Epoch, Plan, check_plan, learn
+from ood_toolkit.learning.pictures import PictureLoader
+from ood_toolkit.learning.prompts.frozen import FrozenTower, Known, Seen, patches_of
+from ood_toolkit.learning.prompts.shots import few
+from ood_toolkit.learning.prompts.task import CROP, ContextRecipe, Contexts, Examples, check_learnable, with_warmup
+from ood_toolkit.learning.ranks import Ranks
+from ood_toolkit.learning.record import Record, data_fingerprint
 from ood_toolkit.models.contexts import read_context, write_context
-from ood_toolkit.models.model import Model
-from ood_toolkit.scorer import Prompts
+from ood_toolkit.outputs.head import Head
 from ood_toolkit.store.head_file import save_head
 from ood_toolkit.store.listings import Listing
-from ood_toolkit.train.checkpoint import finished, training_folder
-from ood_toolkit.train.contexts import CROP, ContextRecipe, Contexts, Examples, check_learnable, with_warmup
-from ood_toolkit.train.frozen import FrozenTower, Known, Seen, patches_of
-from ood_toolkit.train.loop import Epoch, Plan, check_plan, learn
-from ood_toolkit.train.pictures import PictureLoader
-from ood_toolkit.train.ranks import Ranks
-from ood_toolkit.train.record import Record, data_fingerprint
-from ood_toolkit.train.shots import few
 
 __all__ = ["CONTEXT", "HEAD", "ContextRun", "Lesson"]
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from ood_toolkit.data.dataset import Pictures
+from ood_toolkit.api.dataset import Pictures
 from ood_toolkit.errors import DataError
-from ood_toolkit.train.loop import seeded
+from ood_toolkit.learning.loop import seeded
 
 __all__ = ["few"]
 

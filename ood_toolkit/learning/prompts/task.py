@@ -10,15 +10,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ood_toolkit.api.model import Model
 from ood_toolkit.errors import ModelError, TrainingError
-from ood_toolkit.head import normalise
-from ood_toolkit.models.computing import autocast
+from ood_toolkit.learning.loop import Batch, Epoch, Plan, Task, seeded
+from ood_toolkit.learning.prompts.frozen import FrozenTower
+from ood_toolkit.learning.prompts.loss import is_outside, patch_entropy
 from ood_toolkit.models.contexts import Context
-from ood_toolkit.models.model import Model
+from ood_toolkit.models.precision import autocast
 from ood_toolkit.models.text_tower import embed_with_context, is_plain
-from ood_toolkit.train.context_loss import is_outside, patch_entropy
-from ood_toolkit.train.frozen import FrozenTower
-from ood_toolkit.train.loop import Batch, Epoch, Plan, Task, seeded
+from ood_toolkit.outputs.head import normalise
 
 __all__ = ["CROP", "PLAN", "ContextRecipe", "Contexts", "Examples", "check_learnable", "with_warmup"]
 

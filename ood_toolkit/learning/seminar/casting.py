@@ -9,11 +9,11 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from ood_toolkit.encode.sets import Sets
 from ood_toolkit.errors import DataError
-from ood_toolkit.head import Head
+from ood_toolkit.learning.seminar.subject import Subject, subject
 from ood_toolkit.outputs import Outputs
-from ood_toolkit.seminar.subject import Subject, subject
-from ood_toolkit.sets import Sets
+from ood_toolkit.outputs.head import Head
 
 __all__ = ["EMBEDDED", "EMBEDDED_MORE", "VECTORS_MODEL", "VECTORS_NOTE", "cast_sets", "cast_vectors"]
 

@@ -7,15 +7,13 @@ from dataclasses import asdict, replace
 from itertools import combinations
 from typing import Any
 
+from ood_toolkit.benchmark.runner import Member, bench
 from ood_toolkit.errors import DataError
-from ood_toolkit.head import Head
-from ood_toolkit.outputs import Outputs
-from ood_toolkit.report import Report
-from ood_toolkit.report.report import joined
-from ood_toolkit.runner import Member, bench
-from ood_toolkit.seminar.figures import Figures
-from ood_toolkit.seminar.subject import Subject
-from ood_toolkit.seminar.tables import (
+from ood_toolkit.learning.heads.recipe import HeadRecipe
+from ood_toolkit.learning.heads.train import TrainedHead, train_head
+from ood_toolkit.learning.seminar.figures import Figures
+from ood_toolkit.learning.seminar.subject import Subject
+from ood_toolkit.learning.seminar.tables import (
     BY_CONFIDENCE,
     BY_ENTROPY,
     ENSEMBLE,
@@ -25,8 +23,10 @@ from ood_toolkit.seminar.tables import (
     threshold_notes,
     uncertainty_rows,
 )
-from ood_toolkit.train.head import TrainedHead, train_head
-from ood_toolkit.train.head_recipe import HeadRecipe
+from ood_toolkit.outputs import Outputs
+from ood_toolkit.outputs.head import Head
+from ood_toolkit.report import Report
+from ood_toolkit.report.report import joined
 
 __all__ = ["study"]
 

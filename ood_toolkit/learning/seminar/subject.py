@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ood_toolkit.errors import DataError
-from ood_toolkit.head import Head
 from ood_toolkit.outputs import Outputs
+from ood_toolkit.outputs.head import Head
 
 __all__ = ["Subject", "subject"]
 

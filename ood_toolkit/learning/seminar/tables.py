@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from ood_toolkit import metrics
-from ood_toolkit.head import Head
-from ood_toolkit.plugins import get_registry
+from ood_toolkit.api.registry import get_registry
+from ood_toolkit.learning.seminar.figures import THRESHOLDS, Figures, Part
+from ood_toolkit.learning.seminar.subject import Subject
+from ood_toolkit.outputs.head import Head
 from ood_toolkit.report import Report
-from ood_toolkit.results import Answers
-from ood_toolkit.seminar.figures import THRESHOLDS, Figures, Part
-from ood_toolkit.seminar.subject import Subject
+from ood_toolkit.report.results import Answers
 
 __all__ = [
     "BY_CONFIDENCE",

@@ -6,14 +6,14 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, cast
 
+from ood_toolkit.api.scorer import Scorer
 from ood_toolkit.errors import ScorerError
-from ood_toolkit.scorer import Scorer
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ood_toolkit.head import Head
     from ood_toolkit.outputs import Outputs
+    from ood_toolkit.outputs.head import Head
 
 SIGNED = ("refuse", "rectify", "allow")
 LARGEST = 500.0
@@ -67,7 +67,7 @@ class Shaped(Scorer):
         """Give the changed logits (n, k) of rows (n, d)."""
 
     def _score(self, x: Outputs) -> Tensor:
-        from ood_toolkit.softmax import Softmax
+        from ood_toolkit.outputs.softmax import Softmax
 
         rows = self.rows(x)  # an error without a head
         return Softmax(self.logits(rows, cast("Head", x.head))).logsumexp

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ood_toolkit.scorer import Prompts, Scorer
+from ood_toolkit.api.scorer import Prompts, Scorer
 from ood_toolkit.scorers.msp import MSP
 
 if TYPE_CHECKING:

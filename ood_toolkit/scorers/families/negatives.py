@@ -9,9 +9,9 @@ from ood_toolkit.errors import ScorerError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ood_toolkit.component import Component
-    from ood_toolkit.head import Head
+    from ood_toolkit.api.component import Component
     from ood_toolkit.outputs import Outputs
+    from ood_toolkit.outputs.head import Head
 
 COLUMNS = 2048
 """Negatives whose logits are held at once, if a group is not larger."""

@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ood_toolkit.evaluation import About, mean_rows, ood_rows
-from ood_toolkit.plugins import get_registry
-from ood_toolkit.presets import find_preset
-from ood_toolkit.presets.benchmark import Benchmark, same_model
+from ood_toolkit.api.registry import get_registry
+from ood_toolkit.benchmark.presets import find_preset
+from ood_toolkit.benchmark.presets.applied import Benchmark, same_model
 from ood_toolkit.report import Report
+from ood_toolkit.report.evaluation import About, mean_rows, ood_rows
 from ood_toolkit.report.published import compared, comparison_text, matched_again, published_text
-from ood_toolkit.results import Answers, Row
+from ood_toolkit.report.results import Answers, Row
 
 B16 = "ViT-B-16/openai"
 MOS = ("inaturalist", "sun", "places", "textures")

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from ood_toolkit.benchmark.presets import preset_names
 from ood_toolkit.cli import main
-from ood_toolkit.presets import preset_names
 
 TINY = """
 description = "Digits against letters and patches."
@@ -171,7 +171,7 @@ def test_a_damaged_comparison_is_one_line(first, oodkit, tmp_path):
 
 
 def test_the_ordinary_rows_are_compared_and_not_those_of_the_full_spectrum(first, oodkit, tmp_path):
-    from ood_toolkit.data.digits import DIGITS
+    from ood_toolkit.data.catalogue.digits import DIGITS
 
     pictures = DIGITS.open("val", None)
     for place in range(60):

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from ood_toolkit.benchmark.presets import find_preset, read_preset
 from ood_toolkit.errors import DataError
-from ood_toolkit.presets import find_preset, read_preset
 
 GOOD = """
 description = "Digits against letters and patches."

@@ -5,13 +5,13 @@ from importlib.resources import files
 
 import pytest
 
-from ood_toolkit.data.imagenet import known_1000, numbered, subset
+from ood_toolkit.api.registry import get_registry
+from ood_toolkit.api.spec import parse_spec
+from ood_toolkit.benchmark.presets import find_preset, preset_names
+from ood_toolkit.benchmark.presets.preset import UNKNOWN
+from ood_toolkit.data.catalogue.imagenet import known_1000, numbered, subset
 from ood_toolkit.errors import SpecError
 from ood_toolkit.metrics import PROTOCOLS
-from ood_toolkit.plugins import get_registry
-from ood_toolkit.presets import find_preset, preset_names
-from ood_toolkit.presets.preset import UNKNOWN
-from ood_toolkit.spec import parse_spec
 
 PRESETS = [find_preset(name) for name in preset_names()]
 ROWS = [(preset, row) for preset in PRESETS for row in preset.published]
@@ -34,7 +34,7 @@ def test_the_wanted_presets_are_there():
         "imagenet-o", "semantic-shift", "mcm-hard", "mcm-hard-swapped", "fine-grained-cub", "fine-grained-cars",
         "fine-grained-food", "fine-grained-pet",
     }  # fmt: skip
-    shipped = {file.name for file in files("ood_toolkit.presets").iterdir() if file.name.endswith(".toml")}
+    shipped = {file.name for file in files("ood_toolkit.benchmark.presets").iterdir() if file.name.endswith(".toml")}
     assert shipped == {f"{name}.toml" for name in preset_names()}
 
 

@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from ood_toolkit.builtin import register_datasets
-from ood_toolkit.data.catalogue import CATALOGUE
-from ood_toolkit.data.published import unsourced
+from ood_toolkit.api.builtin import register_datasets
+from ood_toolkit.data.catalogue.entry import unsourced
 from ood_toolkit.errors import DataError
 
 SETS = list(CATALOGUE.values())
@@ -198,7 +197,7 @@ def test_every_download_has_an_address_and_a_checksum(made, tmp_path, monkeypatc
 
 def test_the_catalogue_imports_nothing_heavy():
     code = (
-        "import sys, ood_toolkit.data.catalogue, ood_toolkit.data.free, ood_toolkit.data.describe; "
+        "import sys, ood_toolkit.data.catalogue, ood_toolkit.data.by_path, ood_toolkit.data.describe; "
         "print(*{'numpy', 'PIL', 'sklearn', 'torch', 'torchvision', 'open_clip', 'timm'} & set(sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "\n"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from ood_toolkit.data.digits import DIGITS
+from ood_toolkit.data.catalogue.digits import DIGITS
 from ood_toolkit.errors import DataError
 
 SPLITS = ("train", "val", "test")
@@ -61,7 +61,7 @@ def test_an_unknown_split_is_named():
 
 def test_listing_the_embedded_sets_loads_nothing_heavy():
     code = (
-        "import sys, ood_toolkit.data.digits, ood_toolkit.data.letters, ood_toolkit.data.patches; "
+        "import sys; from ood_toolkit.data.catalogue import digits, letters, patches; "
         "print(*{'numpy', 'PIL', 'sklearn', 'torch'} & set(sys.modules))"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -5,9 +5,9 @@ import sys
 import pytest
 from PIL import Image
 
-from ood_toolkit.data import imagenet
-from ood_toolkit.data.imagenet import imagenet_names, imagenet_wnids, subset
-from ood_toolkit.data.imagenet_sets import (
+from ood_toolkit.data.catalogue import imagenet
+from ood_toolkit.data.catalogue.imagenet import imagenet_names, imagenet_wnids, subset
+from ood_toolkit.data.catalogue.imagenet_sets import (
     IMAGENET1K,
     IMAGENET10,
     IMAGENET20,
@@ -51,7 +51,7 @@ def test_other_names_and_ids_are_refused(monkeypatch):
 
 def test_ids_come_without_importing_timm():
     code = (
-        "import sys; from ood_toolkit.data.imagenet import imagenet_wnids; "
+        "import sys; from ood_toolkit.data.catalogue.imagenet import imagenet_wnids; "
         "print(len(imagenet_wnids()), 'timm' in sys.modules, 'torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.split() == [

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from ood_toolkit.data.digits import DIGITS
-from ood_toolkit.data.letters import LETTERS, draw
+from ood_toolkit.data.catalogue.digits import DIGITS
+from ood_toolkit.data.catalogue.letters import LETTERS, draw
 from ood_toolkit.errors import DataError
 
 EXCLUDED = set("OoQDIilSsZzBbGgq")

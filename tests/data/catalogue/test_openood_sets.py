@@ -5,8 +5,7 @@ import gzip
 import pytest
 from PIL import Image
 
-from ood_toolkit.data.catalogue import CATALOGUE
-from ood_toolkit.data.imagenet import imagenet_wnids
+from ood_toolkit.data.catalogue.imagenet import imagenet_wnids
 
 
 def lines(data, name):

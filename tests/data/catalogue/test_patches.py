@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_sample_image
 
-from ood_toolkit.data.patches import PATCHES
+from ood_toolkit.data.catalogue.patches import PATCHES
 from ood_toolkit.errors import DataError
 
 

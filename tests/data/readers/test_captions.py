@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ood_toolkit.data.captions import labelled_pairs, read_pairs
-from ood_toolkit.data.dataset import Pictures
-from ood_toolkit.data.picture import pixels
+from ood_toolkit.api.dataset import Pictures
+from ood_toolkit.api.picture import pixels
+from ood_toolkit.data.readers.captions import labelled_pairs, read_pairs
 from ood_toolkit.errors import DataError
 
 

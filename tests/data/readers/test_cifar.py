@@ -7,7 +7,7 @@ import pytest
 import torchvision
 from PIL import Image
 
-from ood_toolkit.data.small_sets import CIFAR10, CIFAR100
+from ood_toolkit.data.catalogue.small_sets import CIFAR10, CIFAR100
 from ood_toolkit.errors import DataError
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ood_toolkit.data.folders import ClassFolders, class_folders, images_below, present, readable
+from ood_toolkit.data.readers.folders import ClassFolders, class_folders, images_below, present, readable
 from ood_toolkit.errors import DataError
 
 FRUIT = ClassFolders(("apple_pie", "pear", "water_melon"), ("apple pie", "pear", "water melon"))

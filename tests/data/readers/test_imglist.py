@@ -3,8 +3,8 @@ import gzip
 import pytest
 from PIL import Image
 
-from ood_toolkit.data.free import free_dataset
-from ood_toolkit.data.imglist import openood_list, read_imglist
+from ood_toolkit.data.by_path import free_dataset
+from ood_toolkit.data.readers.imglist import openood_list, read_imglist
 from ood_toolkit.errors import DataError
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ood_toolkit.data.free import free_dataset
+from ood_toolkit.data.by_path import free_dataset
 from ood_toolkit.errors import DataError
 
 IMAGES = np.arange(3 * 4 * 5 * 3, dtype=np.uint8).reshape(3, 4, 5, 3)

@@ -8,7 +8,7 @@ import torchvision
 from PIL import Image
 from scipy.io import savemat
 
-from ood_toolkit.data.object_sets import (
+from ood_toolkit.data.catalogue.object_sets import (
     CALTECH101,
     CALTECH256,
     CUB200,
@@ -20,8 +20,8 @@ from ood_toolkit.data.object_sets import (
     TEXTURES,
     TEXTURES_OPENOOD,
 )
-from ood_toolkit.data.scene_sets import INATURALIST, PLACES365, SUN397
-from ood_toolkit.data.small_sets import EUROSAT, FASHION_MNIST, MNIST, SVHN
+from ood_toolkit.data.catalogue.scene_sets import INATURALIST, PLACES365, SUN397
+from ood_toolkit.data.catalogue.small_sets import EUROSAT, FASHION_MNIST, MNIST, SVHN
 from ood_toolkit.errors import DataError
 
 

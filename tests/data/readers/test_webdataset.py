@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ood_toolkit.data.free import free_dataset
-from ood_toolkit.data.webdataset import shards_of
+from ood_toolkit.data.by_path import free_dataset
+from ood_toolkit.data.readers.webdataset import shards_of
 from ood_toolkit.errors import DataError
 
 

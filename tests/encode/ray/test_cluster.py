@@ -17,14 +17,14 @@ import pytest
 import torch
 from PIL import Image
 
-from ood_toolkit.data.dataset import Pictures
-from ood_toolkit.data.picture import FilePicture
-from ood_toolkit.encode import cluster as cluster_module
-from ood_toolkit.encode import worker
-from ood_toolkit.encode.cluster import encode_on_ray
-from ood_toolkit.encode.effort import Effort
+from ood_toolkit.api.dataset import Pictures
+from ood_toolkit.api.picture import FilePicture
 from ood_toolkit.encode.images import Encoded, encode_pictures
-from ood_toolkit.encode.share import Share
+from ood_toolkit.encode.options import Effort
+from ood_toolkit.encode.ray import cluster as cluster_module
+from ood_toolkit.encode.ray import worker
+from ood_toolkit.encode.ray.cluster import encode_on_ray
+from ood_toolkit.encode.ray.share import Share
 from ood_toolkit.errors import DataError, ModelError, StoreError
 from ood_toolkit.models.digits_clip import DigitsClip, load_digits_clip
 from ood_toolkit.store.shard import shard_bytes
@@ -48,10 +48,10 @@ cluster.shutdown()
 RUN = """
 import json, sys, time
 from pathlib import Path
-from ood_toolkit.data.dataset import Pictures
-from ood_toolkit.data.picture import FilePicture
-from ood_toolkit.encode.cluster import encode_on_ray
-from ood_toolkit.encode.effort import Effort
+from ood_toolkit.api.dataset import Pictures
+from ood_toolkit.api.picture import FilePicture
+from ood_toolkit.encode.ray.cluster import encode_on_ray
+from ood_toolkit.encode.options import Effort
 from ood_toolkit.errors import OodkitError
 from ood_toolkit.models.digits_clip import DigitsClip, load_digits_clip
 

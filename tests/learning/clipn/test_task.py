@@ -7,16 +7,16 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from ood_toolkit.data.captions import Pairs
+from ood_toolkit.api.model import Model
+from ood_toolkit.data.readers.captions import Pairs
 from ood_toolkit.errors import ModelError, TrainingError
+from ood_toolkit.learning.clipn.loss import clipn_losses
+from ood_toolkit.learning.clipn.task import PAPER, ClipnTask, Wording, double_text_tower
+from ood_toolkit.learning.loop import Plan, learn, seeded
 from ood_toolkit.models.clipn import load_clipn, save_clipn
 from ood_toolkit.models.digits_clip import DigitsClip, build_clip, load_digits_clip
-from ood_toolkit.models.model import Model
+from ood_toolkit.models.templates import clipn_templates
 from ood_toolkit.models.text_tower import embed_no, embed_texts
-from ood_toolkit.prompts import clipn_templates
-from ood_toolkit.train.clipn import PAPER, ClipnTask, Wording, double_text_tower
-from ood_toolkit.train.clipn_loss import clipn_losses
-from ood_toolkit.train.loop import Plan, learn, seeded
 
 SUBJECTS = ("one", "two", "three", "two", "one", "three")
 PLAN = Plan(epochs=2, batch=3, learning_rate=1e-3, weight_decay=0.2, betas=(0.9, 0.98), eps=1e-6)

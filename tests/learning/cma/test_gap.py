@@ -6,9 +6,9 @@ import torch
 from PIL import Image
 
 from ood_toolkit.errors import OutputsError, TrainingError
-from ood_toolkit.train import gap as module
-from ood_toolkit.train.gap import check_plots, gap_of, plot_gaps
-from ood_toolkit.train.loop import seeded
+from ood_toolkit.learning.cma import gap as module
+from ood_toolkit.learning.cma.gap import check_plots, gap_of, plot_gaps
+from ood_toolkit.learning.loop import seeded
 
 
 def unit(rows):

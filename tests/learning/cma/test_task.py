@@ -8,15 +8,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from ood_toolkit.data.captions import Pairs
-from ood_toolkit.data.digits import DIGITS
+from ood_toolkit.data.catalogue.digits import DIGITS
+from ood_toolkit.data.readers.captions import Pairs
 from ood_toolkit.errors import DataError, ModelError, OutputsError, TrainingError
+from ood_toolkit.learning.cma.run import fine_tune, gathered
+from ood_toolkit.learning.cma.task import PLAN, CMATask, Recipe, cma_loss
+from ood_toolkit.learning.cma.watch import Watched, measured
+from ood_toolkit.learning.loop import Plan, learn, seeded
 from ood_toolkit.models.clip import load_local_dir
 from ood_toolkit.models.digits_clip import load_digits_clip
-from ood_toolkit.train.cma import PLAN, CMATask, Recipe, cma_loss
-from ood_toolkit.train.cma_runs import fine_tune, gathered
-from ood_toolkit.train.loop import Plan, learn, seeded
-from ood_toolkit.train.watch import Watched, measured
 
 SHORT = Plan(epochs=2, batch=8, learning_rate=1e-3, weight_decay=0.1, decay_vectors=True, warmup=1)
 CALM = replace(SHORT, eps=1e-3)
@@ -166,7 +166,7 @@ def test_what_is_measured_is_what_loops_measure(digits):
 
 
 def test_a_large_training_split_is_watched_in_part(digits, monkeypatch):
-    monkeypatch.setattr("ood_toolkit.train.watch.MOST", 10)
+    monkeypatch.setattr("ood_toolkit.learning.cma.watch.MOST", 10)
     watched = Watched.of(digits.pairs, "train", 0, labelled=True)
     assert len(watched.items) == len(watched.places) == 10
     assert len(watched.texts) == len(set(digits.pairs.subjects))  # all classes may be predicted

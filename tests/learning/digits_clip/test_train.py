@@ -7,11 +7,11 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from ood_toolkit.data.digits import DIGITS
+from ood_toolkit.data.catalogue.digits import DIGITS
+from ood_toolkit.learning.digits_clip.sentences import Prompts
+from ood_toolkit.learning.digits_clip.shapes import SHAPES, draw_shape
+from ood_toolkit.learning.digits_clip.train import Recipe, Trainer, augment, encode_short, main
 from ood_toolkit.models.digits_clip import IMAGE_SIZE, WEIGHTS, image_to_tensor, load_digits_clip, save_digits_clip
-from ood_toolkit.train.digits_clip import Recipe, Trainer, augment, encode_short, main
-from ood_toolkit.train.prompts import Prompts
-from ood_toolkit.train.shapes import SHAPES, draw_shape
 
 TINY = Recipe(classes=("zero", "one", "seven"), epochs=3, batch=64, shapes=4, prompts=1, others=2)
 HELD_OUT_WORDS = {
@@ -85,7 +85,7 @@ def test_only_the_train_and_val_splits_are_opened(monkeypatch):
         opened.append(split)
         return DIGITS.open(split, root)
 
-    monkeypatch.setattr("ood_toolkit.train.digits_clip.DIGITS", replace(DIGITS, open=spy))
+    monkeypatch.setattr("ood_toolkit.learning.digits_clip.train.DIGITS", replace(DIGITS, open=spy))
     Trainer(replace(TINY, epochs=1)).train()
     assert opened == ["train", "val"]
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from ood_toolkit.discovery.clusters import Clustering, grown, k_distances, knee
 from ood_toolkit.errors import ScorerError
+from ood_toolkit.learning.discovery.clusters import Clustering, grown, k_distances, knee
 
 RNG = np.random.default_rng(2)
 MIDDLES = np.array([[0, 0], [10, 0], [0, 10]])

@@ -3,9 +3,9 @@ import math
 import numpy as np
 import pytest
 
-from ood_toolkit.discovery import distances
-from ood_toolkit.discovery.distances import angular_distances, shared_distances
 from ood_toolkit.errors import OutputsError
+from ood_toolkit.learning.discovery import distances
+from ood_toolkit.learning.discovery.distances import angular_distances, shared_distances
 
 RNG = np.random.default_rng(1)
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from ood_toolkit.data.digits import DIGITS
+from ood_toolkit.data.catalogue.digits import DIGITS
 
 HIDDEN = ("zero", "four", "seven")
 
@@ -16,7 +16,15 @@ HIDDEN = ("zero", "four", "seven")
 def test_digits_hidden_from_the_model_are_found_and_learnt(tmp_path):
     known = ",".join(name for name in DIGITS.classes if name not in HIDDEN)
     weights, out = tmp_path / "seven.safetensors", tmp_path / "found"
-    trainer = [sys.executable, "-m", "ood_toolkit.train.digits_clip", "--output", str(weights), "--classes", known]
+    trainer = [
+        sys.executable,
+        "-m",
+        "ood_toolkit.learning.digits_clip.train",
+        "--output",
+        str(weights),
+        "--classes",
+        known,
+    ]
     subprocess.run(trainer, check=True, capture_output=True)
     line = ["discover", "--id", f"without:digits:{'+'.join(HIDDEN)}", "--among", "digits", "--output", str(out)]
     subprocess.run(

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ood_toolkit.discovery.measures import agreement, majorities, new_accuracy
-from ood_toolkit.discovery.sheet import CELL, SHOWN, picture_sheet
+from ood_toolkit.learning.discovery.measures import agreement, majorities, new_accuracy
+from ood_toolkit.learning.discovery.sheet import CELL, SHOWN, picture_sheet
 
 LABELS = np.array([0, 0, 0, 0, 1, 1, 1, 2, 2, -1, -1])
 TRUTH = np.array(list("aaabbbbcaac"), dtype=object)

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from ood_toolkit.discovery.space import POWER, SHRINKAGE, Space
 from ood_toolkit.errors import OutputsError
-from ood_toolkit.head import Head
+from ood_toolkit.learning.discovery.space import POWER, SHRINKAGE, Space
 from ood_toolkit.outputs import Outputs
+from ood_toolkit.outputs.head import Head
 
 RNG = np.random.default_rng(0)
 ROWS = RNG.normal(size=(200, 6)) @ np.diag([4, 2, 1, 1, 0.5, 0.1]) + 3

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from ood_toolkit.errors import OutputsError, TrainingError
+from ood_toolkit.learning.heads.recipe import RECIPES, HeadRecipe, find_recipe
+from ood_toolkit.learning.heads.steps import Rows
+from ood_toolkit.learning.heads.train import train_head
 from ood_toolkit.outputs import Outputs
 from ood_toolkit.scorers.classwise import Classwise
-from ood_toolkit.train.head import train_head
-from ood_toolkit.train.head_recipe import RECIPES, HeadRecipe, find_recipe
-from ood_toolkit.train.head_steps import Rows
 
 NAMES = ("ant", "bee", "cat", "dog")
 
@@ -208,7 +208,7 @@ def test_a_held_out_share_is_stratified_and_never_learnt_from():
     assert trained.validation == "stratified 25 % of the training split, seed 3"
     whole = train_head(HeadRecipe(weight_decay=0.01), train, train)
     assert not torch.equal(trained.head.weight, whole.head.weight)
-    from ood_toolkit.train.head_parts import parts_of
+    from ood_toolkit.learning.heads.fitting import parts_of
 
     (part,), rows, _ = parts_of(HeadRecipe(val_split=0.25, seed=3), train, None, NAMES)
     assert torch.bincount(part.truth).tolist() == [15] * 4

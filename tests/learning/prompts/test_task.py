@@ -8,19 +8,19 @@ import pytest
 import torch
 from PIL import Image
 
-from ood_toolkit.data.dataset import Pictures
-from ood_toolkit.data.digits import DIGITS
-from ood_toolkit.data.picture import pixels
+from ood_toolkit.api.dataset import Pictures
+from ood_toolkit.api.picture import pixels
+from ood_toolkit.data.catalogue.digits import DIGITS
 from ood_toolkit.errors import DataError, ModelError, OutputsError, TrainingError
+from ood_toolkit.learning.loop import learn
+from ood_toolkit.learning.pictures import PictureLoader
+from ood_toolkit.learning.prompts import frozen
+from ood_toolkit.learning.prompts.frozen import Known, Seen, patches_of
+from ood_toolkit.learning.prompts.loss import is_outside, patch_entropy
+from ood_toolkit.learning.prompts.shots import few
+from ood_toolkit.learning.prompts.task import PLAN, ContextRecipe, Contexts, Examples, check_learnable, with_warmup
 from ood_toolkit.models.contexts import read_context, write_context
 from ood_toolkit.models.digits_clip import load_digits_clip
-from ood_toolkit.train import frozen
-from ood_toolkit.train.context_loss import is_outside, patch_entropy
-from ood_toolkit.train.contexts import PLAN, ContextRecipe, Contexts, Examples, check_learnable, with_warmup
-from ood_toolkit.train.frozen import Known, Seen, patches_of
-from ood_toolkit.train.loop import learn
-from ood_toolkit.train.pictures import PictureLoader
-from ood_toolkit.train.shots import few
 
 NAMES = ("zero", "one", "two", "three", "four")
 N, R, D = 12, 4, 64

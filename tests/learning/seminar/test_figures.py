@@ -1,6 +1,6 @@
 import pytest
 
-from ood_toolkit.seminar.figures import published
+from ood_toolkit.learning.seminar.figures import published
 
 
 @pytest.mark.parametrize("row", published().detection, ids=lambda row: f"{'+'.join(row.id)}-{row.ood}")

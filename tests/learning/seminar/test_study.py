@@ -5,14 +5,14 @@ import pytest
 import torch
 
 from ood_toolkit.errors import DataError
-from ood_toolkit.head import Head
+from ood_toolkit.learning.heads.recipe import RECIPES
+from ood_toolkit.learning.heads.train import train_head
+from ood_toolkit.learning.seminar.figures import published
+from ood_toolkit.learning.seminar.study import study
+from ood_toolkit.learning.seminar.subject import subject
 from ood_toolkit.outputs import Outputs
+from ood_toolkit.outputs.head import Head
 from ood_toolkit.scorers.classwise import ClasswiseEntropy
-from ood_toolkit.seminar.figures import published
-from ood_toolkit.seminar.study import study
-from ood_toolkit.seminar.subject import subject
-from ood_toolkit.train.head import train_head
-from ood_toolkit.train.head_recipe import RECIPES
 
 ROLES = tuple(part.role for part in published().sets)
 RECIPE = replace(RECIPES["ust-etri"], epochs=3)

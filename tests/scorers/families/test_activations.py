@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
+from ood_toolkit.api.registry import get_registry
+from ood_toolkit.api.scorer import missing_needs
 from ood_toolkit.errors import OutputsError, ScorerError
-from ood_toolkit.head import Head
 from ood_toolkit.outputs import Outputs
-from ood_toolkit.plugins import get_registry
-from ood_toolkit.scorer import missing_needs
-from ood_toolkit.scorers.shaped import kept
+from ood_toolkit.outputs.head import Head
+from ood_toolkit.scorers.families.activations import kept
 
 NAMES = ("react", "vra", "dice", "ash-p", "ash-b", "ash-s", "scale", "lts")
 
