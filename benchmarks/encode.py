@@ -22,13 +22,9 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from ood_toolkit.api.dataset import Pictures
-from ood_toolkit.api.model import Model
-from ood_toolkit.api.picture import FilePicture
-from ood_toolkit.api.registry import get_registry
+from ood_toolkit import FilePicture, Model, Pictures, find_model, get_registry
 from ood_toolkit.encode.images import encode_pictures
 from ood_toolkit.encode.options import Effort
-from ood_toolkit.models.names import find_model
 
 BATCH = 32
 WORKERS = (0, 1, 2)

@@ -25,8 +25,7 @@ import click
 import numpy as np
 import torch
 
-from ood_toolkit import Head, Outputs, bench, fit
-from ood_toolkit.api.registry import get_registry
+from ood_toolkit import Head, Outputs, bench, fit, get_registry
 
 CHEAP = "msp,maxlogit,energy,entropy,variance,mcm,logitgap,gen,odin,temperature,classwise,classwise-entropy,mean,grid"
 VAL_ROWS, TEST_ROWS = 5_000, 45_000

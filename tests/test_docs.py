@@ -12,7 +12,8 @@ import click
 import pytest
 
 from ood_toolkit.api import builtin, hookspecs
-from ood_toolkit.api.registry import Plugin, Registry
+from ood_toolkit.api.plugins import Plugin
+from ood_toolkit.api.registry import Registry
 from ood_toolkit.cli import COMMANDS, cli
 
 ROOT = Path(__file__).parents[1]

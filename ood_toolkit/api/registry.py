@@ -1,4 +1,4 @@
-"""Plugins, loaded one by one so that a broken one stops nothing, and the registry of all they provide."""
+"""`Registry`: all that plugins provide, by kind and name, and components made of their specs."""
 
 from __future__ import annotations
 
@@ -8,20 +8,24 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
-from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
-from types import ModuleType
+from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
-import pluggy
-
-from ood_toolkit.api import builtin, hookspecs
+from ood_toolkit.api import builtin
 from ood_toolkit.api.combiner import Combiner
-from ood_toolkit.api.component import Component
-from ood_toolkit.api.dataset import DataSet
-from ood_toolkit.api.model import ModelEntry
+from ood_toolkit.api.plugins import (
+    KINDS,
+    PROJECT,
+    Plugin,
+    Provided,
+    check_hooks,
+    guarded,
+    hook_of,
+    items_of,
+    load_plugin,
+    resolve,
+)
 from ood_toolkit.api.scorer import Scorer
 from ood_toolkit.api.spec import Spec, format_value, nearest, parse_spec, split_specs, unquote
 from ood_toolkit.api.stream import AnyScorer, StreamScorer
@@ -30,43 +34,9 @@ from ood_toolkit.errors import OodkitError, PluginError, SpecError, one_line
 if TYPE_CHECKING:
     from click import Group
 
-__all__ = ["Plugin", "Registry", "get_registry"]
+__all__ = ["Registry", "get_registry"]
 
-PROJECT = "ood_toolkit"
-KINDS: Mapping[str, type] = {
-    "scorers": Scorer,
-    "combiners": Combiner,
-    "datasets": DataSet,
-    "models": ModelEntry,
-}
-ALSO: Mapping[str, type] = {"scorers": StreamScorer}
-"""A second type that a kind takes."""
 GROUPS = ("clip", "classical", "thresholds")
-
-
-@dataclass
-class Plugin:
-    """A plugin as the listing shows it."""
-
-    name: str
-    version: str
-    module: ModuleType | None
-    """None where it could not be imported."""
-    error: str | None = None
-    """Why the plugin, or a part of it, is out of service."""
-    conflicts: list[str] = field(default_factory=list)
-    """What of it another plugin claims too and is disabled; all else of it is in service."""
-    provides: dict[str, list[str]] = field(default_factory=dict)
-    """Names by kind: scorers, combiners, datasets, models."""
-
-
-@dataclass(frozen=True)
-class Provided:
-    """Something that a plugin registered: an object, or where to import it from."""
-
-    name: str
-    target: object
-    plugin: str
 
 
 class Registry:
@@ -94,7 +64,7 @@ class Registry:
             raise PluginError(self._disabled[kind][name])
         if name not in self._provided[kind]:
             raise SpecError(f"unknown {kind[:-1]} {name!r}; {nearest(name, self.names(kind))}{self._broken()}")
-        return _resolve(self._provided[kind][name], kind)
+        return resolve(self._provided[kind][name], kind)
 
     def provider(self, kind: str, name: str) -> str:
         """Name the plugin behind a name."""
@@ -166,9 +136,9 @@ class Registry:
 
         owners = dict.fromkeys(taken, "built-in")
         for plugin in self.plugins:
-            hook, own = _hook(plugin, "register_commands"), click.Group()
+            hook, own = hook_of(plugin, "register_commands"), click.Group()
             if hook is not None:
-                _guarded(plugin, lambda hook=hook, own=own: hook(own))  # type: ignore[misc]
+                guarded(plugin, lambda hook=hook, own=own: hook(own))  # type: ignore[misc]
             for name, command in own.commands.items():
                 if name in owners:
                     reason = f"command {name!r}: plugins {owners[name]!r} and {plugin.name!r} both provide it"
@@ -253,8 +223,8 @@ class Registry:
         raise SpecError(f"{name}: {field.name}: expected {kind}, got {text!r}")
 
     def _collect(self, plugin: Plugin, kind: str) -> None:
-        hook = _hook(plugin, f"register_{kind}")
-        items = _guarded(plugin, lambda: _items(hook(), kind)) if hook is not None else None
+        hook = hook_of(plugin, f"register_{kind}")
+        items = guarded(plugin, lambda: items_of(hook(), kind)) if hook is not None else None
         for name, target in (items or {}).items():
             held = self._provided[kind].get(name)
             if held is not None:
@@ -297,97 +267,10 @@ def _load(built_in_only: bool, path: tuple[str, ...]) -> Registry:
     if not built_in_only:
         found = sorted(entry_points(group=PROJECT), key=lambda e: (e.dist.name if e.dist else "", e.name))
         taken = [entry.name for entry in found]
-        plugins += [_imported(entry, unique=taken.count(entry.name) == 1) for entry in found]
+        plugins += [load_plugin(entry, unique=taken.count(entry.name) == 1) for entry in found]
     for plugin in plugins:
-        _check_hooks(plugin)
+        check_hooks(plugin)
     return Registry(plugins)
-
-
-def _imported(entry: EntryPoint, *, unique: bool) -> Plugin:
-    name = entry.name if unique or entry.dist is None else f"{entry.dist.name}:{entry.name}"
-    plugin = Plugin(name, entry.dist.version if entry.dist else "unknown", None)
-    plugin.module = _guarded(plugin, entry.load)
-    return plugin
-
-
-def _check_hooks(plugin: Plugin) -> None:
-    """Disable a plugin that marks a function as a hook that does not exist."""
-    if plugin.module is None:
-        return
-    manager = pluggy.PluginManager(PROJECT)
-    manager.add_hookspecs(hookspecs)
-
-    def check() -> None:
-        manager.register(plugin.module)
-        manager.check_pending()
-
-    try:
-        check()
-    except pluggy.PluginValidationError as error:
-        known = [name for name in vars(hookspecs) if name.startswith("register_")]
-        marked = [n for n, f in inspect.getmembers(plugin.module) if getattr(f, f"{PROJECT}_impl", None)]
-        wrong = [n for n in marked if n not in known]
-        plugin.error = f"no such hook {wrong[0]!r}; {nearest(wrong[0], known)}" if wrong else one_line(error)
-        plugin.module = None
-
-
-def _hook(plugin: Plugin, name: str) -> Callable[..., Any] | None:
-    function = getattr(plugin.module, name, None) if plugin.module is not None else None
-    return function if function is not None and hasattr(function, f"{PROJECT}_impl") else None
-
-
-def _guarded(plugin: Plugin, call: Callable[[], Any]) -> Any:
-    """Call into a plugin; whatever it raises is noted, not passed on."""
-    try:
-        return call()
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # a plugin may even call sys.exit while it is imported
-        plugin.error = one_line(error)
-        return None
-
-
-def _items(result: Any, kind: str) -> dict[str, object]:
-    """Take a mapping of names, an iterable of classes or objects, or a single one."""
-    if isinstance(result, Mapping):
-        return dict(result)
-    many = list(result) if isinstance(result, Iterable) and not isinstance(result, str | type) else [result]
-    named: dict[str, object] = {}
-    for item in many:
-        name = getattr(item, "name", None)
-        if not isinstance(name, str):
-            raise PluginError(f"register_{kind}: expected {KINDS[kind].__name__} with a name, got {item!r}")
-        named[name] = item
-    return named
-
-
-def _resolve(provided: Provided, kind: str) -> Any:
-    target = provided.target
-    if isinstance(target, str):
-        module, _, attribute = target.partition(":")
-        try:
-            target = getattr(import_module(module), attribute)
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # a plugin may even call sys.exit while it is imported
-            raise PluginError(
-                f"plugin {provided.plugin!r}: cannot import {provided.name!r}: {one_line(error)}"
-            ) from error
-    wanted = KINDS[kind]
-    fits = (
-        isinstance(target, type) and issubclass(target, (wanted, ALSO.get(kind, wanted)))
-        if issubclass(wanted, Component)
-        else isinstance(target, wanted)
-    )
-    if not fits:
-        raise PluginError(f"plugin {provided.plugin!r}: {provided.name!r} is no {wanted.__name__}: {target!r}")
-    if getattr(target, "name", None) != provided.name:
-        raise PluginError(
-            f"plugin {provided.plugin!r}: {provided.name!r} calls itself {getattr(target, 'name', None)!r}"
-        )
-    if isinstance(target, type) and not dataclasses.is_dataclass(target):
-        raise PluginError(f"plugin {provided.plugin!r}: {target.__name__} is no dataclass; put @dataclass above it")
-    return target
 
 
 def _required(field: dataclasses.Field[Any]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,12 +12,12 @@ from ood_toolkit.api.combiner import Combiner
 from ood_toolkit.api.registry import get_registry
 from ood_toolkit.api.scorer import Prompts
 from ood_toolkit.api.spec import nearest
-from ood_toolkit.api.stream import AnyScorer, StreamScorer
-from ood_toolkit.benchmark.combining import combined
+from ood_toolkit.api.stream import AnyScorer
 from ood_toolkit.benchmark.members import Member, check_shifted, named
+from ood_toolkit.benchmark.rows import Rows
 from ood_toolkit.benchmark.scoring import Scoring
 from ood_toolkit.benchmark.tuning import tuned
-from ood_toolkit.errors import OutputsError, one_line
+from ood_toolkit.errors import OutputsError
 from ood_toolkit.metrics import find_protocol
 from ood_toolkit.outputs import Outputs, as_outputs
 from ood_toolkit.outputs.head import Head
@@ -29,16 +29,12 @@ from ood_toolkit.report.evaluation import (
     full_spectrum,
     header_of,
     mean_rows,
-    misclassification,
     ood_rows,
 )
-from ood_toolkit.report.results import TEST, VAL, Answers, Row, union
+from ood_toolkit.report.results import TEST, Answers, Row
 from ood_toolkit.report.versions import versions
 
 __all__ = ["Member", "bench", "bench_scores"]
-
-UNION = "union"
-"""What the ID tests of all members together are called."""
 
 
 def bench(
@@ -97,7 +93,7 @@ def bench(
     instances = instances if tuning is None else tuning.scorers
     scoring = Scoring(instances, told, seed)
     answers = {name: scoring.answer(name, member, by_name) for name, member in by_name.items()}
-    rows = _Rows(by_name, answers, scoring, groups or {}, protocol, {} if tuning is None else tuning.notes)
+    rows = Rows(by_name, answers, scoring, groups or {}, protocol, {} if tuning is None else tuning.notes)
     listed = [row for name in by_name for row in rows.of_member(name)]
     for spec, why in out_of_service.items():
         lost = Row("ood", spec, first, status="failed", notes=(why,))
@@ -196,103 +192,3 @@ def bench_scores(
         (name, key): held for name in ids for key, held in {TEST: said[name], **sets}.items()
     }
     return Report(rows, header, kept)
-
-
-@dataclass(eq=False)
-class _Rows:
-    """Rows out of the members' answers."""
-
-    members: Mapping[str, Member]
-    answers: Mapping[str, dict[str, Answers]]
-    scoring: Scoring
-    groups: Mapping[str, Sequence[str]]
-    protocol: str
-    tuned: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """What is said of the search for parameters, by spec."""
-    merged: dict[tuple[str, ...], Answers] = field(default_factory=dict)
-    """What each combination says, by `COMBINER+SCORER` and set."""
-
-    def of_member(self, name: str) -> list[Row]:
-        """Show a single model on its own ID test and, beside others, on the union of all."""
-        rows: list[Row] = []
-        sets, decider = self.answers[name], name if len(self.members) > 1 else ""
-        csid = self.members[name].csid
-        whole = full_spectrum(sets, csid) if csid else None
-        for scorer in self.scoring.scorers:
-            out = self.scoring.left_out.get((name, scorer.spec))
-            if out is not None:
-                rows += [replace(out, ood=ood, decider=decider) for ood in self.members[name].ood]
-                rows.append(replace(out, kind="misclassification", decider=decider))
-                continue
-            notes, seconds = self._notes(name, scorer), self.scoring.seconds[scorer.spec]
-            about = About(scorer.spec, name, decider, notes, seconds)
-            if isinstance(scorer, StreamScorer):
-                rows += self._of_stream(about, sets)
-                continue
-            rows += self._evaluated(about, sets[TEST], sets)
-            if whole is not None:
-                rows += self._evaluated(about.full, whole, sets)
-            if decider:
-                all_tests = union(sets, name, list(self.members))
-                rows += self._evaluated(About(scorer.spec, UNION, decider, notes, seconds), all_tests, sets)
-        return rows
-
-    def _of_stream(self, about: About, sets: Mapping[str, Answers]) -> list[Row]:
-        """Show a scorer of streams on its own ID test; on that alone, or on a union, it was not run."""
-        rows = self._ood_rows(about, sets[TEST], sets)
-        if sets[TEST].right is not None:
-            why = (
-                "misclassification: a score of streams holds for the ID test and one OOD set together, not for ID alone"
-            )
-            rows.append(about.row("misclassification", status="skipped", notes=(why,), n_id=len(sets[TEST])))
-        if self.members[about.id_name].csid:
-            why = "a score of streams was not run on the full spectrum, which would be another stream"
-            skipped = about.full.row("ood", status="skipped", notes=(why,))
-            rows += [replace(skipped, ood=ood) for ood in self.members[about.id_name].ood]
-        return rows
-
-    def of_combination(self, combiner: Combiner, spec: str) -> list[Row]:
-        """Show a combination on the union of all ID tests."""
-        row = self._why_not(spec)
-        if row is None:
-            try:
-                fitted = combiner.clone()
-                cuts = {name: self.scoring.cuts[name, spec] for name in self.members}
-                sets = combined(fitted, spec, self.members, self.answers, cuts)
-                self.merged |= {(f"{combiner.spec}+{spec}", key): said for key, said in sets.items()}
-                notes = tuple(getattr(fitted, "notes_", ()))
-                about = About(spec, UNION, combiner.spec, notes, self.scoring.seconds[spec])
-                return self._evaluated(about, sets[TEST], sets)
-            except Exception as error:  # a combiner may be anybody's: its row says what it raised
-                row = Row("ood", spec, UNION, status="failed", notes=(f"{combiner.name}: {one_line(error)}",))
-        first = next(iter(self.members.values()))
-        return [replace(row, id=UNION, decider=combiner.spec, ood=ood) for ood in first.ood]
-
-    def _why_not(self, spec: str) -> Row | None:
-        """Give the row that says why nothing can be combined, if nothing can."""
-        if any(scorer.spec == spec and isinstance(scorer, StreamScorer) for scorer in self.scoring.scorers):
-            why = "combining needs a score of single images; this one is of streams"
-            return Row("ood", spec, UNION, status="skipped", notes=(why,))
-        for name, sets in self.answers.items():
-            if (name, spec) in self.scoring.left_out:
-                return self.scoring.left_out[name, spec]
-            if VAL not in sets:
-                return Row("ood", spec, UNION, status="skipped", notes=("combining needs val",))
-            if spec in sets[VAL].failed:
-                return Row("ood", spec, UNION, status="failed", notes=(sets[VAL].failed[spec],))
-        return None
-
-    def _notes(self, name: str, scorer: AnyScorer) -> tuple[str, ...]:
-        notes = self.scoring.said.get((name, scorer.spec), ())
-        member = self.members[name]
-        if scorer.prompts is not None and (member.heads is None or not member.reads_prompts):
-            notes += ("its own prompts need a text tower; the given head's texts are used",)
-        return notes + self.tuned.get(scorer.spec, ())
-
-    def _evaluated(self, about: About, test: Answers, sets: Mapping[str, Answers]) -> list[Row]:
-        return [*self._ood_rows(about, test, sets), *misclassification(about, test)]
-
-    def _ood_rows(self, about: About, test: Answers, sets: Mapping[str, Answers]) -> list[Row]:
-        ood = {key.removeprefix("ood:"): said for key, said in sets.items() if key.startswith("ood:")}
-        rows = ood_rows(about, test, ood, self.protocol)
-        return [*rows, *mean_rows(rows, self.groups)]

@@ -106,7 +106,7 @@ def command(
     Without options: the embedded digits against letters and patches, encoded by digits-clip.
     """
     from ood_toolkit.cli.progress import clear, progress
-    from ood_toolkit.report.results import check_new_folder
+    from ood_toolkit.report.run_folder import check_new_folder
 
     if output is not None:
         check_new_folder(output)
@@ -245,7 +245,7 @@ def _reference(against: str, scorers: str, recipe: str, tune: str, **_: Any) -> 
     if wanted not in known:
         raise ScorerError(f"--against: expected one of the scorers of this run, {', '.join(known)}; got {against!r}")
     if tune:
-        from ood_toolkit.benchmark.tuning import searched
+        from ood_toolkit.scorers.candidates import searched
 
         if searched(get_registry().scorer(one)):
             raise ScorerError(f"--against: --tune is yet to choose the parameters of {one}; expected first or best")

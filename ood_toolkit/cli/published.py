@@ -40,7 +40,7 @@ def command(preset: str | None, method: str | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(found), indent=1))
         return
-    from ood_toolkit.report.published import published_text
+    from ood_toolkit.benchmark.presets.published import published_text
 
     click.echo(published_text(found, stdout_width(), use_color()))
 

@@ -46,6 +46,10 @@ def command(
 
     options.check_comparisons(ci, ci_replicates, paired, against)
     held = read_run(run)
+    if "seminar" in held.header:
+        from ood_toolkit.learning.seminar.schema import check_seminar
+
+        check_seminar(run / "result.json", held.header)
     report = Report(held.rows, held.header, held.answers)
     if protocol is not None:
         report = measured(report, protocol)

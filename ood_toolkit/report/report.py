@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ood_toolkit.report import formats, table
-from ood_toolkit.report.results import Answers, Row, to_json, write_run
+from ood_toolkit.report.results import Answers, Row, to_json
+from ood_toolkit.report.run_folder import write_run
 
 __all__ = ["Report", "joined"]
 

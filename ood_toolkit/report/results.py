@@ -1,34 +1,17 @@
-"""What a benchmark found: rows, what every scorer said of every image, and the run folder that keeps both."""
+"""What a benchmark found: rows, and what every scorer said of every image."""
 
 from __future__ import annotations
 
 import json
 import math
-import os
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
 
 import numpy as np
 
-from ood_toolkit.errors import DataError
-
-__all__ = [
-    "SCHEMA",
-    "TEST",
-    "VAL",
-    "Answers",
-    "Row",
-    "check_new_folder",
-    "joined",
-    "test_key",
-    "union",
-    "write_run",
-]
+__all__ = ["SCHEMA", "TEST", "VAL", "Answers", "Row", "joined", "test_key", "union"]
 
 SCHEMA = 1
 TEST, VAL = "test", "val"
@@ -142,64 +125,10 @@ def union(answers: Mapping[str, Answers], name: str, names: Sequence[str]) -> An
     return joined([answers[test_key(name, other)] for other in names])
 
 
-def check_new_folder(folder: str | os.PathLike[str]) -> Path:
-    """Refuse a run folder that already holds something."""
-    path = Path(folder)
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise DataError(f"{path}: expected a new or empty folder, it holds something already; name another")
-    return path
-
-
-def write_run(
-    folder: str | os.PathLike[str],
-    header: Mapping[str, Any],
-    rows: list[Row],
-    answers: Mapping[tuple[str, ...], Answers],
-) -> None:
-    """Write a run folder, whole or not at all: `result.json` and `scores/[<model>/]<id>/<set>.npz`."""
-    path = check_new_folder(folder)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-    try:
-        (partial / "result.json").write_text(to_json(header, rows))
-        for (*folders, set_name), said in answers.items():
-            file = Path(partial, "scores", *map(file_name, folders), f"{file_name(set_name)}.npz")
-            file.parent.mkdir(parents=True, exist_ok=True)
-            np.savez_compressed(file, **_columns(said))
-        partial.chmod(0o755)
-        if path.exists():
-            path.rmdir()
-        partial.rename(path)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
-
-
 def to_json(header: Mapping[str, Any], rows: list[Row]) -> str:
     """Write header and rows as the documented JSON; NaN becomes null."""
     listed = [{**row.__dict__, "metrics": dict(row.metrics)} for row in rows]
     return json.dumps(_plain({"schema": SCHEMA, **header, "rows": listed}), indent=1) + "\n"
-
-
-def _columns(said: Answers) -> dict[str, Any]:
-    optional = {
-        "prediction": None if said.prediction is None else said.prediction.astype(str),
-        "confidence": said.confidence,
-        "right": said.right,
-        "label": None if said.truth is None else said.truth.astype(str),
-    }
-    scores = {
-        "scorers": np.array(list(said.scores), dtype=str),
-        "scores": np.array(list(said.scores.values())),
-    }
-    pairs = [(spec, ood, held) for ood, by_spec in said.streamed.items() for spec, held in by_spec.items()]
-    if pairs:
-        scores["stream_scorers"] = np.array([spec for spec, _, _ in pairs], dtype=str)
-        scores["stream_ood"] = np.array([ood for _, ood, _ in pairs], dtype=str)
-        scores["stream_scores"] = np.array([held for _, _, held in pairs])
-    if said.accepted:
-        scores["accepted"] = np.array([said.accepted[spec] for spec in said.scores])
-    return {"ids": said.ids.astype(str)} | {k: v for k, v in optional.items() if v is not None} | scores
 
 
 def _plain(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Run folders read back: what a benchmark found, with every image's scores, out of files that are not trusted."""
+"""Run folders, written and read back: what a benchmark found, with every image's scores."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ood_toolkit.errors import DataError
-from ood_toolkit.report.results import SCHEMA, Answers, Row, file_name
-from ood_toolkit.report.run_header import check_header, csid_names, id_names, is_number, parts_of
+from ood_toolkit.report.results import SCHEMA, Answers, Row, file_name, to_json
+from ood_toolkit.report.run_header import check_header, csid_names, id_names, parts_of
+from ood_toolkit.report.shapes import is_number
+from ood_toolkit.store.files import replaced_folder
 
-__all__ = ["Run", "read_run"]
+__all__ = ["Run", "check_new_folder", "read_run", "write_run"]
 
 ROW_TYPES: Mapping[str, tuple[type, ...]] = {
     "kind": (str,), "scorer": (str,), "id": (str,), "ood": (str,), "decider": (str,), "model": (str,),
@@ -38,6 +40,50 @@ class Run:
     rows: list[Row]
     answers: Mapping[tuple[str, ...], Answers]
     """As in `Report.answers`."""
+
+
+def check_new_folder(folder: str | os.PathLike[str]) -> Path:
+    """Refuse a run folder that already holds something."""
+    path = Path(folder)
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise DataError(f"{path}: expected a new or empty folder, it holds something already; name another")
+    return path
+
+
+def write_run(
+    folder: str | os.PathLike[str],
+    header: Mapping[str, Any],
+    rows: list[Row],
+    answers: Mapping[tuple[str, ...], Answers],
+) -> None:
+    """Write a run folder, whole or not at all: `result.json` and `scores/[<model>/]<id>/<set>.npz`."""
+    with replaced_folder(check_new_folder(folder), keep=False) as partial:
+        (partial / "result.json").write_text(to_json(header, rows))
+        for (*folders, set_name), said in answers.items():
+            file = Path(partial, "scores", *map(file_name, folders), f"{file_name(set_name)}.npz")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            np.savez_compressed(file, **_columns(said))
+
+
+def _columns(said: Answers) -> dict[str, Any]:
+    optional = {
+        "prediction": None if said.prediction is None else said.prediction.astype(str),
+        "confidence": said.confidence,
+        "right": said.right,
+        "label": None if said.truth is None else said.truth.astype(str),
+    }
+    scores = {
+        "scorers": np.array(list(said.scores), dtype=str),
+        "scores": np.array(list(said.scores.values())),
+    }
+    pairs = [(spec, ood, held) for ood, by_spec in said.streamed.items() for spec, held in by_spec.items()]
+    if pairs:
+        scores["stream_scorers"] = np.array([spec for spec, _, _ in pairs], dtype=str)
+        scores["stream_ood"] = np.array([ood for _, ood, _ in pairs], dtype=str)
+        scores["stream_scores"] = np.array([held for _, _, held in pairs])
+    if said.accepted:
+        scores["accepted"] = np.array([said.accepted[spec] for spec in said.scores])
+    return {"ids": said.ids.astype(str)} | {k: v for k, v in optional.items() if v is not None} | scores
 
 
 def read_run(folder: str | os.PathLike[str]) -> Run:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from ood_toolkit.api.scorer import Scorer, given
 from ood_toolkit.errors import ScorerError
-from ood_toolkit.scorers.families.centre import centre
+from ood_toolkit.scorers.families.subspace import centre
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from ood_toolkit.api.scorer import Scorer, given, not_negative
-from ood_toolkit.scorers.families.centre import centre
+from ood_toolkit.scorers.families.subspace import centre
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -14,7 +14,7 @@ from ood_toolkit.errors import StoreError
 
 __all__ = ["default_store", "replaced_file", "replaced_folder"]
 
-PARTIAL = ".oodkit-partial-"
+PARTIAL = ".oodkit-partial."
 """How the name of a file or folder begins that is being written; nothing else begins so."""
 
 
@@ -27,8 +27,11 @@ def default_store() -> Path:
 
 
 @contextmanager
-def replaced_folder(final: Path) -> Iterator[Path]:
-    """Give a temporary folder that becomes `final` when the block ends well; one that is already there is kept."""
+def replaced_folder(final: Path, *, keep: bool = True) -> Iterator[Path]:
+    """Give a temporary folder that becomes `final` when the block ends well.
+
+    One that is already there, and not empty, is kept; without `keep` it is a `StoreError`.
+    """
     with _room_for(final):
         partial = Path(tempfile.mkdtemp(dir=final.parent, prefix=PARTIAL))
         try:
@@ -41,6 +44,10 @@ def replaced_folder(final: Path) -> Iterator[Path]:
             except OSError:
                 if not final.is_dir():
                     raise
+                if not keep:
+                    raise StoreError(
+                        f"{final}: expected a new or empty folder, another process has filled it; name another"
+                    ) from None
             _sync(final.parent)
         finally:
             shutil.rmtree(partial, ignore_errors=True)

@@ -22,7 +22,7 @@ OWN_FILES = {
 }
 """Where files of the store lie, as a glob, and the whole path of such a file, as a pattern."""
 PLACES = ("arrays", "names/*", "sets", "texts", "negatives", "encodings/*", "encodings/*/shards")
-LEFT = re.compile(r"\.(?:oodkit-partial-|.{1,16}\.)[a-z0-9_]{8}")
+LEFT = re.compile(r"\.(?:oodkit-partial\.|.{1,16}\.)[a-z0-9_]{8}")
 """A file or folder that was being written; older versions began its name with that of the file it was to become."""
 HASHES = "hashes.sqlite"
 

@@ -17,9 +17,9 @@ from ood_toolkit.api.component import Component
 from ood_toolkit.api.scorer import Scorer
 from ood_toolkit.api.spec import nearest
 from ood_toolkit.api.stream import AnyScorer
-from ood_toolkit.benchmark.tuning import candidates
 from ood_toolkit.errors import NotFittedError, NotSavableError
 from ood_toolkit.outputs import Outputs
+from ood_toolkit.scorers.candidates import candidates
 from ood_toolkit.testing.expectations import (
     BreachError,
     expect,

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from ood_toolkit.api.component import Component
 from ood_toolkit.errors import OutputsError
-from ood_toolkit.outputs.outputs import PER_IMAGE, Outputs
+from ood_toolkit.outputs import Outputs
+from ood_toolkit.outputs.derived import PER_IMAGE
 from ood_toolkit.testing.problem import Problem
 
 __all__ = [

@@ -10,16 +10,14 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from ood_toolkit import hookimpl
-from ood_toolkit.api.scorer import Scorer, given
-from ood_toolkit.api.spec import nearest
+from ood_toolkit import Scorer, given, hookimpl, nearest
 from ood_toolkit.errors import ScorerError
 
 if TYPE_CHECKING:
     from click import Group
     from torch import Tensor
 
-    from ood_toolkit.outputs import Outputs
+    from ood_toolkit import Outputs
 
 SKLEARN = {
     "EllipticEnvelope": "sklearn.covariance",

@@ -8,7 +8,8 @@ import click
 import pytest
 
 from ood_toolkit.api.builtin import register_scorers
-from ood_toolkit.api.registry import Plugin, get_registry
+from ood_toolkit.api.plugins import Plugin
+from ood_toolkit.api.registry import get_registry
 from ood_toolkit.errors import PluginError, SpecError
 
 numbers = count()

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ood_toolkit.api.registry import Plugin, Registry, get_registry
+from ood_toolkit.api.plugins import Plugin
+from ood_toolkit.api.registry import Registry, get_registry
 from ood_toolkit.api.scorer import Scorer
 from ood_toolkit.api.spec import Spec, format_value, nearest, parse_spec, split_specs, unquote
 from ood_toolkit.errors import ScorerError, SpecError

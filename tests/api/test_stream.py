@@ -9,7 +9,8 @@ import torch
 
 import ood_toolkit
 from ood_toolkit import Detector, Head, Member, Outputs, Prompts, metrics
-from ood_toolkit.api.registry import Plugin, Registry, get_registry
+from ood_toolkit.api.plugins import Plugin
+from ood_toolkit.api.registry import Registry, get_registry
 from ood_toolkit.api.stream import StreamScorer, mixed, run_apart
 from ood_toolkit.benchmark.runner import bench
 from ood_toolkit.errors import PluginError, ScorerError, SpecError

@@ -325,7 +325,7 @@ def test_scorers_share_what_is_derived_of_a_chunk(sets, monkeypatch):
 def test_a_set_of_many_chunks_gives_the_same(sets, make_outputs, monkeypatch):
     test, val = make_outputs(700, seed=6), make_outputs(600, seed=7)
     whole = bench(SPECS, test, {"near": sets["near"]}, val)
-    monkeypatch.setattr("ood_toolkit.outputs.outputs.CHUNK_BYTES", 4)
+    monkeypatch.setattr("ood_toolkit.outputs.derived.CHUNK_BYTES", 4)
     walked = bench(SPECS, make_outputs(700, seed=6), {"near": sets["near"]}, make_outputs(600, seed=7))
     for a, b in zip(whole.rows, walked.rows, strict=True):
         assert a.metrics == pytest.approx(dict(b.metrics), abs=1e-6)

@@ -12,10 +12,11 @@ from ood_toolkit.api.stream import StreamScorer
 from ood_toolkit.benchmark.gather import gather
 from ood_toolkit.benchmark.members import Member
 from ood_toolkit.benchmark.settings import Request
-from ood_toolkit.benchmark.tuning import candidates, searched, tuned
+from ood_toolkit.benchmark.tuning import tuned
 from ood_toolkit.cli import main
 from ood_toolkit.encode.sets import Sets
 from ood_toolkit.errors import OutputsError, ScorerError
+from ood_toolkit.scorers.candidates import candidates, searched
 from ood_toolkit.scorers.energy import Energy
 from ood_toolkit.scorers.gen import GEN
 from ood_toolkit.scorers.knn import KNN

@@ -3,7 +3,7 @@ import json
 from PIL import Image
 
 from ood_toolkit.data.by_path import free_dataset
-from ood_toolkit.data.catalogue import CATALOGUE
+from ood_toolkit.api.registry import get_registry
 from ood_toolkit.data.catalogue.digits import DIGITS
 from ood_toolkit.data.describe import describe
 
@@ -12,7 +12,7 @@ def test_what_is_here_and_what_is_not(tmp_path):
     path = tmp_path / "food101" / "test" / "apple_pie" / "1.png"
     path.parent.mkdir(parents=True)
     Image.new("RGB", (2, 2)).save(path)
-    said = describe(CATALOGUE["food101"], tmp_path)
+    said = describe(get_registry().get("datasets", "food101"), tmp_path)
     assert said["splits"]["test"] == {
         "published": 25_250,
         "here": 1,

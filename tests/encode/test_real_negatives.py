@@ -17,7 +17,7 @@ from ood_toolkit.encode.imported_sets import ImportedSets
 from ood_toolkit.store.imports import Imports
 from ood_toolkit.store.npz import read_import
 
-PAGE = Path(__file__).parents[1] / "docs" / "negative-labels.md"
+PAGE = Path(__file__).parents[2] / "docs" / "negative-labels.md"
 TABLES = ("lvis1203", "imagenet1k", "openimages500", "objects365", "coco80")
 ALL = "all five"
 SETS = {

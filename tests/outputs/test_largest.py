@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from ood_toolkit.outputs.largest import largest
+from ood_toolkit.outputs.softmax import largest
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

@@ -8,8 +8,8 @@ import torch
 
 from ood_toolkit.errors import OutputsError
 from ood_toolkit.outputs import Outputs
+from ood_toolkit.outputs import derived as module
 from ood_toolkit.outputs.head import Head
-from ood_toolkit.outputs.outputs import outputs as module
 
 NAN, INF = float("nan"), float("inf")
 LOGITS = [[2.0, 1.0, 0.0], [0.0, 3.0, 1.0]]

@@ -7,7 +7,8 @@ import pytest
 from ood_toolkit import metrics
 from ood_toolkit.benchmark.runner import bench
 from ood_toolkit.errors import DataError
-from ood_toolkit.report.results import SCHEMA, Answers, Row, check_new_folder, to_json, write_run
+from ood_toolkit.report.results import SCHEMA, Answers, Row, to_json
+from ood_toolkit.report.run_folder import check_new_folder, write_run
 
 
 def answers(**more):

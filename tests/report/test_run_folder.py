@@ -13,8 +13,8 @@ from ood_toolkit.benchmark.runner import bench
 from ood_toolkit.errors import DataError
 from ood_toolkit.report import run_folder as runs
 from ood_toolkit.report.report import joined
-from ood_toolkit.report.results import Answers, Row, write_run
-from ood_toolkit.report.run_folder import read_run
+from ood_toolkit.report.results import Answers, Row
+from ood_toolkit.report.run_folder import read_run, write_run
 
 
 def same(one, two):

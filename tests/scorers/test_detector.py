@@ -323,7 +323,7 @@ def test_scores_that_break_the_contract_are_refused(make_outputs, what):
 def test_the_walk_over_chunks_changes_nothing(make_outputs, monkeypatch):
     x = make_outputs(1000)
     whole = score("entropy", x)
-    monkeypatch.setattr("ood_toolkit.outputs.outputs.CHUNK_BYTES", 4)
+    monkeypatch.setattr("ood_toolkit.outputs.derived.CHUNK_BYTES", 4)
     many = make_outputs(1000)
     assert len(list(many.chunks())) == 4
     np.testing.assert_allclose(score("entropy", many), whole, rtol=1e-6)

@@ -49,6 +49,6 @@ def test_it_learns_from_training_images_in_chunks(monkeypatch):
     features, weight, bias = made(n=900)
     head = Head.linear(weight, bias)
     train, asked = Outputs(features[:850], head=head), Outputs(features[850:], head=head)
-    monkeypatch.setattr("ood_toolkit.outputs.outputs.CHUNK_BYTES", 1)
+    monkeypatch.setattr("ood_toolkit.outputs.derived.CHUNK_BYTES", 1)
     found = DICE().fit(asked, train).score(asked)
     assert found.numpy() == pytest.approx(slow(features[:850], features[850:], weight, bias, 90), rel=1e-9)

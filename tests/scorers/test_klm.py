@@ -57,6 +57,6 @@ def test_the_predicted_class_counts_not_the_label():
 def test_chunks_of_validation_are_the_same(monkeypatch):
     rng = np.random.default_rng(0)
     val, asked = rng.normal(0, 2, (900, 5)), rng.normal(0, 2, (30, 5))
-    monkeypatch.setattr("ood_toolkit.outputs.outputs.CHUNK_BYTES", 1)
+    monkeypatch.setattr("ood_toolkit.outputs.derived.CHUNK_BYTES", 1)
     fitted = KLMatching().fit(Outputs.from_logits(val))
     assert fitted.score(Outputs.from_logits(asked)).numpy() == pytest.approx(slow(val, asked), rel=1e-9)

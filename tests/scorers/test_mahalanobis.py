@@ -82,7 +82,7 @@ def test_unit_rows_are_used_when_asked():
 def test_a_training_set_in_chunks_is_the_same(monkeypatch):
     features, labels = made(n=900)
     queries = np.random.default_rng(1).normal(0, 9, (50, 6))
-    monkeypatch.setattr("ood_toolkit.outputs.outputs.CHUNK_BYTES", 1)
+    monkeypatch.setattr("ood_toolkit.outputs.derived.CHUNK_BYTES", 1)
     scorer = Mahalanobis().fit(outputs(features), outputs(features, labels))
     assert scorer.score(outputs(queries)).numpy() == pytest.approx(slow(features, labels, queries, range(4)), rel=1e-9)
 

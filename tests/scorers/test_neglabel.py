@@ -124,7 +124,7 @@ def test_chunks_give_what_the_whole_gives(monkeypatch):
     whole = NegLabel(10).score(x).numpy()
     parts = torch.cat([NegLabel(10).score(part) for part in x.chunks(7)]).numpy()
     assert parts == pytest.approx(whole, rel=2e-6, abs=0)
-    monkeypatch.setattr("ood_toolkit.outputs.outputs.CHUNK_BYTES", 0)
+    monkeypatch.setattr("ood_toolkit.outputs.derived.CHUNK_BYTES", 0)
     assert NegLabel(10).score(x).numpy() == pytest.approx(whole, rel=2e-6, abs=0)
     assert whole == pytest.approx(slow_of(x, 10), rel=2e-6, abs=0)
 

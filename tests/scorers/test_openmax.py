@@ -90,7 +90,7 @@ def test_wrong_training_images_are_left_out_and_chunks_change_nothing(monkeypatc
     assert 0.5 < right.mean() < 1
     asked = Outputs.from_logits(np.random.default_rng(1).normal(1, 3, (60, 6)))
     once = OpenMax().fit(asked, Outputs.from_logits(logits[right], labels[right])).score(asked)
-    monkeypatch.setattr("ood_toolkit.outputs.outputs.CHUNK_BYTES", 1)
+    monkeypatch.setattr("ood_toolkit.outputs.derived.CHUNK_BYTES", 1)
     again = OpenMax().fit(asked, Outputs.from_logits(logits, labels)).score(asked)
     assert again.numpy() == pytest.approx(once.numpy(), rel=1e-9)
 

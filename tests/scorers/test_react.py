@@ -51,5 +51,5 @@ def test_validation_in_chunks_is_the_same(monkeypatch):
     features, weight, bias = made(n=900)
     x = Outputs(features, head=Head.linear(weight, bias))
     once = ReAct().fit(x).clip_
-    monkeypatch.setattr("ood_toolkit.outputs.outputs.CHUNK_BYTES", 1)
+    monkeypatch.setattr("ood_toolkit.outputs.derived.CHUNK_BYTES", 1)
     assert ReAct().fit(x).clip_ == once

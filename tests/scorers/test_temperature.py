@@ -53,7 +53,7 @@ def test_scores_at_the_temperature_it_found():
 def test_a_far_offset_and_chunks_change_nothing(monkeypatch):
     logits, labels = made(n=700)
     once = Temperature().fit(Outputs.from_logits(logits, labels)).temperature_
-    monkeypatch.setattr("ood_toolkit.outputs.outputs.CHUNK_BYTES", 1)
+    monkeypatch.setattr("ood_toolkit.outputs.derived.CHUNK_BYTES", 1)
     assert Temperature().fit(Outputs.from_logits(logits + 1e6, labels)).temperature_ == pytest.approx(once, rel=1e-7)
 
 

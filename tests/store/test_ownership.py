@@ -74,7 +74,7 @@ def test_foreign_files_in_a_store_stay(foreign, capsys):
     imports.add("a", "m", "test", {"logits": np.eye(3, dtype=np.float32)}, "a.npz")
     lost = imports.add("b", "m", "test", {"logits": np.ones((3, 3), np.float32)}, "b.npz")
     next((foreign / "names").glob("*/b.test.json")).unlink()
-    partial = foreign / "sets" / ".oodkit-partial-abcd1234"
+    partial = foreign / "sets" / ".oodkit-partial.abcd1234"
     partial.write_text("half")
     older = foreign / "names" / "m" / ".a.test.json.abcd1234"
     older.write_text("half")
@@ -86,7 +86,7 @@ def test_foreign_files_in_a_store_stay(foreign, capsys):
     assert gc(foreign, "--yes") == 0
     assert capsys.readouterr().out == shown
     gone = before - here(foreign)
-    assert gone == {f"arrays/{lost.key}/logits.npy", "sets/.oodkit-partial-abcd1234", "names/m/.a.test.json.abcd1234"}
+    assert gone == {f"arrays/{lost.key}/logits.npy", "sets/.oodkit-partial.abcd1234", "names/m/.a.test.json.abcd1234"}
     assert set(FOREIGN) <= here(foreign)
 
 

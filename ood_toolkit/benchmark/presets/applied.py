@@ -80,7 +80,7 @@ class Benchmark:
 
     def beside(self, report: Report) -> Report:
         """Add the preset and the comparison with what was published to the header of a report."""
-        from ood_toolkit.report.published import compared
+        from ood_toolkit.benchmark.presets.published import compared
 
         if any(self._resized(header) for header in report.header.get("models", [report.header])):
             self.changed.append("preprocessing")

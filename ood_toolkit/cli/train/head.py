@@ -66,7 +66,7 @@ def command(preset: str, output: Path, plot: bool, as_json: bool, ids: tuple[str
     """
     from ood_toolkit.cli.progress import clear, encoded, progress
     from ood_toolkit.learning.heads.recipe import find_recipe
-    from ood_toolkit.report.results import check_new_folder
+    from ood_toolkit.report.run_folder import check_new_folder
 
     changed = {key: value for key in RECIPE if (value := given.pop(key)) is not None}
     if "folds" in changed and given["val_split"] is not None:

@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from ood_toolkit.api.dataset import SIMPLE, DataSet, Pictures
-from ood_toolkit.data.readers.folders import ClassFolders, class_folders
+from ood_toolkit.data.readers.folders import ClassFolders, Reader, class_folders
 from ood_toolkit.errors import AbsentError, DataError, one_line
 
-__all__ = ["OPENAI", "Reader", "in_class_folders", "published", "unsourced"]
+__all__ = ["OPENAI", "in_class_folders", "published", "unsourced"]
 
-Reader = Callable[[str, Path], Pictures | None]
-"""Finds a split below the data root in one layout; None where nothing of this layout is there."""
 Known = ClassFolders | Callable[[], ClassFolders] | None
 """The classes of a set, or what gives them when it is opened; None: the folders say."""
 OPENAI = "after openai/CLIP, data/prompts.md"

@@ -8,11 +8,11 @@ from pathlib import Path
 from ood_toolkit.api.dataset import DataSet, Pictures
 from ood_toolkit.data.catalogue.class_names import CIFAR10 as CIFAR10_NAMES
 from ood_toolkit.data.catalogue.class_names import CIFAR100 as CIFAR100_NAMES
-from ood_toolkit.data.catalogue.entry import OPENAI, Reader, published
+from ood_toolkit.data.catalogue.entry import OPENAI, published
 from ood_toolkit.data.catalogue.imagenet import known_1000
 from ood_toolkit.data.catalogue.imagenet_sets import FOLDERS, IMAGENET1K
 from ood_toolkit.data.catalogue.small_sets import CIFAR10, CIFAR100
-from ood_toolkit.data.readers.folders import ClassFolders, labelled, present
+from ood_toolkit.data.readers.folders import ClassFolders, Reader, labelled, present
 from ood_toolkit.data.readers.imglist import openood_list, read_imglist
 
 __all__ = [

@@ -16,7 +16,7 @@ from ood_toolkit.errors import DataError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ood_toolkit.data.catalogue.entry import Reader
+    from ood_toolkit.data.readers.folders import Reader
 
 __all__ = ["cifar", "download_cifar", "read_batch"]
 

@@ -14,9 +14,13 @@ from ood_toolkit.api.picture import FilePicture
 from ood_toolkit.api.spec import nearest
 from ood_toolkit.errors import DataError
 
-__all__ = ["ClassFolders", "class_folders", "images_below", "labelled", "plain_folder", "present", "readable"]
+__all__ = ["ClassFolders", "Reader", "class_folders", "images_below", "labelled", "plain_folder", "present", "readable"]
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff")
+
+
+Reader = Callable[[str, Path], Pictures | None]
+"""Finds a split below the data root in one layout; None where nothing of this layout is there."""
 
 
 @dataclass(frozen=True)

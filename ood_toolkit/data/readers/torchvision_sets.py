@@ -14,7 +14,7 @@ from ood_toolkit.data.readers.npz_images import ArrayPictures
 from ood_toolkit.errors import DataError, one_line
 
 if TYPE_CHECKING:
-    from ood_toolkit.data.catalogue.entry import Reader
+    from ood_toolkit.data.readers.folders import Reader
 
 __all__ = ["arrays", "caltech256", "cub200", "downloader", "folder_tree", "listed_files", "oxford_pets", "places365"]
 

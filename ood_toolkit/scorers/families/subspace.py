@@ -64,3 +64,10 @@ class Subspace(Scorer):
         if dim >= width:
             raise ScorerError(f"{self.name}: dim={dim}: expected less than the width of the features, {width}")
         return dim
+
+
+def centre(train: Outputs) -> Tensor:
+    """Give the mean of `head_input`, (d,) float64, in one walk."""
+    import torch
+
+    return torch.stack([chunk.head_input.double().sum(dim=0) for chunk in train.chunks()]).sum(dim=0) / len(train)

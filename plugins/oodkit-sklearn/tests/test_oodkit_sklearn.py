@@ -12,7 +12,7 @@ import torch
 from click.testing import CliRunner
 from oodkit_sklearn import BATCHWISE, PYOD, SKLEARN, SklearnScorer
 
-from ood_toolkit.api.registry import get_registry
+from ood_toolkit import get_registry
 from ood_toolkit.errors import NotFittedError, NotSavableError, ScorerError, SpecError
 from ood_toolkit.testing import check_scorer, make_problem
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from ood_toolkit import hookimpl
-from ood_toolkit.api.model import ModelEntry
-from ood_toolkit.api.spec import format_value, nearest
+from ood_toolkit import ModelEntry, format_value, hookimpl, nearest
 from ood_toolkit.errors import ModelError
 from oodkit_transformers.checkpoint import cache_folder, check_folder, fetch, find_folder, is_offline
 from oodkit_transformers.model import PRECISIONS, TransformersCLIP, TransformersModel

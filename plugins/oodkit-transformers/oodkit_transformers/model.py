@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ood_toolkit.api.model import Model
+from ood_toolkit import Model
 from ood_toolkit.errors import ModelError, one_line
 from oodkit_transformers.checkpoint import FAMILIES, read_json, sha256, tokenizer_files, weight_files
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
-    from ood_toolkit.outputs.head import Head
+    from ood_toolkit import Head
 
 PRECISIONS = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 """What the towers can compute in, as torch names it."""
@@ -184,7 +184,7 @@ def _largest_probability(patches: Tensor, head: Head) -> Tensor:
     """Give max over patches and classes of the softmax at temperature 1 of cosines: (b, r, d) to (b,)."""
     import torch
 
-    from ood_toolkit.outputs.head import normalise
+    from ood_toolkit import normalise
 
     # picture by picture: (b, r, k) is large for many classes
     return torch.stack([head.cosine(normalise(rows)).softmax(dim=1).amax() for rows in patches])

@@ -17,9 +17,8 @@ from oodkit_transformers.checkpoint import cache_folder
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from ood_toolkit.api.registry import get_registry
+from ood_toolkit import Head, get_registry
 from ood_toolkit.errors import ModelError
-from ood_toolkit.outputs.head import Head
 
 CLIP_LENGTH, SIGLIP_LENGTH, SIDE = 12, 10, 16
 WORDS = ["<pad>", "</s>", "<unk>", "a", "photo", "of", "cat", "dog", "car", "no"]

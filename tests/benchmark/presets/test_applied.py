@@ -8,9 +8,10 @@ import pytest
 from ood_toolkit.api.registry import get_registry
 from ood_toolkit.benchmark.presets import find_preset
 from ood_toolkit.benchmark.presets.applied import Benchmark, same_model
+from ood_toolkit.benchmark.presets.published import compared, published_text
 from ood_toolkit.report import Report
 from ood_toolkit.report.evaluation import About, mean_rows, ood_rows
-from ood_toolkit.report.published import compared, comparison_text, matched_again, published_text
+from ood_toolkit.report.published import comparison_text, matched_again
 from ood_toolkit.report.results import Answers, Row
 
 B16 = "ViT-B-16/openai"

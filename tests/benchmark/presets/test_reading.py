@@ -146,7 +146,7 @@ def test_presets_are_found_by_name_and_by_path(tmp_path):
 
 
 def test_the_example_of_the_docs_is_a_preset(read):
-    page = (Path(__file__).parents[2] / "docs" / "presets.md").read_text()
+    page = (Path(__file__).parents[3] / "docs" / "presets.md").read_text()
     (example,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
     preset = read(example)
     assert (preset.id.images, preset.published[0].values["letters"]["auroc"]) == (360, 97.64)

@@ -5,7 +5,12 @@ import gzip
 import pytest
 from PIL import Image
 
+from ood_toolkit.api.registry import get_registry
 from ood_toolkit.data.catalogue.imagenet import imagenet_wnids
+
+
+def known(name):
+    return get_registry().get("datasets", name)
 
 
 def lines(data, name):
@@ -29,7 +34,7 @@ def test_imagenet_is_read_from_openoods_folder(data, tmp_path):
     put_list(tmp_path, "imagenet/test_imagenet.txt", rows)
     path, label = rows[7].rsplit(" ", 1)
     put_image(tmp_path / "images_largescale" / path)
-    found = CATALOGUE["imagenet-1k-openood"].open("test", tmp_path)
+    found = known("imagenet-1k-openood").open("test", tmp_path)
     assert (found.ids, found.labels.tolist()) == ((path,), [int(label)])
     assert len(found.classes) == 1000
     assert found.notes == (
@@ -46,7 +51,7 @@ def test_imagenet_is_read_from_the_folders_of_imagenet_1k(data, tmp_path, folder
     wnid, name = imagenet_wnids()[int(label)], path.rsplit("/", 1)[1]
     put_image(tmp_path / folder / wnid / name)
     put_image(tmp_path / folder / wnid / "ILSVRC2012_val_99999999.JPEG")  # in no list
-    found = CATALOGUE["imagenet-1k-openood"].open("val", tmp_path)
+    found = known("imagenet-1k-openood").open("val", tmp_path)
     assert (found.ids, found.labels.tolist()) == ((f"{wnid}/{name}",), [int(label)])
     assert found.items[0].file == tmp_path / folder / wnid / name
 
@@ -59,19 +64,19 @@ def test_cifar_is_labelled_by_its_paths_under_either_list(data, tmp_path):
         path, label = row.rsplit(" ", 1)
         put_image(tmp_path / "images_classic" / path)
         wanted[path] = int(label)
-    found = CATALOGUE["cifar10-openood"].open("test", tmp_path)
+    found = known("cifar10-openood").open("test", tmp_path)
     assert dict(zip(found.ids, found.labels.tolist(), strict=True)) == wanted
-    assert found.classes == CATALOGUE["cifar10"].classes
+    assert found.classes == known("cifar10").classes
 
     rows = lines(data, "cifar10/test_cifar100.txt")  # labels are -1 in it
     put_list(tmp_path, "cifar10/test_cifar100.txt", rows)
     put_image(tmp_path / "images_classic" / rows[0].rsplit(" ", 1)[0])
-    found = CATALOGUE["cifar100-openood"].open("test", tmp_path)
+    found = known("cifar100-openood").open("test", tmp_path)
     assert found.classes[found.labels[0]] == rows[0].split("/")[2] == "streetcar"
 
 
 def test_labels_of_openoods_list_are_those_of_the_paths(data):
-    names = CATALOGUE["cifar10"].classes
+    names = known("cifar10").classes
     for row in lines(data, "cifar10/test_cifar10.txt") + lines(data, "cifar10/val_cifar10.txt"):
         path, label = row.rsplit(" ", 1)
         assert names[int(label)] == path.split("/")[2]
@@ -90,5 +95,5 @@ def test_small_sets_are_read_with_its_lists(data, tmp_path, name, listing):
     put_list(tmp_path, listing, rows)
     path = rows[3].rsplit(" ", 1)[0]
     put_image(tmp_path / "images_classic" / path)
-    found = CATALOGUE[name].open("test", tmp_path)
+    found = known(name).open("test", tmp_path)
     assert (found.ids, found.labels) == ((path,), None)
