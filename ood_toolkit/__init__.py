@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from ood_toolkit.api.stream import StreamScorer as StreamScorer
     from ood_toolkit.benchmark.members import Member as Member
     from ood_toolkit.benchmark.runner import bench as bench
+    from ood_toolkit.detectors.detector import Detector as Detector
     from ood_toolkit.errors import AbsentError as AbsentError
     from ood_toolkit.errors import DataError as DataError
     from ood_toolkit.errors import DetectorError as DetectorError
@@ -62,10 +63,9 @@ if TYPE_CHECKING:
     from ood_toolkit.report.report import Report as Report
     from ood_toolkit.report.run_folder import Run as Run
     from ood_toolkit.report.run_folder import read_run as read_run
-    from ood_toolkit.scorers.detector import Detector as Detector
-    from ood_toolkit.scorers.detector import fit as fit
-    from ood_toolkit.scorers.detector import score as score
     from ood_toolkit.scorers.families.margin import Margin as Margin
+    from ood_toolkit.scorers.scores import fit as fit
+    from ood_toolkit.scorers.scores import score as score
 
 __version__ = "0.1.0"
 
@@ -75,7 +75,7 @@ HOME = {
     "Combiner": "api.combiner",
     "DataError": "errors",
     "DataSet": "api.dataset",
-    "Detector": "scorers.detector",
+    "Detector": "detectors.detector",
     "DetectorError": "errors",
     "FilePicture": "api.picture",
     "Head": "outputs.head",
@@ -112,7 +112,7 @@ HOME = {
     "describe_model": "models.describe",
     "find_model": "models.names",
     "find_recipe": "learning.heads.recipe",
-    "fit": "scorers.detector",
+    "fit": "scorers.scores",
     "format_value": "api.spec",
     "get_registry": "api.registry",
     "given": "api.scorer",
@@ -123,7 +123,7 @@ HOME = {
     "pixels": "api.picture",
     "positive": "api.scorer",
     "read_run": "report.run_folder",
-    "score": "scorers.detector",
+    "score": "scorers.scores",
     "train_head": "learning.heads.train",
 }
 """Public names, and the module of this package that each is defined in."""

@@ -13,7 +13,7 @@ import ood_toolkit
 ROOT = Path(ood_toolkit.__file__).parent
 LAYERS = (
     "errors", "outputs", "metrics", "store", "api", "data", "models", "scorers", "combiners", "report", "encode",
-    "testing", "benchmark", "learning", "cli",
+    "testing", "detectors", "benchmark", "learning", "cli",
 )  # fmt: skip
 """The folders and files of the package in the order in which they build on each other: each imports only from those
 before it, and from itself without a circle."""
@@ -62,7 +62,7 @@ def test_the_root_holds_the_layers_and_nothing_else():
     found = {path.name for path in ROOT.iterdir()} - {"__pycache__"}
     files = {"__init__.py", "__main__.py", "py.typed", "errors.py"}
     assert found == files | {name for name in LAYERS if name != "errors"}
-    assert len(LAYERS) == 15
+    assert len(LAYERS) == 16
 
 
 def test_the_checker_sees_imports_in_functions_and_those_for_types():

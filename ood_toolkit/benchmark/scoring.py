@@ -19,7 +19,7 @@ from ood_toolkit.outputs.arrays import to_numpy
 from ood_toolkit.outputs.head import Head
 from ood_toolkit.outputs.outputs import NONNEGATIVE, Outputs
 from ood_toolkit.report.results import TEST, VAL, Answers, Row
-from ood_toolkit.scorers.detector import checked, fit
+from ood_toolkit.scorers.scores import checked, fit
 from ood_toolkit.scorers.thresholds import threshold
 
 __all__ = ["Scoring"]

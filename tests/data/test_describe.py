@@ -2,8 +2,8 @@ import json
 
 from PIL import Image
 
-from ood_toolkit.data.by_path import free_dataset
 from ood_toolkit.api.registry import get_registry
+from ood_toolkit.data.by_path import free_dataset
 from ood_toolkit.data.catalogue.digits import DIGITS
 from ood_toolkit.data.describe import describe
 

@@ -11,13 +11,13 @@ import torch
 
 from ood_toolkit import metrics
 from ood_toolkit.api.scorer import Scorer
+from ood_toolkit.detectors.detector import Detector
 from ood_toolkit.errors import OodkitError, one_line
 from ood_toolkit.learning.discovery.space import Space
 from ood_toolkit.learning.heads.train import RECIPES, TrainedHead, train_head
 from ood_toolkit.outputs import Outputs
 from ood_toolkit.outputs.arrays import to_numpy
 from ood_toolkit.outputs.head import Head
-from ood_toolkit.scorers.detector import Detector
 
 __all__ = ["Lesson", "detection", "id_accuracy", "learnt", "predicted"]
 

@@ -14,6 +14,7 @@ from ood_toolkit.api.stream import each_alone
 from ood_toolkit.benchmark.gather import gather
 from ood_toolkit.benchmark.members import Member
 from ood_toolkit.benchmark.settings import Request
+from ood_toolkit.detectors.detector import Detector
 from ood_toolkit.encode.sets import Sets
 from ood_toolkit.errors import DataError, ScorerError
 from ood_toolkit.learning.discovery.clusters import Clustering, Clusters, by_size, grown
@@ -26,7 +27,6 @@ from ood_toolkit.learning.heads.run import Material, material
 from ood_toolkit.learning.record import data_fingerprint
 from ood_toolkit.outputs import Outputs
 from ood_toolkit.outputs.arrays import to_numpy
-from ood_toolkit.scorers.detector import Detector
 
 __all__ = ["SCORER", "Findings", "Search", "Wishes", "cluster_names"]
 

@@ -14,8 +14,9 @@ import ood_toolkit
 from ood_toolkit import Detector, Head, Outputs, Scorer
 from ood_toolkit.api.builtin import register_scorers
 from ood_toolkit.api.registry import get_registry
+from ood_toolkit.detectors.detector import FORMAT
 from ood_toolkit.errors import DetectorError, NotSavableError, ScorerError, SpecError
-from ood_toolkit.scorers.detector import FORMAT, fit, score, scores_of
+from ood_toolkit.scorers.scores import fit, score, scores_of
 
 HELD = {"logits", "features", "head", "zero_shot", "text:no", "text:negatives", "text:prompts"}
 HELD |= {"val", "val_labels", "train", "train_labels"}

@@ -1,0 +1,64 @@
+"""Scores in one call: `fit` a scorer, and `score` outputs with it."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import numpy as np
+
+from ood_toolkit.api.registry import get_registry
+from ood_toolkit.api.scorer import Scorer, missing_needs
+from ood_toolkit.api.stream import AnyScorer, StreamScorer, each_alone, run_apart
+from ood_toolkit.errors import ScorerError
+from ood_toolkit.outputs import Outputs, as_outputs
+from ood_toolkit.outputs.arrays import as_scores
+
+__all__ = ["STREAM", "check_needs", "checked", "fit", "score", "scores_of"]
+
+STREAM = "there is nothing to fit; use score or bench"
+
+
+def fit(scorer: str | Scorer, val: Outputs | None = None, train: Outputs | None = None) -> Scorer:
+    """Fit a clone of a scorer, a spec or an instance, on ID outputs; `ScorerError` if a split it needs is missing."""
+    made = each_alone(get_registry().scorer(scorer), STREAM).clone()
+    check_needs(made, None, val, train)
+    # Where there is no val, the check has seen that the scorer does not look at it.
+    return made if val is None and train is None else made.fit(cast(Outputs, val), train)
+
+
+def score(scorer: str | AnyScorer, x: Outputs, val: Outputs | None = None, train: Outputs | None = None) -> np.ndarray:
+    """Score `x`: (n,) float64, higher = more in-distribution; fits the scorer first on the ID outputs given.
+
+    An instance that is fitted already is used as it is where none are given. A scorer of streams takes `x` as one
+    stream in its row order. `ScorerError` if a need is unmet.
+    """
+    made, x = get_registry().scorer(scorer), as_outputs(x)
+    if isinstance(made, StreamScorer):
+        _check_provided(made, sorted(x.lacking(frozenset(made.needs))))
+        return run_apart(made, x)
+    val = None if val is None else as_outputs(val, "val")
+    train = None if train is None else as_outputs(train, "train")
+    if val is None and train is None and made.learned():
+        return scores_of(made, x)
+    check_needs(made, x, val, train)
+    return scores_of(fit(made, val, train), x)
+
+
+def check_needs(scorer: Scorer, x: Outputs | None, val: Outputs | None, train: Outputs | None) -> None:
+    """Refuse outputs and ID splits that lack what a scorer needs."""
+    _check_provided(scorer, missing_needs(scorer, x, val, train))
+
+
+def _check_provided(scorer: AnyScorer, missing: list[str]) -> None:
+    if missing:
+        raise ScorerError(f"{scorer.spec}: needs {', '.join(missing)}, which the given outputs do not provide")
+
+
+def scores_of(scorer: Scorer, x: Outputs) -> np.ndarray:
+    """Walk the chunks of `x` with a fitted scorer; `ScorerError` where a score is not (n,) and finite."""
+    return np.concatenate([checked(scorer, chunk) for chunk in x.chunks()])
+
+
+def checked(scorer: Scorer, x: Outputs) -> np.ndarray:
+    """Score one chunk and hold the scorer to its contract."""
+    return as_scores(scorer.score(x), scorer.spec, len(x))
