@@ -19,6 +19,7 @@ from ood_toolkit.outputs.arrays import to_numpy
 from ood_toolkit.outputs.head import Head
 from ood_toolkit.outputs.outputs import NONNEGATIVE, Outputs
 from ood_toolkit.report.results import TEST, VAL, Answers, Row
+from ood_toolkit.scorers.calibration import calibration_scores, learns_from_val
 from ood_toolkit.scorers.scores import checked, fit
 from ood_toolkit.scorers.thresholds import threshold
 
@@ -41,13 +42,15 @@ class Scoring:
     """A row that says why a scorer was skipped or failed, by member and spec."""
     said: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
     """What fitted scorers note about themselves, by member and spec."""
+    calibration: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
+    """Cross-fitted scores (n,) of ID validation of those that learn from it, by member and spec."""
     cuts: dict[tuple[str, str], float] = field(default_factory=dict)
     """From which score each member says "in-distribution", by member and spec."""
 
     def answer(self, name: str, member: Member, members: Mapping[str, Member]) -> dict[str, Answers]:
         """Fit all scorers on a member's ID splits and walk each of its sets once; keyed test, val, ood:NAME, ..."""
         sets = member_sets(name, member)
-        answers = self.scores(name, member, sets)
+        answers = self.scores(name, member, sets, calibrate=True)
         for key, x in sets.items():
             _add_truth(answers[key], labelled(x, key, members))
         for spec, why in answers[VAL].failed.items() if VAL in answers else ():
@@ -58,7 +61,12 @@ class Scoring:
         return answers
 
     def scores(
-        self, name: str, member: Member, sets: Mapping[str, Outputs], without: Collection[str] = ()
+        self,
+        name: str,
+        member: Member,
+        sets: Mapping[str, Outputs],
+        without: Collection[str] = (),
+        calibrate: bool = False,
     ) -> dict[str, Answers]:
         """Fit all scorers on a member's ID splits and walk its sets once, but those of these keys."""
         answers = {key: _blank(x) for key, x in sets.items() if key not in without}
@@ -68,10 +76,23 @@ class Scoring:
             for key in answers:
                 self.progress(f"{name}: scoring {key}")
                 self._walk(fitted, seen[key], answers[key])
+            if calibrate and VAL in seen:
+                self._calibrate(name, fitted, seen, answers[VAL])
             for scorer in scorers:
                 if isinstance(scorer, StreamScorer):
                     self._stream(name, scorer, seen, answers)
         return answers
+
+    def _calibrate(self, name: str, fitted: Mapping[str, Scorer], seen: Mapping[str, Outputs], known: Answers) -> None:
+        """Score ID validation as if it were fresh, for those that learn from it and have no threshold of their own."""
+        for spec, scorer in fitted.items():
+            if scorer.threshold is None and learns_from_val(scorer) and spec in known.scores:
+                self.progress(f"{name}: calibrating {scorer.name}")
+                start = time.perf_counter()
+                found = calibration_scores(scorer, seen[VAL], seen.get(TRAIN), scorer)
+                self.calibration[name, spec] = found.scores
+                self.said[name, spec] += found.notes
+                self.seconds[spec] += time.perf_counter() - start
 
     def _decide(self, name: str, answers: Mapping[str, Answers]) -> None:
         """Decide at a margin of 0, else at the threshold that accepts 95 % of ID validation."""
@@ -80,7 +101,9 @@ class Scoring:
             spec = scorer.spec
             if spec not in known or isinstance(scorer, StreamScorer):
                 continue
-            cut = scorer.threshold if scorer.threshold is not None else threshold("tpr", known[spec])[0]
+            cut = scorer.threshold
+            if cut is None:
+                cut = threshold("tpr", self.calibration.get((name, spec), known[spec]))[0]
             self.cuts[name, spec] = cut
             for said in answers.values():
                 if spec in said.scores:

@@ -21,6 +21,7 @@ from ood_toolkit.errors import DetectorError, OodkitError, ScorerError
 from ood_toolkit.outputs import Outputs, as_outputs
 from ood_toolkit.outputs.arrays import ArrayLike
 from ood_toolkit.outputs.head import Bank, Head
+from ood_toolkit.scorers.calibration import calibration_scores
 from ood_toolkit.scorers.scores import STREAM, check_needs, scores_of
 from ood_toolkit.scorers.thresholds import check_rule, threshold
 
@@ -55,7 +56,8 @@ class Detector:
         """Fit a scorer on ID outputs and its threshold on ID validation.
 
         A scorer that decides by itself (a margin) keeps its own threshold of 0; for others `rule` and `target` give
-        one: tpr, mean, f1, youden, conformal. Raises `ScorerError` where a need is unmet.
+        one: tpr, mean, f1, youden, conformal. Where the scorer learns from validation the threshold is from
+        cross-fitted scores (`calibration_scores`), and a note says so. Raises `ScorerError` where a need is unmet.
         """
         made, val = each_alone(get_registry().scorer(scorer), STREAM), as_outputs(val, "val")
         check_needs(made, val, val, train)
@@ -67,8 +69,9 @@ class Detector:
         fitted = made.clone().fit(val, train)
         found, notes = made.threshold, tuple(getattr(fitted, "notes_", ()))
         if found is None:
-            found, said = threshold(rule, scores_of(fitted, val), val.right, target)
-            notes += said
+            known = calibration_scores(made, val, train, fitted)
+            found, said = threshold(rule, known.scores, val.right, target)
+            notes += known.notes + said
         width = None if val.features is None else val.features.shape[1]
         return cls(fitted, float(found), rule, val.head, val.classes, width, notes, val.class_names)
 

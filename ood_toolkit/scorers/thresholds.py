@@ -41,6 +41,11 @@ def threshold(rule: str, scores: Any, right: Any = None, target: float = 0.95) -
     check_rule(rule, target)
     values, correct = _arrays(scores, right, rule)
     found = _one(rule, values, correct, target)
+    if found == -np.inf:
+        few = (
+            f"conformal: {len(values)} images are too few to promise {target:g} of ID; threshold -inf, all are accepted"
+        )
+        return found, (few,)
     if found is not None:
         return found, ()
     return _accepting(values, target), (f"{rule}: {_lacking(rule, correct)}; took the tpr threshold",)
@@ -61,6 +66,7 @@ def class_thresholds(
     if predicted.shape != values.shape:
         raise ScorerError(f"prediction: expected shape {values.shape}, one a score, got {predicted.shape}")
     overall, said = threshold(rule, values, correct, target)
+    said = () if rule == "conformal" else said  # it falls back to nothing, and each class is counted below
     used = rule if not said else "tpr"
     notes, found = list(said), np.full(classes, overall)
     fell, promised = [], []

@@ -35,7 +35,7 @@ class Spy(Scorer):
     seen = ()
 
     def fit(self, val, train=None):
-        Spy.seen = (val, train)
+        Spy.seen = (*Spy.seen, (val, train))
         return self
 
     def score(self, x):
@@ -150,8 +150,8 @@ def test_the_ordinary_rows_are_as_without_and_nothing_is_fitted_on_shifted_image
     train = make_outputs(80, seed=9)
     scorers = ["msp", "knn:k=5", "mahalanobis", "grid", Spy()]
     report = bench(scorers, train=train, **sets)
-    val, seen = Spy.seen
-    assert (len(val), len(seen)) == (50, 80)
+    # Once on all of validation, then once for each of the five folds that its threshold is from.
+    assert [(len(val), len(seen)) for val, seen in Spy.seen] == [(50, 80), *5 * [(40, 80)]]
     plain = bench(scorers, train=train, **{**sets, "csid": None})
     ordinary = [replace(row, seconds=0) for row in report.rows if row.id == "id"]
     assert ordinary == [replace(row, seconds=0) for row in plain.rows]

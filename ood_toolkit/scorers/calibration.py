@@ -1,0 +1,104 @@
+"""Calibration: the scores of ID validation that a threshold is taken from, and how validation is cut in parts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ood_toolkit.api.scorer import Scorer
+from ood_toolkit.errors import ScorerError, one_line
+from ood_toolkit.outputs import Outputs
+from ood_toolkit.outputs.arrays import to_numpy
+from ood_toolkit.scorers.scores import scores_of
+
+__all__ = ["FOLDS", "Calibration", "calibration_scores", "folds_of", "halves", "learns_from_val"]
+
+FOLDS = 5
+"""Into how many folds validation is cut; each is scored by a scorer that has learnt from the others."""
+LEARNT = frozenset({"val", "val_labels"})
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """The scores of ID validation that a threshold is taken from."""
+
+    scores: np.ndarray
+    """(n,) float64, row-aligned with validation; higher = more in-distribution."""
+    folds: int = 0
+    """Into how many folds validation was cut; 0 where the fitted scorer itself scored it."""
+    notes: tuple[str, ...] = ()
+    """What has to be said of them."""
+
+
+def learns_from_val(scorer: Scorer) -> bool:
+    """Tell whether a scorer's `fit` learns from ID validation, by its needs."""
+    return not LEARNT.isdisjoint(scorer.needs)
+
+
+def calibration_scores(
+    scorer: Scorer,
+    val: Outputs,
+    train: Outputs | None = None,
+    fitted: Scorer | None = None,
+    folds: int = FOLDS,
+    seed: int = 0,
+) -> Calibration:
+    """Score ID validation as if it were fresh, for a threshold that is not taken from what the scorer learnt.
+
+    A scorer that learns from `val` is fitted once for each fold, on the other folds (and on all of `train`), and
+    scores that fold; one that does not simply scores `val`. `fitted` is the scorer fitted on all of `val`, where
+    there is one; it stays as it is, and so do the scores that it gives. The folds are those of `folds_of`.
+    Where a part of validation cannot be cut or is too small to fit on, `fitted` scores all of it, and a note says so.
+    Such thresholds have less bias, but promise nothing. For a promise fit on one of the `halves` and calibrate on the
+    other.
+    """
+    if not learns_from_val(scorer):
+        return Calibration(scores_of(fitted or scorer.clone().fit(val, train), val))
+    parts = folds_of(val, folds, seed)
+    count = int(parts.max()) + 1
+    scores = np.empty(len(val))
+    try:
+        if count == 1:
+            raise ScorerError("one image cannot be cut")
+        for fold in range(count):
+            mine = parts == fold
+            scores[mine] = scores_of(scorer.clone().fit(val[~mine], train), val[mine])
+    except Exception as error:  # a scorer may be anybody's; it was fitted on all of validation all the same
+        why = f"the threshold is taken from the validation images it learnt from, and is too strict: {one_line(error)}"
+        return Calibration(scores_of(fitted or scorer.clone().fit(val, train), val), 0, (why,))
+    note = f"learns from validation: its threshold is from {count} folds, each scored by a fit on the others"
+    return Calibration(scores, count, (note,))
+
+
+def folds_of(val: Outputs, folds: int = FOLDS, seed: int = 0) -> np.ndarray:
+    """Say in which fold each image is, (n,) from 0; as many folds as asked for, or as there are images.
+
+    Drawn with the seed, and stratified by label, else by prediction, so that no class, and no fold, has more than one
+    image more than its share.
+    """
+    if folds < 2:
+        raise ScorerError(f"folds: expected at least 2, got {folds}")
+    place = np.empty(len(val), dtype=np.int64)
+    place[_stratified(val, seed)] = np.arange(len(val))
+    return place % min(folds, len(val))
+
+
+def halves(val: Outputs, seed: int = 0) -> tuple[Outputs, Outputs]:
+    """Cut validation in two, to fit on the first and to calibrate on the second, for rules with a promise.
+
+    Drawn with the seed and stratified as `folds_of`; of an odd number the second has one more. Rows keep their order.
+    `ScorerError` for a single image.
+    """
+    if len(val) < 2:
+        raise ScorerError("val: expected at least 2 images to fit on one half and calibrate on the other, got 1")
+    second = np.empty(len(val), dtype=bool)
+    second[_stratified(val, seed)] = np.arange(len(val)) % 2 == 0
+    return val[np.flatnonzero(~second)], val[np.flatnonzero(second)]
+
+
+def _stratified(val: Outputs, seed: int) -> np.ndarray:
+    """Give the rows (n,) in an order drawn with the seed, the images of a class one after the other."""
+    order = np.random.default_rng(seed).permutation(len(val))
+    known = val.labels if val.labels is not None else val.prediction if val.classes else None
+    return order if known is None else order[np.argsort(to_numpy(known)[order], kind="stable")]

@@ -1,0 +1,142 @@
+import numpy as np
+import pytest
+import torch
+
+from ood_toolkit import Detector, Outputs, bench, get_registry
+from ood_toolkit.errors import ScorerError
+from ood_toolkit.scorers.calibration import calibration_scores, folds_of, halves, learns_from_val
+from ood_toolkit.scorers.klm import KLMatching
+from ood_toolkit.scorers.thresholds import threshold
+
+LEARNERS = ("klm", "temperature", "react:signed=allow", "vra:signed=allow", "logitgap-adaptive")
+
+
+def accepted(scores, cut):
+    return float(np.mean(np.asarray(scores) >= cut))
+
+
+@pytest.mark.parametrize("spec", LEARNERS)
+def test_each_fold_is_scored_by_a_clone_that_has_not_seen_it(spec, make_outputs):
+    val, train = make_outputs(83, seed=1), make_outputs(40, seed=2)
+    scorer = get_registry().scorer(spec)
+    found, parts = calibration_scores(scorer, val, train), folds_of(val)
+    assert not scorer.learned()
+    assert found.folds == 5
+    for fold in range(5):
+        mine = np.flatnonzero(parts == fold)
+        others = np.array([i for i in range(83) if i not in set(mine.tolist())])
+        wanted = get_registry().scorer(spec).fit(val[others], train).score(val[mine])
+        np.testing.assert_allclose(found.scores[mine], wanted.numpy(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("spec", ["msp", "energy", "knn:k=3", "mahalanobis", "clipn-ctw"])
+def test_what_does_not_learn_from_validation_simply_scores_it(spec, make_outputs):
+    val, train = make_outputs(50, seed=1), make_outputs(60, seed=2)
+    fitted = get_registry().scorer(spec).fit(val, train)
+    found = calibration_scores(get_registry().scorer(spec), val, train)
+    assert not learns_from_val(fitted)
+    assert (found.folds, found.notes) == (0, ())
+    assert found.scores.tolist() == fitted.score(val).double().tolist()
+    assert found.scores.dtype == np.float64
+
+
+@pytest.mark.parametrize(("n", "k", "folds"), [(83, 5, 5), (7, 3, 5), (3, 2, 5), (400, 10, 4), (1, 2, 5)])
+def test_folds_are_seeded_and_hold_every_class_alike(n, k, folds, make_outputs):
+    val = make_outputs(n, k=k, seed=n)
+    parts = folds_of(val, folds, seed=3)
+    assert set(parts) == set(range(min(folds, n)))
+    assert np.ptp(np.bincount(parts)) <= 1
+    for c in range(k):
+        mine = parts[(val.labels == c).numpy()]
+        assert np.ptp(np.bincount(mine, minlength=min(folds, n))) <= 1
+    assert parts.tolist() == folds_of(val, folds, seed=3).tolist()
+    assert n < 80 or parts.tolist() != folds_of(val, folds, seed=4).tolist()
+
+
+def test_without_labels_predictions_stratify_and_without_either_nothing_does(make_outputs):
+    val = make_outputs(90)
+    bare = Outputs(val.features, head=val.head)
+    parts = folds_of(bare)
+    assert all(np.ptp(np.bincount(parts[(val.prediction == c).numpy()], minlength=5)) <= 1 for c in range(5))
+    assert np.bincount(folds_of(Outputs(val.features))).tolist() == [18] * 5
+
+
+@pytest.mark.parametrize("n", [2, 3, 60, 61])
+def test_halves_are_disjoint_complete_and_stratified(n, make_outputs):
+    val = make_outputs(n).named([f"i{place:02d}" for place in range(n)])
+    first, second = halves(val, seed=2)
+    assert (len(first), len(second)) == (n // 2, n - n // 2)
+    assert sorted([*first.ids, *second.ids]) == list(val.ids)
+    assert list(first.ids) == sorted(first.ids)
+    counts = [np.bincount(part.labels.numpy(), minlength=5) for part in (first, second)]
+    assert np.abs(counts[0] - counts[1]).max() <= 1
+    assert list(halves(val, seed=2)[0].ids) == list(first.ids)
+    if n == 60:
+        assert list(halves(val, seed=3)[0].ids) != list(first.ids)
+    assert bool((first.labels == val.labels[np.searchsorted(val.ids, first.ids)]).all())
+
+
+def test_one_image_cannot_be_cut(make_outputs):
+    with pytest.raises(ScorerError, match="at least 2 images"):
+        halves(make_outputs(1))
+    with pytest.raises(ScorerError, match="folds: expected at least 2, got 1"):
+        folds_of(make_outputs(5), 1)
+    val = make_outputs(1)
+    found = calibration_scores(KLMatching(), val)
+    assert found.scores.tolist() == KLMatching().fit(val).score(val).tolist()
+    assert found.notes[0].startswith("the threshold is taken from the validation images it learnt from")
+
+
+def test_where_a_part_is_too_small_to_fit_on_that_is_said(make_outputs):
+    val = make_outputs(20)
+    one = Outputs(val.features, labels=[3] + [-1] * 19, head=val.head)  # the fold with the one label leaves none
+    made = Detector.fit("temperature", one)
+    assert made.threshold == threshold("tpr", made.score(one))[0]
+    assert any("needs val_labels, validation images of at least one class" in note for note in made.notes)
+
+
+@pytest.mark.parametrize("spec", LEARNERS)
+def test_detector_and_bench_take_the_cross_fitted_threshold_and_keep_the_scores(spec, make_outputs):
+    val, test, ood = make_outputs(70, seed=1), make_outputs(90, seed=2), make_outputs(40, seed=3)
+    fitted = get_registry().scorer(spec).fit(val)
+    cut = threshold("tpr", calibration_scores(get_registry().scorer(spec), val).scores)[0]
+    made = Detector.fit(spec, val)
+    assert made.threshold == cut
+    np.testing.assert_array_equal(made.score(test), fitted.score(test).double().numpy())
+    report = bench(spec, test, {"ood": ood}, val)
+    (row,) = [row for row in report.rows if row.kind == "ood"]
+    assert row.id_accepted == pytest.approx(accepted(fitted.score(test), cut))
+    assert row.ood_detected == pytest.approx(1 - accepted(fitted.score(ood), cut))
+    note = "learns from validation: its threshold is from 5 folds, each scored by a fit on the others"
+    assert note in row.notes
+    assert note in made.notes
+
+
+def test_a_margin_keeps_its_own_threshold(make_outputs):
+    val = make_outputs(60, seed=1)
+    for spec in ("classwise", "mean", "grid", "classwise:base=klm"):
+        made = Detector.fit(spec, val)
+        assert made.threshold == 0.0
+        assert not any("folds" in note for note in made.notes)
+
+
+def test_klm_with_many_classes_and_few_validation_images_accepts_most_of_fresh_id():
+    draw = torch.Generator().manual_seed(0)
+
+    def images(n):
+        labels = torch.randint(0, 1000, (n,), generator=draw)
+        logits = torch.randn(n, 1000, generator=draw)
+        logits[torch.arange(n), labels] += 6
+        return Outputs.from_logits(logits, labels)
+
+    val, fresh = images(30), images(400)
+    fitted = KLMatching().fit(val)
+    assert accepted(fitted.score(fresh), threshold("tpr", fitted.score(val).numpy())[0]) < 0.1  # each matches itself
+    assert Detector.fit("klm", val).predict(fresh).mean() > 0.85
+
+
+@pytest.mark.parametrize("rule", ["mean", "f1", "youden"])
+def test_rules_with_labels_are_cross_fitted_too(rule, make_outputs):
+    val = make_outputs(80, seed=4)
+    known = calibration_scores(KLMatching(), val).scores
+    assert Detector.fit("klm", val, rule=rule).threshold == threshold(rule, known, val.right)[0]
