@@ -25,9 +25,9 @@ class Classwise(Margin):
     """
 
     rule: str = "tpr"
-    """tpr, mean, f1, youden or conformal."""
+    """tpr, mean, f1, youden, conformal or pac; or "risk:target=0.02:delta=0.1", "cost:error=10:reject=1"."""
     target: float = 0.95
-    """Share of ID that `tpr` and `conformal` accept."""
+    """Share of ID that `tpr`, `conformal` and `pac` accept."""
 
     name = "classwise"
 
@@ -37,11 +37,11 @@ class Classwise(Margin):
     @property
     def needs(self) -> frozenset[str]:
         """What the base score needs, ID validation, and its labels where the rule compares right with wrong."""
-        return super().needs | ({"val_labels"} if self.rule in NEEDS_RIGHT else set())
+        return super().needs | ({"val_labels"} if check_rule(self.rule).name in NEEDS_RIGHT else set())
 
     def find(self, scores: Tensor, val: Outputs) -> tuple[ndarray, tuple[str, ...]]:
         """Apply the rule to the images predicted as each class."""
-        found = class_thresholds(self.rule, scores, val.prediction, val.classes, val.right, self.target)
+        found = class_thresholds(check_rule(self.rule, self.target), scores, val.prediction, val.classes, val.right)
         return found.values, found.notes
 
 

@@ -32,11 +32,11 @@ class Mean(Margin):
     @property
     def needs(self) -> frozenset[str]:
         """What the base score needs, ID validation, and its labels where the rule compares right with wrong."""
-        return super().needs | ({"val_labels"} if self.rule in NEEDS_RIGHT else set())
+        return super().needs | ({"val_labels"} if check_rule(self.rule).name in NEEDS_RIGHT else set())
 
     def find(self, scores: Tensor, val: Outputs) -> tuple[ndarray, tuple[str, ...]]:
         """Average the class-wise thresholds."""
         from numpy import full
 
-        found = class_thresholds(self.rule, scores, val.prediction, val.classes, val.right, self.target)
+        found = class_thresholds(check_rule(self.rule, self.target), scores, val.prediction, val.classes, val.right)
         return full(val.classes, found.values.mean()), found.notes

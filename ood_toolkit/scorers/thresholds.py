@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
-from ood_toolkit.api.spec import nearest
 from ood_toolkit.errors import ScorerError
+from ood_toolkit.scorers.promises import conformal_rank, cost_threshold, pac_rank, risk_threshold, tpr_rank
+from ood_toolkit.scorers.rules import NEEDS_RIGHT, RULES, Rule, check_rule
 
-__all__ = ["RULES", "Thresholds", "balanced_accuracy", "class_thresholds", "grid_threshold", "threshold"]
+__all__ = [
+    "NEEDS_RIGHT", "RULES", "Thresholds", "balanced_accuracy", "check_rule", "class_thresholds", "grid_threshold",
+    "threshold",
+]  # fmt: skip
 
 ENOUGH = 20
 """Images of a class from which its threshold stands alone; below, it is shrunk toward the global one."""
 KAPPA = 0.9
 """How far below the mean score of the right ones the rule `mean` puts the threshold."""
-RULES = ("tpr", "mean", "f1", "youden", "conformal")
-NEEDS_RIGHT = frozenset({"mean", "f1", "youden"})
-"""Rules that compare right with wrong predictions, and so need validation labels."""
+NO_FALLBACK = frozenset({"conformal", "pac", "risk", "cost"})
+"""Rules that never take another's threshold, nor shrink: what they promise, or cost, would not be theirs."""
 
 
 @dataclass(frozen=True)
@@ -27,64 +29,89 @@ class Thresholds:
     """A threshold for each class, with what had to be said about how they came about."""
 
     values: np.ndarray
-    """(k,) float64; minus infinity where `conformal` cannot promise anything."""
+    """(k,) float64; minus infinity where `conformal` or `pac` cannot promise anything, plus infinity where `risk` must
+    accept nothing."""
     overall: float
     """The same rule on all classes together."""
     notes: tuple[str, ...] = ()
 
 
-def threshold(rule: str, scores: Any, right: Any = None, target: float = 0.95) -> tuple[float, tuple[str, ...]]:
+def threshold(
+    rule: str | Rule, scores: Any, right: Any = None, target: float | None = None
+) -> tuple[float, tuple[str, ...]]:
     """Give the one threshold of a rule, S >= threshold being "in-distribution", and notes on any fallback.
 
     scores (n,): ID validation, higher = more in-distribution; right (n,) bool: which predictions are right.
     """
-    check_rule(rule, target)
-    values, correct = _arrays(scores, right, rule)
-    found = _one(rule, values, correct, target)
-    if found == -np.inf:
-        few = (
-            f"conformal: {len(values)} images are too few to promise {target:g} of ID; threshold -inf, all are accepted"
-        )
-        return found, (few,)
-    if found is not None:
+    made = Rule.of(rule, target)
+    if made.by not in (None, "none"):
+        raise ScorerError(f"rule: {made.text} looks at classes; use class_thresholds, or Detector.fit")
+    values, correct = _arrays(scores, right, made.name)
+    found = _one(made, values, correct)
+    if found is None:
+        return _accepting(values, made.share), (f"{made.name}: {_lacking(made.name, correct)}; took the tpr threshold",)
+    if np.isfinite(found):
         return found, ()
-    return _accepting(values, target), (f"{rule}: {_lacking(rule, correct)}; took the tpr threshold",)
+    if found > 0:
+        return found, (f"{made.name}: no threshold is good enough; threshold inf, all are rejected",)
+    return found, (
+        f"{made.name}: {len(values)} images are too few to promise {float(made.share):g} of ID; threshold -inf, "
+        "all are accepted",
+    )
 
 
 def class_thresholds(
-    rule: str, scores: Any, prediction: Any, classes: int, right: Any = None, target: float = 0.95
+    rule: str | Rule, scores: Any, prediction: Any, classes: int, right: Any = None, target: float | None = None
 ) -> Thresholds:
     """Give a threshold for each predicted class.
 
     scores (n,), prediction (n,) class indices, right (n,) bool. Classes with fewer than 20 images shrink toward the
     global threshold, empty ones take it, and so do those without the right and wrong predictions that the rule
-    compares; `conformal` is never shrunk and is minus infinity where n_c is too small for its promise.
+    compares. `conformal`, `pac`, `risk` and `cost` are never shrunk: the first two are minus infinity where n_c is too
+    small for their promise, and `risk` plus infinity.
     """
-    check_rule(rule, target)
-    values, correct = _arrays(scores, right, rule)
+    made = Rule.of(rule, target)
+    values, correct = _arrays(scores, right, made.name)
     predicted = _numpy(prediction).astype(np.int64)
     if predicted.shape != values.shape:
         raise ScorerError(f"prediction: expected shape {values.shape}, one a score, got {predicted.shape}")
-    overall, said = threshold(rule, values, correct, target)
-    said = () if rule == "conformal" else said  # it falls back to nothing, and each class is counted below
-    used = rule if not said else "tpr"
+    if made.name in NO_FALLBACK:
+        return _apart(made, values, predicted, classes, correct)
+    overall, said = threshold(made, values, correct)
+    used = made if not said else Rule.of("tpr", made.share)
     notes, found = list(said), np.full(classes, overall)
-    fell, promised = [], []
+    fell = 0
     for c in range(classes):
         mine = predicted == c
         n = int(mine.sum())
-        own = _one(used, values[mine], None if correct is None else correct[mine], target) if n else None
-        if used == "conformal":
-            found[c] = -np.inf if own is None else own
-            promised += [c] if found[c] == -np.inf else []
-        elif own is None:
-            fell += [c] if n else []
+        own = _one(used, values[mine], None if correct is None else correct[mine]) if n else None
+        if own is None:
+            fell += n > 0
         else:
             found[c] = own if n >= ENOUGH else (n * own + ENOUGH * overall) / (n + ENOUGH)
     if fell:
-        notes.append(f"{used}: {len(fell)} of {classes} classes lack {_kinds(used)}; they take the global threshold")
-    if promised:
-        notes.append(f"conformal: {len(promised)} of {classes} classes have too few images to promise; threshold -inf")
+        lacked = _kinds(used.name)
+        notes.append(f"{used.name}: {fell} of {classes} classes lack {lacked}; they take the global threshold")
+    return Thresholds(found, overall, tuple(notes))
+
+
+def _apart(
+    rule: Rule, values: np.ndarray, predicted: np.ndarray, classes: int, correct: np.ndarray | None
+) -> Thresholds:
+    """Apply a rule within each predicted class alone."""
+    overall = _one(rule, values, correct)
+    assert overall is not None  # these rules always give one
+    found = np.full(classes, overall)
+    for c in range(classes):
+        mine = predicted == c
+        if mine.any() or rule.promises:  # `cost` promises nothing: a class without images takes the global threshold
+            own = _one(rule, values[mine], None if correct is None else correct[mine])
+            found[c] = overall if own is None else own
+    notes = []
+    if accepting := int(np.isneginf(found).sum()):
+        notes.append(f"{rule.name}: {accepting} of {classes} classes have too few images to promise; threshold -inf")
+    if rejecting := int(np.isposinf(found).sum()):
+        notes.append(f"{rule.name}: {rejecting} of {classes} classes accept nothing; threshold inf")
     return Thresholds(found, overall, tuple(notes))
 
 
@@ -110,14 +137,6 @@ def balanced_accuracy(accepted: np.ndarray, right: np.ndarray) -> float:
     return (kept * wrongs + rejected * rights) / (2 * rights * wrongs)  # one division, so that ties are equal
 
 
-def check_rule(rule: str, target: float) -> None:
-    """Refuse an unknown rule, and a target outside (0, 1)."""
-    if rule not in RULES:
-        raise ScorerError(f"rule: unknown rule {rule!r}; {nearest(rule, RULES)}")
-    if not 0 < target < 1:
-        raise ScorerError(f"target: expected a share between 0 and 1, got {target}")
-
-
 def _numpy(value: Any) -> np.ndarray:
     from ood_toolkit.outputs.arrays import to_numpy  # imports torch, which a listing of scorers must not
 
@@ -134,26 +153,31 @@ def _arrays(scores: Any, right: Any, rule: str) -> tuple[np.ndarray, np.ndarray 
     return values, correct
 
 
-def _one(rule: str, values: np.ndarray, right: np.ndarray | None, target: float) -> float | None:
+def _one(rule: Rule, values: np.ndarray, right: np.ndarray | None) -> float | None:
     """Apply a rule to one group of scores; None where it has not got what it compares."""
-    if rule == "tpr":
-        return _accepting(values, target)
-    if rule == "conformal":
-        place = int((len(values) + 1) * (1 - Fraction(str(target))))  # floor
+    if rule.name == "tpr":
+        return _accepting(values, rule.share)
+    if rule.name in ("conformal", "pac"):
+        n = len(values)
+        place = conformal_rank(n, rule.share) if rule.delta is None else pac_rank(n, rule.share, rule.delta)
         return float(np.sort(values)[place - 1]) if place else -np.inf
+    if rule.name in ("risk", "cost"):
+        if right is None:
+            raise ScorerError(f"{rule.name}: needs the labels of ID validation, got none; it cannot tell errors")
+        if rule.delta is not None:
+            return risk_threshold(values, right, rule.share, rule.delta)
+        return cost_threshold(values, right, rule.error or 0.0, rule.reject or 0.0)
     if right is None or not right.any():
         return None
-    if rule == "mean":
+    if rule.name == "mean":
         mean = float(values[right].mean())
         return mean - (1 - KAPPA) * abs(mean)
-    return None if right.all() else _best_cut(rule, values, right)
+    return None if right.all() else _best_cut(rule.name, values, right)
 
 
 def _accepting(values: np.ndarray, target: float) -> float:
     """Give the highest threshold that accepts at least the target share, counted in integers."""
-    share = Fraction(str(target))
-    accepted = -((-len(values) * share.numerator) // share.denominator)
-    return float(np.sort(values)[len(values) - accepted])
+    return float(np.sort(values)[tpr_rank(len(values), target) - 1])
 
 
 def _best_cut(rule: str, values: np.ndarray, right: np.ndarray) -> float:

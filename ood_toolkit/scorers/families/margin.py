@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from ood_toolkit.outputs import Outputs
 
+JUST_BELOW = -1e-12
+"""The margin of an image that is rejected although its score is the largest seen."""
+
 
 @dataclass
 class Margin(Scorer):
@@ -51,7 +54,9 @@ class Margin(Scorer):
         found = torch.as_tensor(thresholds, dtype=torch.float64, device=val.device)  # (k,)
         # Minus infinity accepts all: the least score seen stands for it, and no margin falls below 0.
         self.always_ = torch.isneginf(found)  # (k,)
+        self.never_ = torch.isposinf(found)  # (k,): nothing is accepted, and no margin reaches 0
         self.threshold_ = torch.where(self.always_, scores.min().double(), found)  # (k,)
+        self.threshold_ = torch.where(self.never_, scores.max().double(), self.threshold_)
         self.notes_ = list(notes)
         return self
 
@@ -62,4 +67,6 @@ class Margin(Scorer):
     def score(self, x: Outputs) -> Tensor:
         """Give the margin (n,) float64."""
         margin = self.base_.score(x).double() - self.threshold_[x.prediction]
-        return margin.where(~self.always_[x.prediction], margin.clamp(min=0))
+        margin = margin.where(~self.always_[x.prediction], margin.clamp(min=0))
+        never = self.learned().get("never_")  # a detector of before there were such thresholds has none
+        return margin if never is None else margin.where(~never[x.prediction], margin.clamp(max=JUST_BELOW))
