@@ -5,6 +5,10 @@ class OodkitError(Exception):
     """The root of all errors that this package raises on purpose; the message is one line."""
 
 
+class UsageError(OodkitError, ValueError):
+    """Options of a run contradict each other, or one has no effect without another."""
+
+
 class OutputsError(OodkitError, ValueError):
     """Arrays, labels or a head do not fit together, or something was asked that they cannot give."""
 

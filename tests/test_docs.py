@@ -114,7 +114,7 @@ def test_hooks_of_the_scorer_page_register_what_they_show(monkeypatch, tmp_path)
 @pytest.mark.parametrize(("page", "line"), shell_commands())
 def test_shell_commands_parse(page, line):
     from ood_toolkit.api.registry import get_registry
-    from ood_toolkit.cli.options import read_prompts
+    from ood_toolkit.benchmark.reading import read_prompts
 
     _, name, *arguments = shlex.split(line, comments=True)
     command = cli.get_command(GROUP, name)

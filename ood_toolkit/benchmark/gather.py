@@ -10,7 +10,7 @@ import numpy as np
 
 from ood_toolkit.benchmark.heads import head_for, maker, templates_of
 from ood_toolkit.benchmark.members import Member
-from ood_toolkit.benchmark.settings import Request
+from ood_toolkit.benchmark.settings import Settings
 from ood_toolkit.benchmark.splits import Plan, drawn, of_known_classes, planned
 from ood_toolkit.encode.choice import Find, Imported
 from ood_toolkit.encode.encoded_sets import EncodedSets
@@ -58,19 +58,19 @@ def open_sets(
     return EncodedSets(model, find, place, tuple(kept), progress, encoder)
 
 
-def gather(request: Request, sets: Sets, *, with_train: bool) -> Gathered:
-    """Open every set of a request under the head of each ID set."""
-    sets.look_for((*request.ids, *request.ood, *request.csid))
-    splits = {one: "val" if sets.has(one, "val", download=True) else "test" for one in request.tune}
+def gather(settings: Settings, sets: Sets, *, with_train: bool) -> Gathered:
+    """Open every set of the settings under the head of each ID set."""
+    sets.look_for((*settings.ids, *settings.ood, *settings.csid))
+    splits = {one: "val" if sets.has(one, "val", download=True) else "test" for one in settings.tune}
     for one, split in splits.items():
         sets.look_for([one], split)
-    heads = {name: head_for(request, sets, name) for name in request.ids}
-    makers = {name: maker(request, sets, name) for name in request.ids}
-    if request.local is not None and sets.has_text_tower():
+    heads = {name: head_for(settings, sets, name) for name in settings.ids}
+    makers = {name: maker(settings, sets, name) for name in settings.ids}
+    if settings.local is not None and sets.has_text_tower():
         for name, head in heads.items():
-            if name not in request.heads:
-                sets.take_local_under(head, makers[name](request.local))
-    plans = {name: _plan(sets, name, head, request) for name, head in heads.items()}
+            if name not in settings.trained:
+                sets.take_local_under(head, makers[name](settings.local))
+    plans = {name: _plan(sets, name, head, settings) for name, head in heads.items()}
     members, tune, notes = {}, dict[str, Outputs](), list[str]()
     for name, head in heads.items():
 
@@ -81,64 +81,64 @@ def gather(request: Request, sets: Sets, *, with_train: bool) -> Gathered:
 
         validated = all("val" in plan.parts for plan in plans.values())
         csid = {}
-        for one in request.csid:
+        for one in settings.csid:
             shifted, left_out = of_known_classes(sets.shifted(one, name, head), one, name)
-            csid[one] = _limited(_with_ids(shifted, one, "test"), request)
+            csid[one] = _limited(_with_ids(shifted, one, "test"), settings)
             notes += left_out
         train = with_train and sets.has(name, "train", download=True)
         members[name] = Member(
             val={other: chosen("val", other) for other in plans} if validated else None,
             tests={other: chosen("test", other) for other in plans},
-            ood={ood: _limited(_with_ids(sets.ood(ood, head), ood, "test"), request) for ood in request.ood},
-            train=_limited(_with_ids(sets.outputs(name, "train", head), name, "train"), request) if train else None,
-            heads=None if head is None or head.kind == "linear" or name in request.heads else makers[name],
+            ood={ood: _limited(_with_ids(sets.ood(ood, head), ood, "test"), settings) for ood in settings.ood},
+            train=_limited(_with_ids(sets.outputs(name, "train", head), name, "train"), settings) if train else None,
+            heads=None if head is None or head.kind == "linear" or name in settings.trained else makers[name],
             reads_prompts=sets.has_text_tower(),
             csid=csid,
         )
         for one, split in splits.items():
-            tune[one] = _limited(_with_ids(sets.ood(one, head, split), one, split), request)
-    templates = {name: templates_of(request, sets, name) for name in request.ids}
+            tune[one] = _limited(_with_ids(sets.ood(one, head, split), one, split), settings)
+    templates = {name: templates_of(settings, sets, name) for name in settings.ids}
     about = {
         "model": sets.label,
         "weights": sets.fingerprint,
         "prompts": _said(list(dict.fromkeys(t for named in templates.values() for t in named))),
         "templates": templates,
-        **({"heads": dict(request.heads)} if request.heads else {}),
-        "recipe": request.recipe,
+        **({"heads": dict(settings.trained)} if settings.trained else {}),
+        "recipe": settings.text_recipe,
         "validation": {name: plan.where for name, plan in plans.items()},
-        "val_split": request.val_split,
-        "seed": request.seed,
-        "limit": request.limit,
-        "notes": [*_shared(request, sets), *notes, *_also_tested(request, sets, splits)],
+        "val_split": settings.val_split,
+        "seed": settings.seed,
+        "limit": settings.limit,
+        "notes": [*_shared(settings, sets), *notes, *_also_tested(settings, sets, splits)],
         **({"tune_splits": splits} if splits else {}),
         **sets.about(),
     }
-    return Gathered(members, {k: v for k, v in request.groups.items() if k}, about, tune)
+    return Gathered(members, {k: v for k, v in settings.groups.items() if k}, about, tune)
 
 
-def _plan(sets: Sets, name: str, head: Head | None, request: Request) -> Plan:
+def _plan(sets: Sets, name: str, head: Head | None, settings: Settings) -> Plan:
     x = sets.outputs(name, "test", head)
-    own = request.val_split is None and sets.has(name, "val")
+    own = settings.val_split is None and sets.has(name, "val")
     val = sets.outputs(name, "val", head) if own else None
-    return planned(sets, name, x, request.val_split, request.seed, request.limit, val)
+    return planned(sets, name, x, settings.val_split, settings.seed, settings.limit, val)
 
 
-def _shared(request: Request, sets: Sets) -> list[str]:
+def _shared(settings: Settings, sets: Sets) -> list[str]:
     """Say which other sets hold images of an ID set's test split, known by their bytes."""
     notes = []
-    for name in request.ids:
-        for other in (*request.ood, *request.csid):
+    for name in settings.ids:
+        for other in (*settings.ood, *settings.csid):
             count, of = _copied(sets, (other, "test"), (name, "test"))
             if count:
                 notes.append(f"{count:,} of the {of:,} images of {other} are also in {name}")
     return notes
 
 
-def _also_tested(request: Request, sets: Sets, splits: Mapping[str, str]) -> list[str]:
+def _also_tested(settings: Settings, sets: Sets, splits: Mapping[str, str]) -> list[str]:
     """Say which sets that parameters are searched on hold images that are tested on, known by their bytes."""
     notes = []
     for name, split in splits.items():
-        for tested in (*request.ids, *request.ood, *request.csid):
+        for tested in (*settings.ids, *settings.ood, *settings.csid):
             count, of = _copied(sets, (name, split), (tested, "test"))
             if count:
                 notes.append(f"{count:,} of the {of:,} images of {name} that are tuned on are also in {tested}")
@@ -174,8 +174,8 @@ def ready_scores(sets: Sets, names: Iterable[str]) -> dict[str, dict[str, np.nda
     return found
 
 
-def _limited(x: Outputs, request: Request) -> Outputs:
-    rows = drawn(len(x), request.limit, request.seed)
+def _limited(x: Outputs, settings: Settings) -> Outputs:
+    rows = drawn(len(x), settings.limit, settings.seed)
     return x if rows is None else x[rows]
 
 

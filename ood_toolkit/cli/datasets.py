@@ -10,6 +10,7 @@ import click
 from ood_toolkit.api.registry import get_registry
 from ood_toolkit.cli import options
 from ood_toolkit.cli.listing import as_json, listing, print_facts
+from ood_toolkit.data.root import default_data_root
 
 
 @listing("datasets", click.group, invoke_without_command=True)
@@ -56,4 +57,4 @@ def show(name: str, data_root: Path | None, as_json: bool) -> None:
     dataset = find_dataset(get_registry(), name)
     if dataset is None:
         raise DataError(f"unknown data set {name!r}; {nearest(name, get_registry().names('datasets'))}")
-    print_facts(describe(dataset, data_root or options.default_data_root()), as_json)
+    print_facts(describe(dataset, data_root or default_data_root()), as_json)

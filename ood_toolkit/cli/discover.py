@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import click
 from ood_toolkit.cli import options
 
 if TYPE_CHECKING:
+    from ood_toolkit.benchmark.settings import Settings
     from ood_toolkit.learning.discovery.study import Wishes
 
 
@@ -99,6 +101,7 @@ def command(
         raise click.UsageError("--eps and --noise are two ways to say one thing; give one")
     radius = None if eps in (None, "knee") else _radius(str(eps))
     from ood_toolkit.api.registry import get_registry
+    from ood_toolkit.benchmark.opening import asked_by
     from ood_toolkit.learning.discovery.clusters import Clustering
     from ood_toolkit.learning.discovery.files import check_free
     from ood_toolkit.learning.discovery.study import FINER, SCORER, Wishes
@@ -109,16 +112,16 @@ def command(
     wishes = Wishes(
         looked, tuple(dict.fromkeys(splits)), scorer or SCORER, clustering, neighbours, words=words, target=target
     )
-    asked = options.asked_by([get_registry().scorer(wishes.scorer)], wishes.scorer, where)
-    asked["wished"] = list(dict.fromkeys([*asked["wished"], FINER]))
-    _run(name, unknown, wishes, wanted, output, asked)
+    settings, registry = options.settings_of(ids=(name,), **where), get_registry()
+    with options.usage():
+        settings = asked_by(settings, [registry.scorer(wishes.scorer)], wishes.scorer, registry)
+    settings = replace(settings, wished=tuple(dict.fromkeys([*settings.wished, FINER])))
+    _run(settings, unknown, wishes, wanted, output)
 
 
 def _run(
-    name: str, ood: tuple[str, ...], wishes: Wishes, accept: tuple[int, ...] | None, output: Path, asked: dict[str, Any]
+    settings: Settings, ood: tuple[str, ...], wishes: Wishes, accept: tuple[int, ...] | None, output: Path
 ) -> None:
-    from dataclasses import asdict, replace
-
     from ood_toolkit.cli.progress import clear, progress
     from ood_toolkit.learning.discovery.files import write_search
     from ood_toolkit.learning.discovery.outcome import accepted_clusters, taught
@@ -126,10 +129,10 @@ def _run(
     from ood_toolkit.learning.discovery.study import Search
     from ood_toolkit.learning.record import Record
 
-    request, sets = options.opened((name,), {"": (*wishes.among, *ood)}, **asked)
-    search = Search(replace(request, groups={"": ood}), sets, wishes, progress)
+    sets = options.opened(replace(settings, groups={"": (*wishes.among, *ood)}))
+    search = Search(replace(settings, groups={"": ood}), sets, wishes, progress)
     about = {"name": sets.label, "fingerprint": sets.fingerprint, "encoder": sets.origin()}
-    record = Record("discover", asdict(wishes) | {"accept": accept}, search.data(), about, request.seed)
+    record = Record("discover", asdict(wishes) | {"accept": accept}, search.data(), about, settings.seed)
     findings = search.run()
     accepted = accepted_clusters(findings, accept)
     learnt = taught(search, findings, accepted) if accepted else None

@@ -41,7 +41,8 @@ def command(names: tuple[str, ...], splits: tuple[str, ...], texts_of: str | Non
     if where["prompts"] and texts_of is None:
         raise click.UsageError("--prompts: name the data set whose classes are meant with --texts-of")
     all_names = (*names, *([texts_of] if texts_of else ()))
-    request, sets = options.opened(all_names, {}, needs_pictures=True, **where)
+    settings = options.settings_of(ids=all_names, **where)
+    sets = options.opened(settings, needs_pictures=True)
     from ood_toolkit.benchmark.heads import head_for
     from ood_toolkit.encode.encoded_sets import EncodedSets
 
@@ -50,7 +51,7 @@ def command(names: tuple[str, ...], splits: tuple[str, ...], texts_of: str | Non
     start = time.monotonic()
     wanted = {name: sets.splits(name) if "all" in splits else tuple(dict.fromkeys(splits)) for name in names}
     sets.look_for([name for name in names if "all" not in splits], *splits)
-    head = head_for(request, sets, texts_of) if texts_of else None
+    head = head_for(settings, sets, texts_of) if texts_of else None
     for name, split in [(name, split) for name, of_name in wanted.items() for split in of_name]:
         sets.encoded(name, split, "features", head)
     clear()

@@ -47,6 +47,7 @@ def command(
     weight, bias where there are such; texts and a linear head may lie in files of their own. Labels may be class
     names. With --scores it holds one number an image.
     """
+    from ood_toolkit.benchmark.reading import read_banks
     from ood_toolkit.store.files import default_store
     from ood_toolkit.store.imports import Imports
     from ood_toolkit.store.npz import read_import, read_scores
@@ -59,7 +60,8 @@ def command(
         raise click.UsageError("--text and --head do not go with --scores")
     if texts and not text:
         raise click.UsageError("--texts: goes with --text, the texts of the classes")
-    banks = {bank: Path(path) for bank, path in options.read_banks(texts).items()}
+    with options.usage():
+        banks = {bank: Path(path) for bank, path in read_banks(texts).items()}
     arrays = read_scores(file, name, key, lower_is_id=lower_is_id) if scores else read_import(file, text, head, banks)
     source = ", ".join(path.name for path in (file, text, head, *banks.values()) if path is not None)
     imports = Imports(store or default_store())

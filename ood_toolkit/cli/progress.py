@@ -7,7 +7,9 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["clear", "encoded", "progress"]
+from ood_toolkit.benchmark.run import Told
+
+__all__ = ["Stderr", "clear", "encoded", "progress"]
 
 SHOWN = 10
 """Unreadable images that are named on stderr; the result names all."""
@@ -74,3 +76,16 @@ def _images(count: int) -> str:
 def _say(text: str) -> None:
     """Print a line on stderr; what a file's name may hold does not move the cursor."""
     print("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text), file=sys.stderr)
+
+
+class Stderr(Told):
+    """Says on stderr what a run does."""
+
+    def progress(self, what: str, done: int = 0, of: int = 0) -> None:
+        """Rewrite the line of progress."""
+        progress(what, done, of)
+
+    def encoded(self, about: Mapping[str, Any], seconds: float) -> None:
+        """Say what was encoded, and what could not be read."""
+        clear()
+        encoded(about, seconds)

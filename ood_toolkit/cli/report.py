@@ -38,13 +38,15 @@ def command(
     Intervals and tests are computed from the scores of every image, with the run's own seed. Published values that a
     preset has are shown again, under another protocol beside the new numbers. Nothing is written.
     """
+    from ood_toolkit.benchmark.checks import check_comparisons
     from ood_toolkit.cli.printing import print_report
     from ood_toolkit.cli.progress import clear, progress
     from ood_toolkit.report import Report
     from ood_toolkit.report.comparison import compared, measured
     from ood_toolkit.report.run_folder import read_run
 
-    options.check_comparisons(ci, ci_replicates, paired, against)
+    with options.usage():
+        check_comparisons(ci, ci_replicates, paired, against)
     held = read_run(run)
     if "seminar" in held.header:
         from ood_toolkit.learning.seminar.schema import check_seminar

@@ -15,7 +15,7 @@ from ood_toolkit.cli import options
 
 if TYPE_CHECKING:
     from ood_toolkit.api.scorer import Scorer
-    from ood_toolkit.benchmark.settings import Request
+    from ood_toolkit.benchmark.settings import Settings
     from ood_toolkit.encode.sets import Sets
 
 
@@ -32,9 +32,8 @@ if TYPE_CHECKING:
 @options.model
 @options.prompts
 @options.head
-@click.option(
-    "--val-split",
-    type=click.FloatRange(0, 1, max_open=True),
+@options.of(
+    "val_split",
     help="Share of the test images to calibrate on; they are not scored. Default: the set's own validation, else 0.2.",
 )
 @options.recipe
@@ -52,15 +51,18 @@ def command(spec: str, name: str, split: str, output: Path | None, **where: Any)
     """
     from ood_toolkit.api.registry import get_registry
     from ood_toolkit.api.stream import each_alone
-    from ood_toolkit.cli.bench import averaged
+    from ood_toolkit.benchmark.checks import averaged, wants_averages
+    from ood_toolkit.benchmark.opening import asked_by
     from ood_toolkit.cli.progress import clear
     from ood_toolkit.store.files import replaced_file
 
-    if where["recipe"] == "average-scores":
-        spec = averaged(spec)
-    scorer = each_alone(get_registry().scorer(spec), "oodkit bench runs it on ID and OOD images together")
-    request, sets = options.opened((name,), {}, **options.asked_by([scorer], spec, where))
-    rows = _rows(scorer, sets, request, split)
+    settings, registry = options.settings_of(ids=(name,), **where), get_registry()
+    if wants_averages(settings):
+        spec = averaged(spec, registry)
+    scorer = each_alone(registry.scorer(spec), "oodkit bench runs it on ID and OOD images together")
+    with options.usage():
+        settings = asked_by(settings, [scorer], spec, registry)
+    rows = _rows(scorer, options.opened(settings), settings, split)
     clear()
     if output is None:
         csv.writer(sys.stdout, lineterminator="\n").writerows(rows)
@@ -69,13 +71,15 @@ def command(spec: str, name: str, split: str, output: Path | None, **where: Any)
         csv.writer(file, lineterminator="\n").writerows(rows)
 
 
-def _rows(scorer: Scorer, sets: Sets, request: Request, split: str) -> list[list[Any]]:
+def _rows(scorer: Scorer, sets: Sets, settings: Settings, split: str) -> list[list[Any]]:
     """Score one split and lay its images out, header first; what there is not is left empty."""
+    from ood_toolkit.benchmark.run import gathered
     from ood_toolkit.benchmark.runner import bench
+    from ood_toolkit.cli.progress import Stderr
     from ood_toolkit.errors import DataError, ScorerError
 
-    (name,) = request.ids
-    member = options.gathered(request, sets, scorer.needs, with_train=split == "train").members[name]
+    (name,) = settings.ids
+    member = gathered(settings, sets, scorer.needs, Stderr(), with_train=split == "train").members[name]
     val = member.val[name] if isinstance(member.val, Mapping) else member.val
     x = {"test": member.tests[name], "val": val, "train": member.train}[split]
     if x is None:

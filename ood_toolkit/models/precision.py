@@ -1,4 +1,4 @@
-"""How a network computes: its precision and its memory layout."""
+"""How a network computes: its device, its precision and its memory layout."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Any
 import torch
 from torch import nn
 
-__all__ = ["autocast", "lay_out"]
+from ood_toolkit.errors import ModelError
+
+__all__ = ["autocast", "check_device", "lay_out"]
 
 
 def autocast(device: torch.device, precision: str) -> Any:
@@ -29,3 +31,11 @@ def lay_out(net: nn.Module) -> nn.Module:
     net = net.float().eval().requires_grad_(False)
     convolutions = sum(isinstance(part, nn.Conv2d) for part in net.modules())
     return net.to(memory_format=torch.channels_last) if convolutions > 1 else net
+
+
+def check_device(name: str) -> None:
+    """Refuse a device that torch does not know or that is not there."""
+    try:
+        torch.empty(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise ModelError(f"--device: {name!r} cannot be used here: {str(error).splitlines()[0]}") from None

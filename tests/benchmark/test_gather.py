@@ -11,7 +11,7 @@ from ood_toolkit.api.model import Model, ModelEntry
 from ood_toolkit.api.picture import pixels
 from ood_toolkit.api.prompts import Mining, TextBank
 from ood_toolkit.benchmark.gather import gather, open_sets, ready_scores
-from ood_toolkit.benchmark.settings import Request
+from ood_toolkit.benchmark.settings import Settings
 from ood_toolkit.benchmark.splits import stratified
 from ood_toolkit.encode.choice import choose, find_dataset, finder
 from ood_toolkit.encode.encoded_sets import EncodedSets
@@ -89,7 +89,7 @@ def encoded(tmp_path):
 
 
 def request(ids=("whole",), ood=("nameless",), **more):
-    return Request(tuple(ids), {"": tuple(ood)}, **more)
+    return Settings(ids=tuple(ids), groups={"": tuple(ood)}, **more)
 
 
 # -- the full spectrum ---------------------------------------------------------------------------------------------
@@ -310,7 +310,7 @@ def test_ready_scores_go_with_ready_scores_only(store):
 
 
 def test_every_ood_set_is_named_once():
-    assert Request(("i",), {"near": ("a", "b"), "": ("b", "c")}).ood == ("a", "b", "c")
+    assert Settings(ids=("i",), groups={"near": ("a", "b"), "": ("b", "c")}).ood == ("a", "b", "c")
 
 
 # -- further texts ------------------------------------------------------------------------------------------------

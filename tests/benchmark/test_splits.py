@@ -5,7 +5,7 @@ from PIL import Image
 from ood_toolkit.api.dataset import DataSet, Pictures
 from ood_toolkit.api.picture import pixels
 from ood_toolkit.benchmark.gather import gather
-from ood_toolkit.benchmark.settings import Request
+from ood_toolkit.benchmark.settings import Settings
 from ood_toolkit.benchmark.splits import drawn, stratified
 from ood_toolkit.encode.encoded_sets import EncodedSets
 from ood_toolkit.encode.sets import Place
@@ -35,7 +35,7 @@ def sets_of(tmp_path):
 
 
 def run(sets, **more):
-    found = gather(Request(("known",), {"": ("other",)}, **more), sets, with_train=False)
+    found = gather(Settings(ids=("known",), groups={"": ("other",)}, **more), sets, with_train=False)
     return found.members["known"], found.about
 
 

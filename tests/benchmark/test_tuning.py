@@ -11,7 +11,7 @@ from ood_toolkit import Outputs, Scorer, bench
 from ood_toolkit.api.stream import StreamScorer
 from ood_toolkit.benchmark.gather import gather
 from ood_toolkit.benchmark.members import Member
-from ood_toolkit.benchmark.settings import Request
+from ood_toolkit.benchmark.settings import Settings
 from ood_toolkit.benchmark.tuning import tuned
 from ood_toolkit.cli import main
 from ood_toolkit.encode.sets import Sets
@@ -412,7 +412,7 @@ def test_a_tune_set_gives_its_validation_split_else_its_test_split():
         ("own", "test"): columns("own test", 0, 0, n=35),
         ("plain", "test"): columns("plain", 0, 0, n=12),
     }
-    asked = Request(ids=("id",), groups={"": ("far",)}, tune=("own", "plain"), limit=20)
+    asked = Settings(ids=("id",), groups={"": ("far",)}, tune=("own", "plain"), limit=20)
     found = gather(asked, Known(held), with_train=False)
     assert {name: len(x) for name, x in found.tune.items()} == {"own": 20, "plain": 12}
     assert found.tune["own"].ids[0].startswith("own/")

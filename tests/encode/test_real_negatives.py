@@ -12,7 +12,7 @@ import torch
 
 from ood_toolkit import bench
 from ood_toolkit.benchmark.gather import gather
-from ood_toolkit.benchmark.settings import Request
+from ood_toolkit.benchmark.settings import Settings
 from ood_toolkit.encode.imported_sets import ImportedSets
 from ood_toolkit.store.imports import Imports
 from ood_toolkit.store.npz import read_import
@@ -79,7 +79,7 @@ def runs(folder, words, tmp_path_factory):
             arrays = read_import(folder / images, folder / text, None, {"candidates": file})
             imports.add(name, table, "test", arrays, images)
         for name, other in (("cifar10", "food101"), ("food101", "cifar10")):
-            request = Request((name,), {"": (other,)}, val_split=0.0)
+            request = Settings(ids=(name,), groups={"": (other,)}, val_split=0.0)
             members = gather(request, ImportedSets(imports, table), with_train=False).members
             found[table, name, other] = bench(",".join(specs), members=members)
     return found

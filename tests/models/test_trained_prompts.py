@@ -10,7 +10,7 @@ from ood_toolkit.api.model import Model
 from ood_toolkit.api.picture import pixels
 from ood_toolkit.api.scorer import Prompts
 from ood_toolkit.benchmark.gather import gather
-from ood_toolkit.benchmark.settings import Request
+from ood_toolkit.benchmark.settings import Settings
 from ood_toolkit.encode.encoded_sets import EncodedSets
 from ood_toolkit.encode.sets import Place
 from ood_toolkit.errors import DataError
@@ -52,7 +52,7 @@ def opened(tmp_path):
 
 
 def gathered(sets, **more):
-    return gather(Request(("id",), {"": ("ood",)}, **more), sets, with_train=False)
+    return gather(Settings(ids=("id",), groups={"": ("ood",)}, **more), sets, with_train=False)
 
 
 def test_a_data_sets_first_template_without_own_prompts(opened):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ood_toolkit.benchmark.presets.preset import Preset
+from ood_toolkit.benchmark.settings import Settings, options
 from ood_toolkit.errors import ModelError, OodkitError
 from ood_toolkit.models.names import find_model, parse
 
@@ -20,11 +21,6 @@ CLIP_FAMILIES = ("open_clip", "hf-hub", "local-dir")
 """Models to whose name a preset adds its preprocessing."""
 INDIFFERENT = ("resize", "interpolation", "precision")
 """Options of a model name that make no other model of it."""
-ADDED = ("limit", "recipe", "tune", "prompts", "heads", "negatives", "texts")
-"""Options that change what is measured, where the preset does not set them."""
-TEXTS = ("prompts", "heads", "negatives", "texts")
-"""Options that put other texts in the place of those that the published values are of."""
-NAMES = {"ids": "id", "heads": "head", "val_split": "val-split"}
 
 
 @dataclass
@@ -36,19 +32,19 @@ class Benchmark:
     changed: list[str] = field(default_factory=list)
     """What the user, or the model, has otherwise than the preset, by the name of the option."""
 
-    def filled(self, asked: Mapping[str, Any], given: Collection[str]) -> dict[str, Any]:
-        """Put the preset's options where the user gave none; `given` names those that the user gave."""
-        options = self.preset.options()
-        if asked.get("heads"):
-            options.pop("prompts", None)  # a trained head takes their place
-        changed = [name for name in options if name in given and asked[name] != options[name]]
-        changed += [name for name in ADDED if name in given and name not in options]
-        self.changed = [NAMES.get(name, name) for name in changed]
-        found = {**asked, **{name: value for name, value in options.items() if name not in given}}
-        found["models"] = tuple(self.with_preprocessing(model) for model in asked.get("models", ()))
-        if "scorers" not in given:
-            found["scorers"] = self.scorers(found["models"]) or asked["scorers"]
-        return found
+    def filled(self, settings: Settings, given: Collection[str]) -> Settings:
+        """Put what the preset decides where the user gave nothing; `given` names the fields that the user set."""
+        decided = self.preset.settings()
+        if settings.heads:
+            decided.pop("prompts", None)  # a trained head takes their place
+        known = options()
+        changed = [name for name in decided if name in given and getattr(settings, name) != decided[name]]
+        changed += [name for name in known if name in given and known[name].measures and name not in decided]
+        self.changed = [known[name].name for name in changed]
+        models = tuple(self.with_preprocessing(model) for model in settings.models)
+        if "scorers" not in given and (scorers := self.scorers(models)):
+            decided["scorers"] = scorers
+        return replace(settings, models=models, **{k: v for k, v in decided.items() if k not in given})
 
     def with_preprocessing(self, model: str) -> str:
         """Add the preset's resize and interpolation to the name of a CLIP model that does not state its own."""
@@ -85,10 +81,12 @@ class Benchmark:
         if any(self._resized(header) for header in report.header.get("models", [report.header])):
             self.changed.append("preprocessing")
         about = {"name": self.preset.name, "description": self.preset.description, "changed": self.changed}
-        found = compared(
-            report.rows, self.preset, same_model, self.spec_of, same_texts=not any(t in self.changed for t in TEXTS)
-        )
+        found = compared(report.rows, self.preset, same_model, self.spec_of, same_texts=not self._other_texts())
         return replace(report, header={**report.header, "preset": about, "published": found})
+
+    def _other_texts(self) -> bool:
+        """Tell whether the user put other texts in the place of the preset's."""
+        return any(option.texts and option.name in self.changed for option in options().values())
 
     def _resized(self, header: Mapping[str, Any]) -> bool:
         """Tell whether pictures were resized otherwise than the preset says; nothing is known of imported arrays."""

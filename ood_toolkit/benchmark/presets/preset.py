@@ -92,18 +92,14 @@ class Preset:
     """Covariate-shifted ID sets; the published values are of the ID test without them."""
     published: tuple[Published, ...] = ()
 
-    def options(self) -> dict[str, Any]:
-        """Give what the preset decides as the options of `oodkit bench`; what it leaves open is absent."""
-        groups: dict[str, list[str]] = {}
+    def settings(self) -> dict[str, Any]:
+        """Give what the preset decides by field of `Settings`; what it leaves open is absent."""
+        groups: dict[str, tuple[str, ...]] = {}
         for part in self.ood:
-            groups.setdefault(part.group, []).append(part.name)
-        found: dict[str, Any] = {
-            "ids": (self.id.name,),
-            "ood": tuple(f"{group}={','.join(names)}" if group else ",".join(names) for group, names in groups.items()),
-            "protocol": self.protocol,
-        }
+            groups[part.group] = (*groups.get(part.group, ()), part.name)
+        found: dict[str, Any] = {"ids": (self.id.name,), "groups": groups, "protocol": self.protocol}
         if self.csid:
-            found["csid"] = (",".join(part.name for part in self.csid),)
+            found["csid"] = tuple(part.name for part in self.csid)
         if self.prompts:
             found["prompts"] = self.prompts
         if self.val_split is not None:

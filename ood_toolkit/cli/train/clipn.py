@@ -69,6 +69,7 @@ def _crafted(
     prompts: Sequence[str], no_prompts: Sequence[str], hand_crafted: bool, quotes: bool
 ) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
     """Give the paired sentences of the hand-crafted variant; None where prompts are learnt."""
+    from ood_toolkit.benchmark.reading import read_prompts
     from ood_toolkit.models.templates import clipn_templates
 
     if not hand_crafted:
@@ -77,7 +78,7 @@ def _crafted(
         return None
     if not prompts and not no_prompts:
         return clipn_templates(quotes)
-    yes, no = options.read_prompts(prompts), options.read_prompts(no_prompts)
+    yes, no = read_prompts(prompts), read_prompts(no_prompts)
     if len(yes) != len(no):
         raise click.UsageError(
             f"--no-prompts: expected one for each of --prompts, which has {len(yes)}, got {len(no)}; with neither, "
@@ -97,7 +98,8 @@ def _opened(
     read = [Source(place, read_pairs(place)) for place in pairs]
     names = (name,) if name else ()
     wanted = prompts or ("own",)
-    request, sets = options.opened(names, {}, seed=seed, prompts=wanted, needs_pictures=True, **given)
+    settings = options.settings_of(ids=names, seed=seed, prompts=wanted, **given)
+    sets = options.opened(settings, needs_pictures=True)
     from ood_toolkit.benchmark.heads import templates_of
     from ood_toolkit.cli.progress import progress
     from ood_toolkit.encode.encoded_sets import EncodedSets
@@ -105,7 +107,7 @@ def _opened(
 
     if not isinstance(sets, EncodedSets):
         raise click.UsageError(f"--model: {sets.label!r} is the label of imported arrays, and no model that can learn")
-    labelled = [_labelled(sets, name, templates_of(request, sets, name))] if name else []
+    labelled = [_labelled(sets, name, templates_of(settings, sets, name))] if name else []
     classes = sets.pictures(name, "train").classes if name else ()
     plan, place = shared.plan(PAPER, seed, **loop), sets.place
     return ClipnRun(

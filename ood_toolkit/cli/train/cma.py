@@ -44,8 +44,8 @@ if TYPE_CHECKING:
 @shared.output
 @click.option("--plot", is_flag=True, help="Draw the course of gap and alignment; needs ood-toolkit[plots].")
 @options.data_root
-@click.option("--download", is_flag=True, help="Download data sets and weights that are not here.")
-@click.option("--workers", type=click.IntRange(1), help="Threads that read and decode; by default one for each core.")
+@options.of("download")
+@options.of("workers")
 @click.option("--device", default="cpu", show_default=True, help="Torch device to learn on, such as cuda.")
 @options.store
 @as_json
@@ -67,7 +67,9 @@ def command(
         from ood_toolkit.learning.cma.gap import check_plots
 
         check_plots()
-    options.check_device(given["device"])
+    from ood_toolkit.models.precision import check_device
+
+    check_device(given["device"])
     model, material = _opened(name, pairs, **given)
     from ood_toolkit.cli.progress import clear, progress
     from ood_toolkit.learning.cma.run import fine_tune
@@ -109,10 +111,11 @@ def _opened(
     from ood_toolkit.encode.encoded_sets import EncodedSets
     from ood_toolkit.store.files import default_store
 
-    request, sets = options.opened(
-        (name,) if name else (), {}, model=model, store=store, data_root=data_root, download=download, precision=None,
-        device="cpu", engine="local", seed=seed, limit=limit, prompts=prompts, needs_pictures=True, workers=workers,
+    settings = options.settings_of(
+        ids=(name,) if name else (), model=model, store=store, data_root=data_root, download=download, seed=seed,
+        limit=limit, prompts=prompts, workers=workers,
     )  # fmt: skip
+    sets = options.opened(settings, needs_pictures=True)
     if not isinstance(sets, EncodedSets):
         raise click.UsageError(f"--model: {sets.label!r} is the label of imported arrays, and no model that can learn")
     from ood_toolkit.benchmark.heads import templates_of
@@ -128,7 +131,7 @@ def _opened(
         name,
         _pictures(sets, name, "train") if name and read is None else None,
         _pictures(sets, name, "val") if name and has_val else None,
-        templates_of(request, sets, name) if name else (),
+        templates_of(settings, sets, name) if name else (),
         pairs=read,
         store=store or default_store(),
         seed=seed,

@@ -78,11 +78,12 @@ def command(preset: str, output: Path, plot: bool, as_json: bool, ids: tuple[str
 
         check_plots()
     names = tuple(dict.fromkeys(name.strip() for name in ids))
-    request, sets = options.opened(names, {}, splits=("train", "test"), **given)
+    settings = options.settings_of(ids=names, **given)
+    sets = options.opened(settings, splits=("train", "test"))
     from ood_toolkit.learning.heads.run import train_heads, write_heads
 
     start = time.monotonic()
-    runs = train_heads(recipe, request, sets, progress)
+    runs = train_heads(recipe, settings, sets, progress)
     clear()
     encoded(sets.about(), time.monotonic() - start)
     files = write_heads(runs, output, plot=plot)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from ood_toolkit.api.picture import Picture
-from ood_toolkit.benchmark.settings import HEAD
+from ood_toolkit.benchmark.head_files import HEAD
 from ood_toolkit.errors import StoreError
 from ood_toolkit.learning.discovery.outcome import Taught
 from ood_toolkit.learning.discovery.sheet import SHOWN, picture_sheet

@@ -9,7 +9,7 @@ import torch
 
 from ood_toolkit.api.prompts import Prompts, TextBank
 from ood_toolkit.benchmark.heads import templates_of
-from ood_toolkit.benchmark.settings import Request
+from ood_toolkit.benchmark.settings import Settings
 from ood_toolkit.encode.sets import Sets
 from ood_toolkit.errors import DataError
 from ood_toolkit.models.bank_files import holds_arrays, read_bank
@@ -39,14 +39,14 @@ def nearest_words(middles: np.ndarray, bank: Bank, count: int = 5) -> list[list[
     return [[texts[place] for place in row] for row in best.tolist()]
 
 
-def word_bank(request: Request, sets: Sets, name: str, head: Head | None, words: str | None) -> Bank | None:
+def word_bank(settings: Settings, sets: Sets, name: str, head: Head | None, words: str | None) -> Bank | None:
     """Encode words, `wordnet` or a file with one a line, under the ID set's prompts, or read their embeddings."""
     if words is None:
         return None
     if holds_arrays(words):
         width = (sets.outputs(name, "test", head).embeddings).shape[1]
         return read_bank(words, width, (), "words")
-    prompts = Prompts(templates_of(request, sets, name), request.recipe, banks=(TextBank("words", words),))
+    prompts = Prompts(templates_of(settings, sets, name), settings.text_recipe, banks=(TextBank("words", words),))
     if not sets.encodes_words():
         raise DataError(
             f"--words: model {sets.label!r} has no text tower here to encode words with; give their embeddings in .npz"

@@ -41,7 +41,7 @@ def accepted_clusters(findings: Findings, wanted: tuple[int, ...] | None) -> tup
 
 def taught(search: Search, findings: Findings, accepted: tuple[int, ...]) -> Taught:
     """Train a head on the known classes and accepted clusters, and one on the known classes alone, and compare them."""
-    train, seed = search.material.train, search.request.seed
+    train, seed = search.material.train, search.settings.seed
     rows, places = findings.rows(accepted)
     names = {cluster["number"] - 1: cluster["name"] for cluster in findings.clusters}
     features, labels = to_numpy(train.features).astype(np.float32), to_numpy(train.labels)
@@ -112,8 +112,8 @@ def _fresh(search: Search) -> tuple[Outputs, np.ndarray] | None:
     names = [name for name in wishes.among if search.sets.has(name, "test")]
     if "test" in wishes.splits or not names:
         return None
-    request, head = search.request, search.member.tests[search.name].head
-    held = mixture(search.sets, names, ("test",), head, request.limit, request.seed)
+    settings, head = search.settings, search.member.tests[search.name].head
+    held = mixture(search.sets, names, ("test",), head, settings.limit, settings.seed)
     if held.truth is None or search.images.truth is None:
         return None
     new = set(np.asarray(search.images.truth)[search.new].tolist())

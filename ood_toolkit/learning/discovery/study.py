@@ -13,7 +13,7 @@ from ood_toolkit.api.scorer import Scorer
 from ood_toolkit.api.stream import each_alone
 from ood_toolkit.benchmark.gather import gather
 from ood_toolkit.benchmark.members import Member
-from ood_toolkit.benchmark.settings import Request
+from ood_toolkit.benchmark.settings import Settings
 from ood_toolkit.detectors.detector import Detector
 from ood_toolkit.encode.sets import Sets
 from ood_toolkit.errors import DataError, ScorerError
@@ -91,18 +91,18 @@ class Search:
     Labels that the images may have are used for figures alone: never by detector, clusters or head.
     """
 
-    request: Request
+    settings: Settings
     sets: Sets
     wishes: Wishes
     progress: Progress = lambda what, done, of: None
 
     def __post_init__(self) -> None:
-        (self.name,) = self.request.ids
+        (self.name,) = self.settings.ids
         self.scorer: Scorer = each_alone(
             get_registry().scorer(self.wishes.scorer), "discovery needs a threshold"
         ).clone()
-        self.material: Material = material(self.request, self.sets, self.name)
-        self.member: Member = gather(self.request, self.sets, with_train=True).members[self.name]
+        self.material: Material = material(self.settings, self.sets, self.name)
+        self.member: Member = gather(self.settings, self.sets, with_train=True).members[self.name]
         val = self.member.val
         known = val.get(self.name) if isinstance(val, Mapping) else val
         if known is None or self.member.train is None:
@@ -111,7 +111,7 @@ class Search:
         self.classes = self.sets.classes(self.name)
         test, wishes = self.member.tests[self.name], self.wishes
         self.images: Mixture = mixture(
-            self.sets, wishes.among, wishes.splits, test.head, self.request.limit, self.request.seed
+            self.sets, wishes.among, wishes.splits, test.head, self.settings.limit, self.settings.seed
         )
         train = self.material.train
         self.seen = FINER if FINER in train.extras and self.images.has(FINER) else ""
@@ -167,7 +167,7 @@ class Search:
         shown = np.unique(truth)
         known = centres(to_numpy(self.material.train.embeddings), np.searchsorted(shown, truth), len(shown))
         near = nearest_classes(middles, known, [self.classes[one] for one in shown])
-        bank = word_bank(self.request, self.sets, self.name, self.train.head, self.wishes.words)
+        bank = word_bank(self.settings, self.sets, self.name, self.train.head, self.wishes.words)
         words = nearest_words(middles, bank) if bank is not None else [[] for _ in range(count)]
         names = cluster_names(count)
         return [

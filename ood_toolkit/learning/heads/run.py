@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 
-from ood_toolkit.benchmark.settings import HEAD, Request
+from ood_toolkit.benchmark.head_files import HEAD
+from ood_toolkit.benchmark.settings import Settings
 from ood_toolkit.benchmark.splits import drawn
 from ood_toolkit.encode.sets import Sets
 from ood_toolkit.errors import DataError
@@ -50,7 +51,7 @@ class HeadRun:
     record: Record
 
 
-def material(request: Request, sets: Sets, name: str) -> Material:
+def material(settings: Settings, sets: Sets, name: str) -> Material:
     """Take the training images of an ID set, and its own validation images unless a share of the others is to serve."""
     if not sets.has(name, "train", download=True):
         try:
@@ -60,12 +61,12 @@ def material(request: Request, sets: Sets, name: str) -> Material:
             why = str(error)
         raise DataError(f"{why}; a head learns from a train split, never from test images: {sets.train_hint(name)}")
     splits = ["train"]
-    if request.val_split is None and sets.has(name, "val", download=True):
+    if settings.val_split is None and sets.has(name, "val", download=True):
         splits.append("val")
     found, data = {}, {}
     for split in splits:
         x = sets.bare(name, split)
-        rows = drawn(len(x), request.limit, request.seed)
+        rows = drawn(len(x), settings.limit, settings.seed)
         found[split] = x = x if rows is None else x[rows]
         data[split] = {"set": name, "split": split, "images": len(x), "fingerprint": _fingerprint(sets, name, split, x)}
     return Material(name, sets.classes(name), found["train"], found.get("val"), data)
@@ -83,14 +84,14 @@ def _fingerprint(sets: Sets, name: str, split: str, x: Outputs) -> str:
 
 def train_heads(
     recipe: HeadRecipe,
-    request: Request,
+    settings: Settings,
     sets: Sets,
     progress: Progress = lambda what, done, of: None,
 ) -> list[HeadRun]:
-    """Train one head for each ID set of a request; every set is looked for before the first is trained."""
-    if request.val_split is not None:
-        recipe = recipe.changed(val_split=request.val_split)
-    found = [material(request, sets, name) for name in request.ids]
+    """Train one head for each ID set of the settings; every set is looked for before the first is trained."""
+    if settings.val_split is not None:
+        recipe = recipe.changed(val_split=settings.val_split)
+    found = [material(settings, sets, name) for name in settings.ids]
     runs = []
     for one in found:
         about = {"name": sets.label, "fingerprint": sets.fingerprint, "encoder": sets.origin()}

@@ -9,6 +9,7 @@ from ood_toolkit.api.registry import get_registry
 from ood_toolkit.benchmark.presets import find_preset
 from ood_toolkit.benchmark.presets.applied import Benchmark, same_model
 from ood_toolkit.benchmark.presets.published import compared, published_text
+from ood_toolkit.benchmark.settings import Settings
 from ood_toolkit.report import Report
 from ood_toolkit.report.evaluation import About, mean_rows, ood_rows
 from ood_toolkit.report.published import comparison_text, matched_again
@@ -17,10 +18,7 @@ from ood_toolkit.report.results import Answers, Row
 B16 = "ViT-B-16/openai"
 MOS = ("inaturalist", "sun", "places", "textures")
 SIZES = dict(zip(MOS, (10_000, 10_000, 10_000, 5_640), strict=True))
-ASKED = {
-    "ids": (), "ood": (), "protocol": "native", "prompts": (), "val_split": None, "models": (B16,),
-    "scorers": "classwise,grid", "limit": None, "recipe": "normalise-sum-normalise",
-}  # fmt: skip
+ASKED = Settings(models=(B16,), scorers="classwise,grid")
 
 
 @pytest.fixture
@@ -45,33 +43,33 @@ def only(found, **wanted):
 def test_a_preset_fills_what_was_not_given(benchmark):
     made = benchmark("imagenet1k-mos")
     found = made.filled(ASKED, set())
-    assert (found["ids"], found["ood"]) == (("imagenet-1k",), ("inaturalist,sun,places,textures",))
-    assert (found["protocol"], found["val_split"], found["prompts"]) == ("mcm", 0.0, ())
-    assert found["models"] == (f"{B16}:interpolation=bilinear:resize=224",)
-    assert {"mcm", "maxlogit", "energy"} <= set(found["scorers"].split(","))
+    assert (found.ids, found.groups) == (("imagenet-1k",), {"": MOS})
+    assert (found.protocol, found.val_split, found.prompts) == ("mcm", 0.0, ())
+    assert found.models == (f"{B16}:interpolation=bilinear:resize=224",)
+    assert {"mcm", "maxlogit", "energy"} <= set(found.scorers.split(","))
     assert made.summary() == "preset imagenet1k-mos"
 
 
 def test_an_option_of_the_user_wins_and_is_said(benchmark):
     made = benchmark("openood-imagenet1k")
-    asked = {**ASKED, "protocol": "native", "ood": ("ninco",), "scorers": "knn", "limit": 10}
-    found = made.filled(asked, {"protocol", "ood", "scorers", "limit"})
-    assert (found["protocol"], found["ood"], found["scorers"]) == ("native", ("ninco",), "knn")
-    assert (found["ids"], found["prompts"]) == (("imagenet-1k-openood",), ("a photo of a {}.",))
+    asked = replace(ASKED, protocol="native", groups={"": ("ninco",)}, scorers="knn", limit=10)
+    found = made.filled(asked, {"protocol", "groups", "scorers", "limit"})
+    assert (found.protocol, found.groups, found.scorers) == ("native", {"": ("ninco",)}, "knn")
+    assert (found.ids, found.prompts) == (("imagenet-1k-openood",), ("a photo of a {}.",))
     assert made.summary() == "preset openood-imagenet1k, changed: ood, protocol, limit"
 
 
 def test_what_the_user_gives_as_it_was_is_no_change(benchmark):
     made = benchmark("imagenet1k-mos")
-    made.filled({**ASKED, "protocol": "mcm"}, {"protocol", "models"})
+    made.filled(replace(ASKED, protocol="mcm"), {"protocol", "models"})
     assert made.changed == []
 
 
 @pytest.mark.parametrize("option", ["prompts", "negatives", "texts"])
 def test_other_texts_are_said_and_get_no_verdict(benchmark, option):
     made = benchmark("imagenet1k-mos")  # which has no prompts of its own
-    given = {"prompts": ("a {}",), "negatives": "words.txt", "texts": ("negatives=words.txt",)}
-    made.filled({**ASKED, option: given[option]}, {option})
+    given = {"prompts": ("a {}",), "negatives": "words.txt", "texts": {"negatives": "words.txt"}}
+    made.filled(replace(ASKED, **{option: given[option]}), {option})
     assert made.summary() == f"preset imagenet1k-mos, changed: {option}"
     rows = [row("inaturalist", auroc=94.03, fpr95_id=33.58)]
     report = made.beside(Report(rows, {"model": B16}))
@@ -86,9 +84,9 @@ def test_other_texts_are_said_and_get_no_verdict(benchmark, option):
 
 def test_other_prompts_than_the_preset_s_are_said_once(benchmark):
     made = benchmark("openood-imagenet1k")
-    made.filled({**ASKED, "prompts": ("a {}",)}, {"prompts"})
+    made.filled(replace(ASKED, prompts=("a {}",)), {"prompts"})
     assert made.changed == ["prompts"]
-    made.filled({**ASKED, "prompts": ("a photo of a {}.",)}, {"prompts"})
+    made.filled(replace(ASKED, prompts=("a photo of a {}.",)), {"prompts"})
     assert made.changed == []
 
 

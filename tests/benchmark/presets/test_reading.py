@@ -51,8 +51,8 @@ def test_shifted_sets_are_read(read):
     text = GOOD.replace("[[ood]]", '[[csid]]\nname = "blurred"\nimages = 9\n\n[[csid]]\nname = "art"\n\n[[ood]]', 1)
     preset = read(text)
     assert [(part.name, part.images) for part in preset.csid] == [("blurred", 9), ("art", None)]
-    assert preset.options()["csid"] == ("blurred,art",)
-    assert "csid" not in read(GOOD).options()
+    assert preset.settings()["csid"] == ("blurred", "art")
+    assert "csid" not in read(GOOD).settings()
     for old, new, said in (
         ('"art"', '"patches"', "expected each OOD and covariate-shifted set once, and not as ID, got one twice"),
         ('"art"', '"digits"', "expected each OOD and covariate-shifted set once, and not as ID, got one twice"),
@@ -78,7 +78,11 @@ def test_a_preset_is_read_whole(read):
     ]
     assert row.secondary
     assert (row.allowed("auroc"), row.allowed("fpr95_id")) == (0.4, None)
-    assert preset.options() == {"ids": ("digits",), "ood": ("near=letters", "patches"), "protocol": "mcm"}
+    assert preset.settings() == {
+        "ids": ("digits",),
+        "groups": {"near": ("letters",), "": ("patches",)},
+        "protocol": "mcm",
+    }
     assert (preset.expected("ood", "letters"), preset.expected("mean", "near")) == (720, 720)
     assert preset.expected("mean", "all") is None
 

@@ -56,7 +56,7 @@ def test_the_full_spectrum_is_openood_with_shifted_sets():
     assert [part.name for part in whole.csid] == ["imagenet-v2", "imagenet-r"]
     assert (whole.ood, whole.id, whole.protocol, whole.prompts) == (plain.ood, plain.id, plain.protocol, plain.prompts)
     assert whole.preprocessing() == plain.preprocessing()
-    assert whole.options() == plain.options() | {"csid": ("imagenet-v2,imagenet-r",)}
+    assert whole.settings() == plain.settings() | {"csid": ("imagenet-v2", "imagenet-r")}
     known = known_1000().names
     assert numbered().names == known
     renditions = subset("imagenet_r")().names

@@ -1,0 +1,107 @@
+"""`run`: settings to a report: every model on the same sets and scorers, joined."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from ood_toolkit.benchmark.checks import averaged, check_sets, wants_averages
+from ood_toolkit.benchmark.opening import asked_by, chosen, opened
+from ood_toolkit.benchmark.settings import Settings, options
+from ood_toolkit.errors import UsageError
+from ood_toolkit.metrics import find_protocol
+
+if TYPE_CHECKING:
+    from ood_toolkit.api.registry import Registry
+    from ood_toolkit.benchmark.gather import Gathered
+    from ood_toolkit.encode.sets import Sets
+    from ood_toolkit.report import Report
+
+__all__ = ["Told", "gathered", "run"]
+
+
+class Told:
+    """What a long run says while it goes on; this one says nothing."""
+
+    def progress(self, what: str, done: int = 0, of: int = 0) -> None:
+        """Say what is done now, and how far it is."""
+
+    def encoded(self, about: dict[str, Any], seconds: float) -> None:
+        """Say what was encoded, and what could not be read."""
+
+
+def run(
+    settings: Settings, registry: Registry, told: Told, given: Collection[str] = (), command: Sequence[str] = ()
+) -> Report:
+    """Run every model of the settings on the same sets and scorers, and join what they gave.
+
+    `given` names the fields that the user set: with ready scores those that would do nothing are refused. `command` is
+    recorded in the header. Raises `UsageError`, `DataError`, `ScorerError` and kin before the first model runs where
+    that can be known by then.
+    """
+    from ood_toolkit.report.report import joined
+
+    find_protocol(settings.protocol)
+    if wants_averages(settings):
+        settings = replace(settings, scorers=averaged(settings.scorers, registry))
+    scorers = registry.scorers(settings.scorers, {})  # what is out of service becomes rows of the report
+    if settings.combiners:
+        registry.combiners(settings.combiners)
+    settings = settings.with_default_sets()
+    check_sets(settings, scorers)
+    parts = list(settings.each_model())
+    for part in parts[1:]:  # what must be refused is refused before the first one runs
+        chosen(part, registry)
+    return joined([_of_model(part, registry, told, given, command) for part in parts])
+
+
+def _of_model(
+    settings: Settings, registry: Registry, told: Told, given: Collection[str], command: Sequence[str]
+) -> Report:
+    """Encode what the store lacks of one model, and score."""
+    scorers = registry.scorers(settings.scorers, {})
+    needs = {need for scorer in scorers for need in scorer.needs}
+    settings = asked_by(settings, scorers, settings.scorers, registry)
+    sets = opened(settings, registry, told.progress)
+    from ood_toolkit.benchmark.gather import ready_scores
+    from ood_toolkit.benchmark.runner import bench, bench_scores
+
+    ready = ready_scores(sets, [*settings.ids, *settings.ood, *settings.csid])
+    about: dict[str, Any] = {"command": list(command)}
+    if ready is not None:
+        _refuse_what_does_not_apply(given)
+        about = {"model": sets.label, **about}
+        return bench_scores(ready, settings.ids, settings.groups, about, settings.protocol, settings.csid)
+    found = gathered(settings, sets, needs, told)
+    return bench(
+        settings.scorers,
+        members=found.members,
+        combiners=settings.combiners,
+        groups=found.groups,
+        protocol=settings.protocol,
+        about={**found.about, **about},
+        progress=told.progress,
+        seed=settings.seed,
+        tune=found.tune or None,
+    )
+
+
+def gathered(
+    settings: Settings, sets: Sets, needs: Collection[str], told: Told, *, with_train: bool = False
+) -> Gathered:
+    """Encode what the store lacks, and say what was encoded and what could not be read."""
+    from ood_toolkit.benchmark.gather import gather
+
+    start = time.monotonic()
+    found = gather(settings, sets, with_train=with_train or bool({"train", "train_labels"} & set(needs)))
+    told.encoded(found.about, time.monotonic() - start)
+    return found
+
+
+def _refuse_what_does_not_apply(given: Collection[str]) -> None:
+    """Ready scores are what they are: nothing is fitted, split or drawn from them."""
+    for name, option in options().items():
+        if option.of_outputs and name in given:
+            raise UsageError(f"{option.flag}: does not apply to sets of which ready scores were imported")
