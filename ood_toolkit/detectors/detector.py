@@ -1,13 +1,10 @@
-"""`Detector`: a fitted scorer with its threshold, for one model; decides, saves, loads."""
+"""`Detector`: a fitted scorer with its thresholds, for one model; decides, saves, loads."""
 
 from __future__ import annotations
 
-import json
 import os
-import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -17,25 +14,34 @@ from torch import Tensor
 from ood_toolkit.api.registry import get_registry
 from ood_toolkit.api.scorer import Scorer
 from ood_toolkit.api.stream import each_alone
-from ood_toolkit.errors import DetectorError, OodkitError, ScorerError
+from ood_toolkit.detectors.calibration import Accepted, Calibration, cuts_of, measured, record, with_measured
+from ood_toolkit.detectors.decisions import Decisions, empty, unscored
+from ood_toolkit.detectors.file import digest_of, write
+from ood_toolkit.detectors.fitting import fitted
+from ood_toolkit.detectors.inputs import as_matrix, unusable
+from ood_toolkit.detectors.probe import Probe
+from ood_toolkit.detectors.rows import Rows
+from ood_toolkit.detectors.saving import laid_out, restored
+from ood_toolkit.errors import DetectorError, ScorerError
 from ood_toolkit.outputs import Outputs, as_outputs
-from ood_toolkit.outputs.arrays import ArrayLike
-from ood_toolkit.outputs.head import Bank, Head
-from ood_toolkit.scorers.calibration import calibration_scores
+from ood_toolkit.outputs.arrays import ArrayLike, to_numpy
+from ood_toolkit.outputs.head import Head
+from ood_toolkit.scorers.rules import NEEDS_RIGHT, RULES, Rule
 from ood_toolkit.scorers.scores import STREAM, check_needs, scores_of
-from ood_toolkit.scorers.thresholds import check_rule, threshold
 
 __all__ = ["Detector"]
 
-FORMAT = "oodkit-detector-1"
+BLOCK = 4096
+"""Rows of a plain array that are looked at together."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Detector:
-    """A fitted scorer, the threshold from which it says "in-distribution", and the head it was fitted with."""
+    """A fitted scorer, the thresholds from which it says "in-distribution", and the head it was fitted with."""
 
     scorer: Scorer
     threshold: float
+    """The threshold for all images, or that of the rule on all classes together where each class has its own."""
     rule: str
     head: Head | None
     classes: int
@@ -43,6 +49,15 @@ class Detector:
     """Width of the features, where there were any."""
     notes: tuple[str, ...] = ()
     class_names: tuple[str, ...] | None = None
+    class_thresholds: np.ndarray | None = None
+    """(k,) float64 thresholds by predicted class, where the rule gives them."""
+    calibration: Calibration | None = None
+    """How the thresholds came about; None for a file of format 1."""
+    rows: Rows | None = None
+    """The calibration rows; None for a file of format 1."""
+    encoder: Mapping[str, Any] = field(default_factory=dict)
+    """Which model the outputs are of: model, weights, architecture, preprocessing, precision, where they are known."""
+    probe: Probe | None = None
 
     @classmethod
     def fit(
@@ -50,106 +65,265 @@ class Detector:
         scorer: str | Scorer,
         val: Outputs,
         train: Outputs | None = None,
-        rule: str = "tpr",
-        target: float = 0.95,
+        rule: str | Rule = "tpr",
+        target: float | None = None,
+        *,
+        seed: int = 0,
+        encoder: Mapping[str, Any] | None = None,
+        allow_same: bool = False,
+        **origin: str,
     ) -> Detector:
-        """Fit a scorer on ID outputs and its threshold on ID validation.
+        """Fit a scorer on ID outputs and its thresholds on ID validation.
 
-        A scorer that decides by itself (a margin) keeps its own threshold of 0; for others `rule` and `target` give
-        one: tpr, mean, f1, youden, conformal. Where the scorer learns from validation the threshold is from
-        cross-fitted scores (`calibration_scores`), and a note says so. Raises `ScorerError` where a need is unmet.
+        `rule` is one such as `tpr`, `conformal:by=predicted`, `pac:target=0.95:delta=0.05`; `target` holds where it
+        names none. A scorer that decides by itself (a margin) keeps its own threshold of 0. A scorer that learns from
+        validation is, for a rule that promises something, fitted on one half and calibrated on the other, drawn with
+        the seed; for other rules the threshold is from cross-fitted scores (`calibration_scores`). `set`, `split` and
+        `encoder` are recorded. Raises `ScorerError` where a need is unmet, and where `train` holds all of `val`,
+        unless `allow_same`.
         """
         made, val = each_alone(get_registry().scorer(scorer), STREAM), as_outputs(val, "val")
         check_needs(made, val, val, train)
-        check_rule(rule, target)
-        if made.threshold is not None and (rule, target) != ("tpr", 0.95):
+        wanted = Rule.of(rule, target)
+        if made.threshold is not None and (wanted.name != "tpr" or wanted.target != 0.95):
             raise ScorerError(
-                f"{made.spec}: decides by itself; give rule and target to the scorer, such as classwise:rule={rule}"
+                f"{made.spec}: decides by itself; give rule and target to the scorer, such as "
+                f"classwise:rule={wanted.name}"
             )
-        fitted = made.clone().fit(val, train)
-        found, notes = made.threshold, tuple(getattr(fitted, "notes_", ()))
-        if found is None:
-            known = calibration_scores(made, val, train, fitted)
-            found, said = threshold(rule, known.scores, val.right, target)
-            notes += known.notes + said
+        found = fitted(made, val, train, wanted, seed, allow_same=allow_same)
         width = None if val.features is None else val.features.shape[1]
-        return cls(fitted, float(found), rule, val.head, val.classes, width, notes, val.class_names)
+        bare = cls(
+            found.scorer, 0.0, wanted.text, val.head, val.classes, width, found.notes, val.class_names,
+            encoder=dict(encoder or {}), probe=found.probe, rows=found.rows,
+        )  # fmt: skip
+        about = {"seed": seed, "how": found.how, "fresh": found.fresh, **origin}
+        if made.threshold is not None:
+            known = found.margin_record(val.classes, val.class_names, about)
+            return replace(bare, threshold=float(made.threshold), calibration=known)
+        return bare._with(wanted, about)
+
+    def _with(self, rule: Rule, about: Mapping[str, Any]) -> Detector:
+        """Take thresholds from the calibration rows."""
+        assert self.rows is not None
+        cuts = cuts_of(rule, self.rows, self.classes, self.class_names)
+        known = record(rule, self.rows, cuts, self.classes, self.class_names, **about)
+        return replace(
+            self, threshold=cuts.overall, class_thresholds=cuts.by_class, rule=rule.text, calibration=known,
+            notes=self.notes + cuts.notes,
+        )  # fmt: skip
+
+    def __repr__(self) -> str:
+        cut = f"threshold {self.threshold:.6g}"
+        if self.class_thresholds is not None:
+            cut = f"{len(self.class_thresholds)} thresholds"
+        of = "" if self.calibration is None else f", calibrated on {self.calibration.n} images"
+        if self.calibration is not None and self.calibration.set:
+            of += f" of {self.calibration.set}"
+        model = self.encoder.get("model")
+        return (
+            f"Detector({self.scorer.spec}, {self.rule}, {cut}, {self.classes} classes"
+            f"{'' if model is None else f', model {model}'}{of})"
+        )
+
+    # -- deciding -------------------------------------------------------------------------------------------------
 
     def score(self, x: Outputs | ArrayLike) -> np.ndarray:
         """Score outputs of the same model: (n,) float64, higher = more in-distribution."""
-        return scores_of(self.scorer, self._same_model(x))
+        return scores_of(self.scorer, self._same_model(x).blind())
 
     def predict(self, x: Outputs | ArrayLike) -> np.ndarray:
         """Decide for each image: (n,) bool, True = in-distribution."""
-        return self.score(x) >= self.threshold
+        x = self._same_model(x).blind()
+        scores = scores_of(self.scorer, x)
+        if self.class_thresholds is None:
+            return scores >= self.threshold
+        accepted: np.ndarray = scores >= self.class_thresholds[to_numpy(x.prediction)]
+        return accepted
+
+    def decide(self, x: Any) -> Decisions:
+        """Decide on outputs of the same model, or on its features (n, d), else logits (n, k), as people have them.
+
+        Arrays, tensors, lists, data frames, columns of vectors and Arrow columns are taken, and iterators of any of
+        these and of `Outputs`. A row that cannot be scored (NaN, infinity, zeros without a direction) is rejected with
+        the reason; no rows give no decisions. `DetectorError` where the numbers are of another model.
+        """
+        if isinstance(x, Iterator):
+            return Decisions.joined(self.stream(x))
+        return Decisions.joined(self._parts(x)) if not _is_empty(x) else empty(self._names)
+
+    def stream(self, chunks: Iterable[Any]) -> Iterator[Decisions]:
+        """Decide on one chunk after the other, in constant memory."""
+        done = 0
+        for chunk in chunks:
+            for part in self._parts(chunk) if not _is_empty(chunk) else ():
+                yield replace(part, first=done)
+                done += len(part)
+
+    def p_values(self, x: Outputs | ArrayLike, *, by_class: bool = False, seed: int | None = None) -> np.ndarray:
+        """Give the conformal p-value of each image, (n,) float64: small = unlike the calibration images.
+
+        (1 + #{calibration scores <= s}) / (n + 1): at most a with probability at most a, for an ID image that is
+        exchangeable with calibration images which the scorer did not learn from (`calibration.fresh`). `by_class`
+        compares with the calibration images predicted as the same class. A seed randomises ties. NaN for a row that
+        cannot be scored. `DetectorError` for a file of format 1, which has no calibration rows.
+        """
+        rows = self._rows()
+        made = self.decide(x)
+        found, known = np.full(len(made), np.nan), ~np.isnan(made.score)
+        codes = made.codes[known] if by_class else None
+        found[known] = rows.p_values(made.score[known], codes, seed)
+        return found
+
+    def to(self, device: torch.device | str) -> Detector:
+        """Move the scorer's learned state and the head to a device, and give the detector there."""
+        head = None if self.head is None else self.head.to(device)
+        return replace(self, scorer=self.scorer.to(device), head=head)
+
+    def moved(self, rule: str | Rule, target: float | None = None) -> Detector:
+        """Give the same detector with other thresholds, from the stored calibration rows, as `fit` would give them.
+
+        The record counts it: a target picked after looking at results promises nothing. `DetectorError` for a file of
+        format 1, for a scorer that decides by itself, for a rule that needs labels which the rows lack, and between
+        rules with and without a promise where the scorer learns from validation, as `fit` calibrates these otherwise.
+        """
+        rows, known, wanted = self._rows(), self.calibration, Rule.of(rule, target)
+        assert known is not None
+        if self.scorer.threshold is not None:
+            raise DetectorError(
+                f"{self.scorer.spec}: decides by itself, by a rule that is its parameter; fit it again, such as "
+                f"classwise:rule={wanted.name}"
+            )
+        if rows.label is None and (wanted.name in NEEDS_RIGHT or wanted.by == "true"):
+            raise DetectorError(f"{wanted.text}: needs labels of the calibration images, and this detector has none")
+        if known.how and wanted.promises != known.fresh:
+            raise DetectorError(
+                f"{self.scorer.spec}: learns from validation, which {wanted.text} and {self.rule} divide differently; "
+                f"fit it again with --rule {wanted.text}"
+            )
+        about = {name: getattr(known, name) for name in ("seed", "how", "fresh", "set", "split")}
+        bare = replace(self, notes=tuple(note for note in self.notes if not _of_rule(note)))
+        return bare._with(wanted, {**about, "moved": known.moved + 1})
+
+    def with_measured(self, **sets: Outputs) -> Detector:
+        """Record what share of some sets is accepted, none of which chose the threshold: the ID test, OOD sets."""
+        return self.with_shares({name: measured(self.predict(x)) for name, x in sets.items()})
+
+    def with_shares(self, shares: Mapping[str, Accepted]) -> Detector:
+        """Record shares that were measured."""
+        if self.calibration is None:
+            raise DetectorError("a detector of format 1 has no record to write to; fit it again")
+        return replace(self, calibration=with_measured(self.calibration, shares))
+
+    @property
+    def accepts_everything(self) -> bool:
+        """Whether no image can be rejected."""
+        cuts = self.class_thresholds
+        return self.threshold == -np.inf if cuts is None else bool(np.isneginf(cuts).all())
+
+    # -- the file -------------------------------------------------------------------------------------------------
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write one safetensors file with JSON metadata, whole or not at all; `NotSavableError` if it cannot be."""
-        from safetensors.torch import save_file
-
-        arrays: dict[str, Tensor] = {}
-        about = {
-            "format": FORMAT,
-            "spec": self.scorer.spec,
-            "threshold": repr(self.threshold),
-            "rule": self.rule,
-            "state": _flatten(self.scorer.state(), "state", arrays),
-            "head": None if self.head is None else _flatten(_head_state(self.head), "head", arrays),
-            "classes": self.classes,
-            "width": self.width,
-            "notes": list(self.notes),
-            "class_names": None if self.class_names is None else list(self.class_names),
-        }
-        target = Path(path)
-        if not target.parent.is_dir():
-            raise DetectorError(f"{target}: its folder does not exist; make it first")
-        handle, partial = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        os.close(handle)
-        try:
-            save_file(arrays, partial, {"oodkit": json.dumps(about)})
-            with open(partial, "rb") as file:
-                os.fsync(file.fileno())
-            os.replace(partial, target)
-        except BaseException:
-            Path(partial).unlink(missing_ok=True)
-            raise
+        write(path, *laid_out(self._fields))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Detector:
-        """Read what `save` wrote, to the CPU; the scorer's class is found by its registered name."""
-        from safetensors import SafetensorError, safe_open
+        """Read what `save` wrote, to the CPU; the scorer's class is found by its registered name.
 
-        try:
-            with safe_open(path, framework="pt") as file:
-                about = json.loads((file.metadata() or {})["oodkit"])
-                arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
-        except FileNotFoundError:
-            raise DetectorError(f"{path}: no such file; expected a detector written by Detector.save") from None
-        except (OSError, SafetensorError, KeyError, ValueError) as error:
-            raise DetectorError(f"{path}: expected a detector written by Detector.save, got {error}") from None
-        found = about.get("format") if isinstance(about, dict) else about
-        if found != FORMAT:
-            raise DetectorError(f"{path}: expected format {FORMAT}, got {found}; written by another version")
-        try:
-            return cls._restored(about, arrays)
-        except OodkitError:
-            raise
-        except Exception as error:  # whatever a damaged or hostile file makes fail
-            said = " ".join(f"{type(error).__name__}: {error}".split())
-            raise DetectorError(f"{path}: damaged; expected a detector written by Detector.save, got {said}") from None
+        `DetectorError` in one line for a file that is damaged, of a later version, of a plugin that is not here, or of
+        a scorer whose formula has changed since.
+        """
+        return cls(**restored(path))
 
-    @classmethod
-    def _restored(cls, about: Mapping[str, Any], arrays: Mapping[str, Tensor]) -> Detector:
-        blank = each_alone(get_registry().scorer(str(about["spec"])), STREAM)
-        state, cut = _unflatten(about["state"], arrays), float(about["threshold"])
-        strange = [key for key in state if not key.endswith("_") or key.startswith("_")]
-        if strange or cut != cut:
-            raise ValueError(f"state {strange[0]!r}" if strange else "threshold NaN")
-        fitted = type(blank).from_state(state, **blank.parameters())
-        head = None if about["head"] is None else _head_of(_unflatten(about["head"], arrays))
-        notes = tuple(str(note) for note in about["notes"])
-        names = None if about.get("class_names") is None else tuple(str(name) for name in about["class_names"])
-        return cls(fitted, cut, str(about["rule"]), head, about["classes"], about["width"], notes, names)
+    @property
+    def digest(self) -> str:
+        """The start of a hash of all that this decides with, by which its decisions are known as its own."""
+        if "_digest" not in self.__dict__:
+            self.__dict__["_digest"] = digest_of(*laid_out(self._fields))[:16]
+        known: str = self.__dict__["_digest"]
+        return known
+
+    @property
+    def _fields(self) -> dict[str, Any]:
+        return {one.name: getattr(self, one.name) for one in fields(self)}
+
+    # -- inside ---------------------------------------------------------------------------------------------------
+
+    def _rows(self) -> Rows:
+        if self.rows is None:
+            raise DetectorError("a detector of format 1 has no calibration rows; fit it again with this version")
+        return self.rows
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        """Names of the classes, numbers where they have none."""
+        return self.class_names or tuple(map(str, range(self.classes)))
+
+    def _parts(self, x: Any) -> Iterator[Decisions]:
+        if isinstance(x, Outputs):
+            x = self._same_model(x).blind()
+            for chunk in x.chunks():
+                yield self._decided(chunk)
+            return
+        matrix, extra = as_matrix(x), None if self.head is None else self.head.device
+        for start in range(0, len(matrix), BLOCK):
+            yield self._of_block(matrix[start : start + BLOCK], extra)
+
+    def _of_block(self, block: Tensor, device: torch.device | None) -> Decisions:
+        """Decide on rows of an array, some of which may not be numbers."""
+        is_features = self._takes_features(block.shape[1])
+        unit_rows = is_features and self.head is not None and self.head.takes_embeddings
+        block = block if device is None else block.to(device)
+        reasons = unusable(block, unit_rows=unit_rows)
+        if not reasons:
+            return self._decided(self._wrapped(block, is_features))
+        good = [row for row in range(len(block)) if row not in reasons]
+        found = unscored([reasons.get(row, "") for row in range(len(block))], self._names)
+        if not good:
+            self._check_width(block.shape[1])
+            return found
+        return _merged(found, self._decided(self._wrapped(block[good], is_features)), good, reasons)
+
+    def _takes_features(self, width: int) -> bool:
+        return width == (self.head.width if self.head is not None else self.width if not self.classes else None)
+
+    def _wrapped(self, block: Tensor, is_features: bool) -> Outputs:
+        if is_features:
+            return Outputs(block, head=self.head)
+        return self._same_model(Outputs(logits=block, class_names=self._check_width(block.shape[1])))
+
+    def _check_width(self, width: int) -> tuple[str, ...] | None:
+        """Refuse rows that are neither features nor logits of this model."""
+        if not self._takes_features(width) and width != self.classes:
+            wanted = [f"features of width {w}" for w in [self.head.width if self.head else self.width] if w]
+            wanted += [f"logits of {self.classes} classes"] if self.classes else []
+            raise DetectorError(f"{self.scorer.spec}: expected {' or '.join(wanted)}, got width {width}: "
+                                "they are of another model")  # fmt: skip
+        return self.class_names
+
+    def _decided(self, x: Outputs) -> Decisions:
+        """Decide on checked outputs; a score that is no number rejects its row."""
+        missing = sorted(x.lacking(frozenset(self.scorer.needs) - SPLITS))
+        if missing:
+            raise DetectorError(f"{self.scorer.spec}: needs {', '.join(missing)}, which these outputs do not provide")
+        n = len(x)
+        with torch.no_grad():
+            scores = to_numpy(self.scorer.score(x)).astype(np.float64)
+            codes = to_numpy(x.prediction).astype(np.int32) if x.classes else np.full(n, -1, np.int32)
+            confidence = to_numpy(x.confidence).astype(np.float64) if x.classes else np.full(n, np.nan)
+        if scores.shape != (n,):
+            raise ScorerError(f"{self.scorer.spec}: expected scores of shape ({n},), one an image, got {scores.shape}")
+        cuts = np.full(n, self.threshold) if self.class_thresholds is None else self.class_thresholds[codes]
+        reasons = {}
+        for row in np.flatnonzero(~np.isfinite(scores)).tolist():
+            reasons[row] = f"not scored: {self.scorer.name} gives {'NaN' if np.isnan(scores[row]) else 'infinity'}"
+            scores[row] = np.nan
+        accepted = scores >= cuts  # NaN is never
+        p = np.full(n, np.nan)
+        if self.rows is not None:
+            known = ~np.isnan(scores)
+            p[known] = self.rows.p_values(scores[known])
+        return Decisions(scores, cuts, accepted, confidence, p, codes, self._names, x.ids, reasons)
 
     def _same_model(self, x: Outputs | ArrayLike) -> Outputs:
         """Take outputs of the model that this was fitted on, or its features (n, d), or else its logits (n, k)."""
@@ -159,8 +333,7 @@ class Detector:
         width = None if x.features is None else x.features.shape[1]
         if x.head is None and self.head is not None and width == self.head.width and not x.classes:
             return x.with_head(self.head)
-        fitted = None if self.head is None else self.head.fingerprint
-        other_head = x.head is not None and x.head.fingerprint != fitted
+        other_head = x.head is not self.head and _print(x.head) not in (None, _print(self.head))
         other_names = None not in (x.class_names, self.class_names) and x.class_names != self.class_names
         other_width = None not in (width, self.width) and width != self.width
         if other_head or other_names or other_width or x.classes != self.classes:
@@ -172,55 +345,24 @@ class Detector:
         return x
 
 
-def _head_state(head: Head) -> dict[str, Any]:
-    banks = {
-        name: {"embeddings": bank.embeddings, "texts": None if bank.texts is None else list(bank.texts)}
-        for name, bank in head.banks.items()
-    }
-    names = list(head.class_names)
-    return {
-        "kind": head.kind,
-        "weight": head.weight,
-        "bias": head.bias,
-        "names": names,
-        "scale": head.scale,
-        "banks": banks,
-        "unit_rows": head.unit_rows,
-    }
+SPLITS = frozenset({"val", "val_labels", "train", "train_labels"})
 
 
-def _head_of(state: Mapping[str, Any]) -> Head:
-    banks = {
-        name: Bank(bank["embeddings"], None if bank["texts"] is None else tuple(bank["texts"]))
-        for name, bank in state["banks"].items()
-    }
-    unit_rows = bool(state.get("unit_rows", False))  # not in files of before there were such heads
-    names = tuple(state["names"])
-    return Head(state["kind"], state["weight"], state["bias"], names, state["scale"], banks, unit_rows)
+def _print(head: Head | None) -> str | None:
+    return None if head is None else head.fingerprint
 
 
-def _flatten(value: Any, key: str, arrays: dict[str, Tensor]) -> Any:
-    """Give JSON in which each array is a reference to its place among the tensors of the file."""
-    if isinstance(value, Tensor | np.ndarray):
-        arrays[key] = torch.as_tensor(value).detach().cpu().contiguous().clone()
-        return {"array": key, "numpy": isinstance(value, np.ndarray)}
-    if isinstance(value, Mapping):
-        return {"items": {str(k): _flatten(v, f"{key}.{k}", arrays) for k, v in value.items()}}
-    if isinstance(value, list | tuple):
-        return [_flatten(v, f"{key}.{i}", arrays) for i, v in enumerate(value)]
-    if isinstance(value, np.generic):
-        return value.item()
-    if value is None or isinstance(value, str | bool | int | float):
-        return value
-    raise DetectorError(f"{key}: a state holds arrays, strings, numbers, lists and dicts, got {type(value).__name__}")
+def _is_empty(x: Any) -> bool:
+    return not isinstance(x, Outputs) and hasattr(x, "__len__") and len(x) == 0
 
 
-def _unflatten(value: Any, arrays: Mapping[str, Tensor]) -> Any:
-    if isinstance(value, list):
-        return [_unflatten(v, arrays) for v in value]
-    if isinstance(value, dict) and "array" in value:
-        array = arrays[value["array"]]
-        return array.numpy() if value["numpy"] else array
-    if isinstance(value, dict):
-        return {k: _unflatten(v, arrays) for k, v in value["items"].items()}
-    return value
+def _of_rule(note: str) -> bool:
+    """Tell whether a note is of a threshold rule, and so goes when thresholds are moved."""
+    return note.partition(":")[0] in RULES
+
+
+def _merged(found: Decisions, scored: Decisions, rows: list[int], reasons: Mapping[int, str]) -> Decisions:
+    """Put the decisions on some rows among those that could not be scored."""
+    for name in ("score", "threshold", "accepted", "confidence", "p_value", "codes"):
+        getattr(found, name)[rows] = getattr(scored, name)
+    return replace(found, reasons={**reasons, **{rows[row]: why for row, why in scored.reasons.items()}})

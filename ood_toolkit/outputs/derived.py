@@ -75,6 +75,11 @@ class Derived(ABC):
         return self.head.classes if self.head is not None else 0
 
     @property
+    def ready_logits(self) -> Tensor | None:
+        """The logits (n, k) that were given, not those that a head makes; None where there are none."""
+        return self._logits
+
+    @property
     def device(self) -> torch.device:
         """Where the arrays lie."""
         return (self.features if self.features is not None else self._logits).device  # type: ignore[union-attr]

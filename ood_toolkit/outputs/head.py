@@ -200,7 +200,9 @@ class Head:
         return replace(self, banks=ReadOnly({**self.banks, **made}))
 
     def to(self, device: torch.device | str) -> Head:
-        """Give the same head on another device."""
+        """Give the same head on another device; this one where it lies there already."""
+        if torch.device(device) == self.device:
+            return self
         banks = {name: replace(bank, embeddings=bank.embeddings.to(device)) for name, bank in self.banks.items()}
         return replace(self, weight=self.weight.to(device), bias=self.bias.to(device), banks=ReadOnly(banks))
 

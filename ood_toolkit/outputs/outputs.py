@@ -209,6 +209,13 @@ class Outputs(Derived):
             return self
         return self._like(labels=None, extras=ReadOnly({"source_labels": self.labels, **self.extras}))
 
+    def blind(self) -> Outputs:
+        """Give the same images without any labels, as they are in production."""
+        if self.labels is None and "source_labels" not in self.extras:
+            return self
+        extras = {name: array for name, array in self.extras.items() if name != "source_labels"}
+        return self._like(labels=None, extras=ReadOnly(extras))
+
     def named(self, ids: Sequence[str]) -> Outputs:
         """Give the same images under these ids (n,)."""
         return self._like(ids=as_ids(ids, len(self)))

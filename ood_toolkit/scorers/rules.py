@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from ood_toolkit.api.spec import format_value, nearest, parse_spec
+from ood_toolkit.api.spec import format_value, nearest, parse_spec, unquote
 from ood_toolkit.errors import ScorerError, SpecError
 
 __all__ = ["BY", "NEEDS_RIGHT", "PROMISING", "RULES", "Rule", "check_rule"]
@@ -63,7 +63,7 @@ class Rule:
         for key, text in spec.arguments.items():
             if key not in values:
                 raise ScorerError(f"rule: {spec.name} has no parameter {key!r}; {nearest(key, values)}")
-            values[key] = text if key == "by" else _number(spec.name, key, text)
+            values[key] = unquote(text) if key == "by" else _number(spec.name, key, text)
         return cls(spec.name, **values)
 
     def __post_init__(self) -> None:
@@ -83,7 +83,8 @@ class Rule:
         """The canonical text that parses back to an equal rule; parameters at their defaults are left out."""
         known = DEFAULTS[self.name]
         given = {f.name: getattr(self, f.name) for f in fields(self)}
-        return ":".join([self.name, *(f"{k}={format_value(given[k])}" for k in known if given[k] != known[k])])
+        parts = [f"{k}={v if k == 'by' else format_value(v)}" for k, v in given.items() if k in known and v != known[k]]
+        return ":".join([self.name, *parts])
 
     @property
     def promises(self) -> bool:

@@ -14,7 +14,7 @@ import ood_toolkit
 from ood_toolkit import Detector, Head, Outputs, Scorer
 from ood_toolkit.api.builtin import register_scorers
 from ood_toolkit.api.registry import get_registry
-from ood_toolkit.detectors.detector import FORMAT
+from ood_toolkit.detectors.file import FORMATS
 from ood_toolkit.errors import DetectorError, NotSavableError, ScorerError, SpecError
 from ood_toolkit.scorers.scores import fit, score, scores_of
 
@@ -226,7 +226,7 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(make_outputs, tmp_path, 
 
 
 ABOUT = {
-    "format": FORMAT,
+    "format": FORMATS[0],
     "spec": "msp",
     "threshold": "0.5",
     "rule": "tpr",
@@ -251,8 +251,8 @@ def test_the_frame_of_the_hostile_files_is_sound(tmp_path):
         {"oodkit": "{"},
         {"oodkit": "[]"},
         {"oodkit": "3"},
-        {"oodkit": json.dumps({"format": FORMAT})},
-        {"oodkit": json.dumps(ABOUT | {"format": "oodkit-detector-2"})},
+        {"oodkit": json.dumps({"format": FORMATS[0]})},
+        {"oodkit": json.dumps(ABOUT | {"format": "oodkit-detector-3"})},
         {"oodkit": json.dumps(ABOUT | {"threshold": "x"})},
         {"oodkit": json.dumps(ABOUT | {"threshold": "nan"})},
         {"oodkit": json.dumps(ABOUT | {"state": 3})},

@@ -12,6 +12,8 @@ from ood_toolkit.scorers.rules import RULES, Rule, check_rule
         ("tpr:target=0.95", "tpr"),
         ("tpr:target=0.9", "tpr:target=0.9"),
         ("conformal:by=predicted", "conformal:by=predicted"),
+        ("conformal:by='true'", "conformal:by=true"),
+        ("conformal:by=true:target=0.9", "conformal:target=0.9:by=true"),
         ("conformal:by=none:target=0.9", "conformal:target=0.9"),
         ("(pac:delta=0.1:target=0.95)", "pac:delta=0.1"),
         ("risk:target=0.02:delta=0.1", "risk"),

@@ -46,9 +46,13 @@ class Margin(Scorer):
 
     def fit(self, val: Outputs, train: Outputs | None = None) -> Margin:
         """Fit a clone of the base score, then one threshold a class on what it says of ID validation."""
+        return self.fit_apart(val, val, train)
+
+    def fit_apart(self, learnt: Outputs, val: Outputs, train: Outputs | None = None) -> Margin:
+        """Fit the base score on some ID validation images and the thresholds on others."""
         import torch
 
-        self.base_ = self.base.clone().fit(val, train)
+        self.base_ = self.base.clone().fit(learnt, train)
         scores = val.map(self.base_.score)
         thresholds, notes = self.find(scores, val)
         found = torch.as_tensor(thresholds, dtype=torch.float64, device=val.device)  # (k,)

@@ -1,0 +1,234 @@
+"""`Calibration`: the record of how a detector's thresholds came about and what may be expected of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from ood_toolkit.detectors.rows import Rows, same_names
+from ood_toolkit.errors import DetectorError
+from ood_toolkit.metrics.binomial import accepted_share, clopper_pearson
+from ood_toolkit.scorers.promises import conformal_rank, pac_rank, tpr_rank, true_class_threshold
+from ood_toolkit.scorers.rules import Rule
+from ood_toolkit.scorers.thresholds import class_thresholds, threshold
+
+__all__ = ["Accepted", "Calibration", "Cuts", "cuts_of", "guarantee", "measured", "record"]
+
+NO_OOD = "no rule can promise how much OOD is detected"
+SAME = "if they are exchangeable with the calibration images"
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """A share of images that is accepted."""
+
+    share: float
+    low: float | None = None
+    high: float | None = None
+    n: int = 0
+    basis: str = "in sample, no interval"
+    """Where it is from: `future` (mean and 5 to 95 % of a Beta), `measured` (Clopper and Pearson, 95 %, on images that
+    chose nothing), or `in sample, no interval`."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How thresholds came about, and what they promise."""
+
+    rule: str
+    """The rule with its parameters."""
+    target: float | None
+    n: int
+    """Calibration images, as many as are kept."""
+    guarantee: str
+    """What is promised, in one sentence."""
+    accepted: Accepted
+    """The share of future ID images that is accepted."""
+    by_class: Mapping[str, Accepted] = field(default_factory=dict)
+    """The same of images predicted as each class that calibration images were predicted as."""
+    set: str = ""
+    split: str = "val"
+    seed: int = 0
+    how: str = ""
+    """How the calibration images stand to those that were fitted on, in words."""
+    fresh: bool = True
+    """Whether the scorer took no part in the calibration images, so that p-values hold."""
+    accepts_all: int = 0
+    """Classes that accept everything; all of them where one threshold does."""
+    moved: int = 0
+    """How often thresholds were moved after the fit."""
+    measured: Mapping[str, Accepted] = field(default_factory=dict)
+    """The share accepted of sets that chose nothing: the ID test, and OOD sets."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain values for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, known: Mapping[str, Any]) -> Calibration:
+        """Read what `to_dict` gave."""
+        by_class = {str(name): Accepted(**one) for name, one in known["by_class"].items()}
+        shares = {str(name): Accepted(**one) for name, one in known["measured"].items()}
+        accepted = Accepted(**known["accepted"])
+        made = cls(**{**known, "accepted": accepted, "by_class": by_class, "measured": shares})
+        Rule.of(made.rule)
+        if not (isinstance(made.n, int) and isinstance(made.moved, int) and isinstance(made.guarantee, str)):
+            raise DetectorError("calibration: expected whole numbers and a sentence")
+        return made
+
+
+@dataclass(frozen=True, eq=False)
+class Cuts:
+    """From which score images are accepted."""
+
+    overall: float
+    by_class: np.ndarray | None
+    """(k,) float64 by predicted class, where the rule gives one a class."""
+    notes: tuple[str, ...] = ()
+
+
+def cuts_of(rule: Rule, rows: Rows, classes: int, class_names: Sequence[str] | None) -> Cuts:
+    """Apply a rule to calibration rows; the same rows give the same thresholds, to the bit, now and later."""
+    order, right = rows.order, rows.right(class_names)
+    score, correct = rows.score[order], None if right is None else right[order]
+    if rule.by == "predicted":
+        if rows.prediction is None:
+            raise DetectorError("conformal:by=predicted: needs predictions, but these outputs have no logits")
+        found = class_thresholds(rule, score, rows.prediction[order], classes, correct)
+        return Cuts(found.overall, found.values, found.notes)
+    if rule.by == "true":
+        if rows.label is None:
+            raise DetectorError("conformal:by=true: needs the labels of the calibration images, got none")
+        label = same_names(class_names, classes)[rows.label[order]]
+        return Cuts(_set_form(rule, score, label, class_names, classes), None, (SET_FORM,))
+    return Cuts(*_one_for_all(rule, score, correct))
+
+
+SET_FORM = "conformal:by=true: with one score an image the set form is one threshold, the least of the true classes'"
+
+
+def _set_form(rule: Rule, score: np.ndarray, label: np.ndarray, names: Sequence[str] | None, classes: int) -> float:
+    """Take classes of one name as one: the second has no images of its own."""
+    known = np.unique(same_names(names, classes)[:-1])
+    place = np.full(classes + 1, -1)
+    place[known] = np.arange(len(known))
+    called = [str(c) if names is None else names[c] for c in known]
+    return true_class_threshold(score, place[label], len(known), rule.share, called)
+
+
+def _one_for_all(rule: Rule, score: np.ndarray, correct: np.ndarray | None) -> tuple[float, None, tuple[str, ...]]:
+    found, notes = threshold(rule, score, correct)
+    return found, None, notes
+
+
+def record(
+    rule: Rule, rows: Rows, cuts: Cuts, classes: int, class_names: Sequence[str] | None, **about: Any
+) -> Calibration:
+    """Write down what may be expected of thresholds that a rule took from calibration rows."""
+    fresh = about.get("fresh", True)
+    by_class, n = _by_class(rule, rows, cuts, class_names, fresh), len(rows)
+    fell_back = any("took the tpr threshold" in note for note in cuts.notes)
+    counted = Rule.of("tpr", rule.share) if fell_back else rule
+    rank = _rank(counted, n)
+    if cuts.by_class is not None and fresh and by_class:
+        share = sum(one.n * one.share for one in by_class.values()) / sum(one.n for one in by_class.values())
+        accepted = Accepted(share, n=n, basis="future, the mean over classes")
+    elif cuts.by_class is None and fresh and rank is not None and counted.by in (None, "none"):
+        accepted = _future(rank, n)
+    else:
+        accepted = _in_sample(rows, cuts)
+    if cuts.by_class is not None:
+        accepts_all = int(np.isneginf(cuts.by_class).sum())
+    else:
+        accepts_all = max(classes, 1) if cuts.overall == -np.inf else 0
+    said = guarantee(rule, fresh=fresh, empty=cuts.overall == np.inf, fell_back=fell_back)
+    return Calibration(
+        rule=rule.text, target=None if rule.target is None else float(rule.target), n=n, guarantee=said,
+        accepted=accepted, by_class=by_class, accepts_all=accepts_all, **about,
+    )  # fmt: skip
+
+
+def measured(accepted: Any, basis: str = "measured") -> Accepted:
+    """Count what share of images (n,) bool was accepted, none of which chose the threshold."""
+    kept = np.asarray(accepted, dtype=bool)
+    share = clopper_pearson(int(kept.sum()), len(kept))
+    return Accepted(share.value, share.low, share.high, len(kept), basis)
+
+
+def guarantee(
+    rule: Rule, *, fresh: bool = True, empty: bool = False, fell_back: bool = False, each: bool = False
+) -> str:
+    """Say in one sentence what a rule promises; `each`: within each predicted class, as class-wise scorers apply it."""
+    share = "" if rule.target is None else f"{100 * float(rule.target):g} %"
+    sure = f"With {100 * (1 - float(rule.delta or 0)):g} % confidence"
+    of_class = " predicted as each class" if each else ""
+    if fell_back or rule.name in ("tpr", "mean", "f1", "youden"):
+        return f"No promise: the threshold fits the calibration images, and {NO_OOD}."
+    if rule.name == "cost":
+        return f"No promise: the threshold is cheapest on the calibration images, and {NO_OOD}."
+    if not fresh:
+        return f"No promise: the scorer took part in the calibration images, and {NO_OOD}."
+    if rule.name == "risk" and empty:
+        return "Nothing is accepted: no threshold was shown to keep errors low enough."
+    if rule.name == "risk":
+        return (
+            f"{sure} at most {share} of the accepted ID images{of_class} are predicted wrongly, {SAME}; accepted OOD "
+            f"images are not counted, and {NO_OOD}."
+        )
+    if rule.name == "pac":
+        return f"{sure} at least {share} of future ID images{of_class} are accepted, {SAME}; {NO_OOD}."
+    by = "predicted" if each else rule.by
+    of_class = {"predicted": " predicted as each class", "true": " of each true class"}.get(by or "none", "")
+    average = "on average over calibration sets"
+    return f"At least {share} of future ID images{of_class} are accepted, {average}, {SAME}; {NO_OOD}."
+
+
+def with_measured(known: Calibration, shares: Mapping[str, Accepted]) -> Calibration:
+    """Add what was measured on sets that chose nothing."""
+    return replace(known, measured={**known.measured, **shares})
+
+
+def _rank(rule: Rule, n: int) -> int | None:
+    """Give the rank of the calibration score that is the threshold, None where the rule takes none."""
+    if rule.name == "tpr":
+        return tpr_rank(n, rule.share)
+    if rule.name == "conformal" and rule.by != "true":
+        return conformal_rank(n, rule.share)
+    return pac_rank(n, rule.share, float(rule.delta or 0)) if rule.name == "pac" else None
+
+
+def _future(rank: int, n: int) -> Accepted:
+    share = accepted_share(rank, n)
+    return Accepted(share.value, share.low, share.high, n, "future")
+
+
+def _in_sample(rows: Rows, cuts: Cuts) -> Accepted:
+    kept = rows.score >= _thresholds(rows, cuts)
+    return Accepted(float(kept.mean()), n=len(rows))
+
+
+def _thresholds(rows: Rows, cuts: Cuts) -> np.ndarray:
+    if cuts.by_class is None or rows.prediction is None:
+        return np.full(len(rows), cuts.overall)
+    found: np.ndarray = cuts.by_class[rows.prediction]
+    return found
+
+
+def _by_class(
+    rule: Rule, rows: Rows, cuts: Cuts, class_names: Sequence[str] | None, fresh: bool
+) -> dict[str, Accepted]:
+    """Say of each predicted class what may be expected: its Beta where it has a threshold of its own."""
+    if rows.prediction is None:
+        return {}
+    kept, found = rows.score >= _thresholds(rows, cuts), {}
+    for c in np.unique(rows.prediction):
+        mine = rows.prediction == c
+        n = int(mine.sum())
+        called = str(c) if class_names is None else class_names[c]
+        called = called if called not in found else f"{called} ({c})"
+        rank = _rank(rule, n) if cuts.by_class is not None and fresh else None
+        found[called] = Accepted(float(kept[mine].mean()), n=n) if rank is None else _future(rank, n)
+    return found

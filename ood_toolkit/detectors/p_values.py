@@ -1,0 +1,60 @@
+"""False discoveries: which images of a batch to flag as OOD by their p-values, at a rate that is promised."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ood_toolkit.errors import MetricError
+
+__all__ = ["Flags", "benjamini_hochberg"]
+
+LAMBDA = 0.5
+"""From which p-value on Storey's correction counts images as ID."""
+
+
+@dataclass(frozen=True, eq=False)
+class Flags:
+    """Which of m images are flagged."""
+
+    flagged: np.ndarray
+    """(m,) bool."""
+    cut: float
+    """The largest p-value that is flagged; 0 where none is."""
+    note: str = ""
+    """Why nothing could be flagged."""
+
+
+def benjamini_hochberg(p_values: Any, rate: float, n: int | None = None, storey: bool = False) -> Flags:
+    """Flag OOD images at a false discovery rate: the expected share of ID images among the flagged.
+
+    p_values (m,): marginal conformal p-values of one batch; NaN is never flagged and not counted. Those with
+    p <= rate k / m are flagged, k the largest number of p-values for which that holds of the k-th smallest. Conformal
+    p-values are positively dependent, so that it holds (Benjamini and Yekutieli 2001; Bates et al. 2023, arXiv
+    2104.08279), on average over calibration sets too. `storey` divides the rate by the estimated share of ID images,
+    (1 + #{p > 1/2}) / (m / 2), which is not cut at 1. `n` is the number of calibration images: the smallest p-value
+    is 1 / (n + 1), and where too few images can have it a note says so.
+    """
+    p = np.asarray(p_values, dtype=np.float64)
+    if p.ndim != 1 or ((p < 0) | (p > 1)).any():
+        raise MetricError(f"benjamini_hochberg: expected a row of p-values from 0 to 1, got shape {p.shape}")
+    if not 0 < rate < 1:
+        raise MetricError(f"benjamini_hochberg: expected a rate between 0 and 1, got {rate}")
+    known = np.sort(p[~np.isnan(p)])
+    m = len(known)
+    if not m:
+        return Flags(np.zeros(p.shape, bool), 0.0, "no image has a p-value")
+    used = rate / ((1 + int((known > LAMBDA).sum())) / (m * (1 - LAMBDA))) if storey else rate
+    below = np.flatnonzero(known <= used * np.arange(1, m + 1) / m * (1 + 1e-12))
+    cut = float(known[below[-1]]) if len(below) else 0.0
+    note = ""
+    if n is not None and not len(below):
+        need = math.ceil(m / (used * (n + 1)) - 1e-9)
+        note = (
+            f"nothing is flagged: the smallest p-value that {n:,} calibration images allow is {1 / (n + 1):.2g}, and "
+            f"at least {need:,} of the {m:,} images would have to have it"
+        )
+    return Flags(p <= cut if len(below) else np.zeros(p.shape, bool), cut, note)
