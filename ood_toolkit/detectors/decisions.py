@@ -150,8 +150,8 @@ def empty(names: Sequence[str] = ()) -> Decisions:
 def unscored(reasons: Sequence[str], names: Sequence[str] = (), ids: np.ndarray | None = None) -> Decisions:
     """Reject images that could not be scored, each with its reason."""
     n = len(reasons)
-    columns = {name: np.full(n, np.nan) for name in ("score", "threshold", "confidence", "p_value")}
+    score, threshold, confidence, p_value = np.full((4, n), np.nan)
     return Decisions(
-        **columns, accepted=np.zeros(n, bool), codes=np.full(n, -1, dtype=np.int32), names=tuple(names), given_ids=ids,
+        score, threshold, np.zeros(n, bool), confidence, p_value, codes=np.full(n, -1, dtype=np.int32), names=tuple(names), given_ids=ids,
         reasons=dict(enumerate(reasons)),
     )  # fmt: skip
