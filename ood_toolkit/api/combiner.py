@@ -31,6 +31,9 @@ class Scored:
     """(n,) score minus threshold; 0 and above is "in-distribution"."""
     own: np.ndarray | None = None
     """(n,) bool: which images are of this model's own ID set; None: all of them."""
+    calibration: np.ndarray | None = None
+    """(n,) scores as of fresh images, to take a threshold from; None: `score`. They differ on validation images that
+    the scorer has learnt from."""
 
     def __post_init__(self) -> None:
         """Take array-likes; `OutputsError` where they are not four (n,) arrays of finite numbers."""
@@ -39,7 +42,9 @@ class Scored:
             object.__setattr__(self, name, _row(getattr(self, name), name).astype(np.float64))
         if self.own is not None:
             object.__setattr__(self, "own", _row(self.own, "own").astype(bool))
-        for name in ("confidence", "score", "margin", "own"):
+        if self.calibration is not None:
+            object.__setattr__(self, "calibration", _row(self.calibration, "calibration").astype(np.float64))
+        for name in ("confidence", "score", "margin", "own", "calibration"):
             array = getattr(self, name)
             if array is not None and len(array) != len(self):
                 raise OutputsError(f"Scored.{name}: expected {len(self)} rows, as many as prediction, got {len(array)}")
@@ -48,6 +53,11 @@ class Scored:
 
     def __len__(self) -> int:
         return len(self.prediction)
+
+    @property
+    def fresh(self) -> np.ndarray:
+        """(n,) scores to take a threshold from: `calibration`, else `score`."""
+        return self.score if self.calibration is None else self.calibration
 
     @property
     def is_own_set(self) -> bool:

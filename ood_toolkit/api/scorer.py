@@ -28,7 +28,8 @@ class Scorer(Component, ABC):
 
     `fit` learns from ID data into attributes whose names end in `_` and returns self; it never changes a parameter
     and forgets an earlier fit. `score` gives one finite number per image, higher = more in-distribution, that does
-    not depend on which other images it is asked with. A missing name that ends in `_` raises `NotFittedError`.
+    not depend on which other images it is asked with. Labels reach `fit` alone: in `score`, `x.labels` is None.
+    A missing name that ends in `_` raises `NotFittedError`.
     """
 
     exempt: ClassVar[Mapping[str, str]] = {}
@@ -67,7 +68,7 @@ class Scorer(Component, ABC):
 
     @abstractmethod
     def score(self, x: Outputs) -> Tensor:
-        """Give the scores (n,) of these outputs; higher = more in-distribution."""
+        """Give the scores (n,) of these outputs, which hold no labels; higher = more in-distribution."""
 
 
 def given(scorer: Scorer, split: Outputs | None, name: str) -> Outputs:

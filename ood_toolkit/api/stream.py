@@ -89,7 +89,8 @@ def mixed(scorer: StreamScorer, parts: Sequence[Outputs], seed: int) -> list[np.
 def _checked(scorer: StreamScorer, parts: Sequence[Outputs], order: np.ndarray, seed: int) -> np.ndarray:
     from ood_toolkit.outputs.arrays import as_scores
 
-    return as_scores(scorer.run(_batches(scorer, parts, order), seed), scorer.spec, len(order))
+    bare = [part.blind() for part in parts]
+    return as_scores(scorer.run(_batches(scorer, bare, order), seed), scorer.spec, len(order))
 
 
 def _batches(scorer: StreamScorer, parts: Sequence[Outputs], order: np.ndarray) -> Iterator[Outputs]:

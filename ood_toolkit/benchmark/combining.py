@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -20,14 +21,17 @@ def combined(
     members: Mapping[str, Member],
     answers: Mapping[str, Mapping[str, Answers]],
     cuts: Mapping[str, float],
+    calibration: Mapping[str, np.ndarray],
 ) -> dict[str, Answers]:
     """Fit a combiner on validation and merge what the members say of the union of ID tests and of each OOD set.
 
-    `cuts` is the score from which each member says "in-distribution".
+    `cuts` is the score from which each member says "in-distribution", `calibration` the cross-fitted scores (n,) of its
+    own validation, of those members whose scorer learns from it.
     """
     names = list(members)
     shared = all(has_shared_val(member, names) for member in members.values())
-    combiner.fit([_scored_val(name, names, answers[name], spec, cuts[name], shared) for name in names])
+    vals = [_scored_val(name, names, answers[name], spec, cuts[name], shared) for name in names]
+    combiner.fit([_with(val, calibration.get(name)) for name, val in zip(names, vals, strict=True)])
     sets = {}
     for key in (TEST, *(f"ood:{ood}" for ood in members[names[0]].ood)):
         parts = [union(answers[name], name, names) if key == TEST else answers[name][key] for name in names]
@@ -54,6 +58,15 @@ def _scored_val(
     parts = [sets[VAL if name == other else f"val:{other}"] for other in names]
     own = np.concatenate([np.full(len(part), other == name) for part, other in zip(parts, names, strict=True)])
     return _scored(joined(parts), spec, cut, own)
+
+
+def _with(val: Scored, calibration: np.ndarray | None) -> Scored:
+    """Put the cross-fitted scores in the place of those that a member gave its own validation."""
+    if calibration is None or val.own is None:
+        return val
+    fresh = val.score.copy()
+    fresh[val.own] = calibration
+    return replace(val, calibration=fresh)
 
 
 def _answers_of(merged: Scored, like: Answers, spec: str) -> Answers:

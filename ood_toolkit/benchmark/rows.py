@@ -86,7 +86,8 @@ class Rows:
             try:
                 fitted = combiner.clone()
                 cuts = {name: self.scoring.cuts[name, spec] for name in self.members}
-                sets = combined(fitted, spec, self.members, self.answers, cuts)
+                fresh = {name: found for (name, own), found in self.scoring.calibration.items() if own == spec}
+                sets = combined(fitted, spec, self.members, self.answers, cuts, fresh)
                 self.merged |= {(f"{combiner.spec}+{spec}", key): said for key, said in sets.items()}
                 notes = tuple(getattr(fitted, "notes_", ()))
                 about = About(spec, UNION, combiner.spec, notes, self.scoring.seconds[spec])

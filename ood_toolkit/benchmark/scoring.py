@@ -19,7 +19,7 @@ from ood_toolkit.outputs.arrays import to_numpy
 from ood_toolkit.outputs.head import Head
 from ood_toolkit.outputs.outputs import NONNEGATIVE, Outputs
 from ood_toolkit.report.results import TEST, VAL, Answers, Row
-from ood_toolkit.scorers.calibration import calibration_scores, learns_from_val
+from ood_toolkit.scorers.calibration import calibration_scores, learns_from_val, shared_with_train
 from ood_toolkit.scorers.scores import checked, fit
 from ood_toolkit.scorers.thresholds import threshold
 
@@ -75,7 +75,7 @@ class Scoring:
             fitted = self._fitted(name, [scorer for scorer in scorers if isinstance(scorer, Scorer)], seen)
             for key in answers:
                 self.progress(f"{name}: scoring {key}")
-                self._walk(fitted, seen[key], answers[key])
+                self._walk(fitted, seen[key].blind(), answers[key])
             if calibrate and VAL in seen:
                 self._calibrate(name, fitted, seen, answers[VAL])
             for scorer in scorers:
@@ -85,14 +85,19 @@ class Scoring:
 
     def _calibrate(self, name: str, fitted: Mapping[str, Scorer], seen: Mapping[str, Outputs], known: Answers) -> None:
         """Score ID validation as if it were fresh, for those that learn from it and have no threshold of their own."""
+        val, train = seen[VAL], seen.get(TRAIN)
         for spec, scorer in fitted.items():
-            if scorer.threshold is None and learns_from_val(scorer) and spec in known.scores:
-                self.progress(f"{name}: calibrating {scorer.name}")
-                start = time.perf_counter()
-                found = calibration_scores(scorer, seen[VAL], seen.get(TRAIN), scorer)
-                self.calibration[name, spec] = found.scores
-                self.said[name, spec] += found.notes
-                self.seconds[spec] += time.perf_counter() - start
+            if spec not in known.scores:
+                continue
+            self.said[name, spec] += shared_with_train(scorer, val, train)
+            if scorer.threshold is not None or not learns_from_val(scorer):
+                continue
+            self.progress(f"{name}: calibrating {scorer.name}")
+            start = time.perf_counter()
+            found = calibration_scores(scorer, val, train, scorer)
+            self.calibration[name, spec] = found.scores
+            self.said[name, spec] += found.notes
+            self.seconds[spec] += time.perf_counter() - start
 
     def _decide(self, name: str, answers: Mapping[str, Answers]) -> None:
         """Decide at a margin of 0, else at the threshold that accepts 95 % of ID validation."""

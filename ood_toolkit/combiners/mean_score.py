@@ -20,8 +20,8 @@ class MeanScore(Combiner):
     """Mean of standardised scores; decides at the threshold that accepts a share of the combined validation.
 
     The combined validation is the mean score of all members' validation images where every member has scored them,
-    else the pooled standardised scores that each member gave its own. The prediction is that of the most confident
-    member.
+    else the pooled standardised scores that each member gave its own; of a member whose scorer learns from validation
+    they are the cross-fitted ones. The prediction is that of the most confident member.
     """
 
     target: float = 0.95
@@ -32,7 +32,7 @@ class MeanScore(Combiner):
     def fit(self, val: Sequence[Scored]) -> MeanScore:
         """Learn each member's mean and spread, and the threshold."""
         self.centre_, self.spread_ = spread([part.of_own_set(part.score) for part in val])
-        standard = self._standardise(val)
+        standard = self._standardise([part.fresh for part in val])
         shared = len({len(part) for part in val}) == 1 and not all(part.is_own_set for part in val)
         combined = np.mean(standard, axis=0) if shared else np.concatenate(standard)
         self.threshold_, _ = threshold("tpr", combined, target=self.target)
@@ -42,9 +42,9 @@ class MeanScore(Combiner):
     def combine(self, parts: Sequence[Scored]) -> Scored:
         """Average the standardised scores for each image."""
         check_aligned(parts, len(self.centre_))
-        score = np.mean(self._standardise(parts), axis=0)
+        score = np.mean(self._standardise([part.score for part in parts]), axis=0)
         adopted = MaxConfidence().combine(parts)
         return Scored(adopted.prediction, adopted.confidence, score=score, margin=score - self.threshold_)
 
-    def _standardise(self, parts: Sequence[Scored]) -> list[np.ndarray]:
-        return [(part.score - c) / s for part, c, s in zip(parts, self.centre_, self.spread_, strict=True)]
+    def _standardise(self, scores: Sequence[np.ndarray]) -> list[np.ndarray]:
+        return [(each - c) / s for each, c, s in zip(scores, self.centre_, self.spread_, strict=True)]

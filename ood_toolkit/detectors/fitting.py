@@ -16,14 +16,14 @@ from ood_toolkit.errors import ScorerError
 from ood_toolkit.metrics.binomial import accepted_share
 from ood_toolkit.outputs import Outputs
 from ood_toolkit.outputs.arrays import to_numpy
-from ood_toolkit.scorers.calibration import calibration_scores, halves, learns_from_val
+from ood_toolkit.scorers.calibration import calibration_scores, copies, halves, learns_from_val
 from ood_toolkit.scorers.classwise import Classwise
 from ood_toolkit.scorers.families.margin import Margin
 from ood_toolkit.scorers.promises import conformal_rank, pac_rank
 from ood_toolkit.scorers.rules import Rule, check_rule
 from ood_toolkit.scorers.scores import scores_of
 
-__all__ = ["Fitted", "copies", "fitted"]
+__all__ = ["Fitted", "fitted"]
 
 HALVES = "fitted on one half of the calibration set and calibrated on the other, stratified, drawn with the seed"
 FOLDED = "calibrated on cross-fitted scores of the images that it was fitted on"
@@ -131,18 +131,3 @@ def _same_images(made: Scorer, val: Outputs, train: Outputs | None, allow_same: 
     return (
         f"{count:,} of the {len(val):,} images to calibrate on are also trained on; what is promised does not hold",
     )
-
-
-def copies(some: Outputs, others: Outputs) -> int:
-    """Count the images of some outputs that others hold too, by the bytes of their arrays."""
-    mine, theirs = _bytes_of(some), _bytes_of(others)
-    if mine is None or theirs is None or mine.shape[1:] != theirs.shape[1:] or mine.dtype != theirs.dtype:
-        return 0
-    known = {hash(row.tobytes()) for row in mine}
-    there = known.intersection(hash(row.tobytes()) for row in theirs)
-    return sum(hash(row.tobytes()) in there for row in mine) if there else 0
-
-
-def _bytes_of(x: Outputs) -> np.ndarray | None:
-    array = x.features if x.features is not None else x.ready_logits
-    return None if array is None else to_numpy(array)

@@ -99,6 +99,22 @@ class Derived(ABC):
         self._check_size(features.shape[1], "embeddings")
         return normalise(features)
 
+    @cached_property
+    def row_keys(self) -> np.ndarray:
+        """A 64-bit number for what each row holds, its features or else its logits in float32: (n,) uint64.
+
+        Rows with equal numbers hold the same, so that they are of the same picture; one walk over the set.
+        """
+        array = self.features if self.features is not None else self._logits
+        width = array.shape[1]  # type: ignore[union-attr]
+        weights = np.random.default_rng(0).integers(1, 2**63, width, dtype=np.uint64) | np.uint64(1)
+        found = []
+        for start in range(0, len(self), self.chunk_rows):
+            rows = array[start : start + self.chunk_rows].detach().to("cpu", torch.float32)  # type: ignore[index]
+            words = np.ascontiguousarray(rows.numpy()).view(np.uint32).astype(np.uint64)
+            found.append((words ^ (words >> np.uint64(7))) @ weights)  # modulo 2^64
+        return np.concatenate(found)
+
     @property
     def head_input(self) -> Tensor:
         """What the head multiplies, (n, d): unit rows under a zero-shot head, features as they are under a linear one.

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Bank", "Head", "Outputs", "as_outputs"]
 
+SOURCE_LABELS = "source_labels"
+"""The extra in which an OOD set's own labels are kept; no scorer sees it."""
 NONNEGATIVE = "nonnegative_features"
 """The need of scores that assume features behind a ReLU."""
 
@@ -115,7 +117,7 @@ class Outputs(Derived):
     @property
     def provides(self) -> frozenset[str]:
         """What a scorer's `needs` may ask of these outputs, in the same words."""
-        held = {f"extra:{name}" for name in self.extras}
+        held = {f"extra:{name}" for name in self.extras if name != SOURCE_LABELS}
         if self.classes:
             held.add("logits")
         if self.features is not None:
@@ -207,14 +209,19 @@ class Outputs(Derived):
         """Give the same images as an OOD set: their own labels are kept in `extras["source_labels"]`."""
         if self.labels is None:
             return self
-        return self._like(labels=None, extras=ReadOnly({"source_labels": self.labels, **self.extras}))
+        return self._like(labels=None, extras=ReadOnly({SOURCE_LABELS: self.labels, **self.extras}))
 
     def blind(self) -> Outputs:
-        """Give the same images without any labels, as they are in production."""
-        if self.labels is None and "source_labels" not in self.extras:
+        """Give the same images as a scorer sees them: without labels and without `source_labels`.
+
+        What was derived, which no label changes, is handed on. Outputs that hold neither are given as they are.
+        """
+        if self.labels is None and SOURCE_LABELS not in self.extras:
             return self
-        extras = {name: array for name, array in self.extras.items() if name != "source_labels"}
-        return self._like(labels=None, extras=ReadOnly(extras))
+        extras = ReadOnly({name: array for name, array in self.extras.items() if name != SOURCE_LABELS})
+        bare = self._like(labels=None, extras=extras)
+        bare._set(**{name: value for name, value in vars(self).items() if name not in vars(bare)})
+        return bare
 
     def named(self, ids: Sequence[str]) -> Outputs:
         """Give the same images under these ids (n,)."""
@@ -238,7 +245,7 @@ class Outputs(Derived):
 
     def _places(self, index: ArrayLike) -> Tensor:
         """Turn a mask (n,) or whole numbers (m,) into places on this device."""
-        places = index if isinstance(index, Tensor) else torch.as_tensor(np.asarray(index))
+        places = index if isinstance(index, Tensor) else torch.as_tensor(np.ascontiguousarray(index))
         if places.dtype == torch.bool:
             if tuple(places.shape) != (len(self),):
                 raise OutputsError(f"index: expected a mask of shape ({len(self)},), got {tuple(places.shape)}")

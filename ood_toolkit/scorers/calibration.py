@@ -12,11 +12,22 @@ from ood_toolkit.outputs import Outputs
 from ood_toolkit.outputs.arrays import to_numpy
 from ood_toolkit.scorers.scores import scores_of
 
-__all__ = ["FOLDS", "Calibration", "calibration_scores", "folds_of", "halves", "learns_from_val"]
+__all__ = [
+    "FOLDS",
+    "Calibration",
+    "calibration_scores",
+    "copies",
+    "folds_of",
+    "halves",
+    "learns_from_val",
+    "shared_with_train",
+]
 
 FOLDS = 5
 """Into how many folds validation is cut; each is scored by a scorer that has learnt from the others."""
 LEARNT = frozenset({"val", "val_labels"})
+FEW = 0.01
+"""Share of validation images that may be training images too before it is said; real sets hold some twice."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +80,24 @@ def calibration_scores(
         return Calibration(scores_of(fitted or scorer.clone().fit(val, train), val), 0, (why,))
     note = f"learns from validation: its threshold is from {count} folds, each scored by a fit on the others"
     return Calibration(scores, count, (note,))
+
+
+def copies(some: Outputs, others: Outputs) -> int:
+    """Count the images of some outputs that others hold too, by what their rows hold."""
+    return int(np.isin(some.row_keys, others.row_keys).sum())
+
+
+def shared_with_train(scorer: Scorer, val: Outputs, train: Outputs | None) -> tuple[str, ...]:
+    """Note that a scorer learns from training images of which some are validation images too, by what rows hold.
+
+    Such images score as if they were known: with `knn:k=1` their distance is 0, and all that is fresh is rejected.
+    """
+    if train is None or "train" not in scorer.needs:
+        return ()
+    count = copies(val, train)
+    if count <= FEW * len(val):
+        return ()
+    return (f"{count} of {len(val)} validation images are training images too: the threshold rejects too much of ID",)
 
 
 def folds_of(val: Outputs, folds: int = FOLDS, seed: int = 0) -> np.ndarray:

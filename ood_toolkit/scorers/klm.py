@@ -42,6 +42,9 @@ class KLMatching(Scorer):
         count = torch.bincount(val.prediction, minlength=val.classes)
         typical = torch.eye(val.classes).to(sums).where((count == 0)[:, None], sums / count.clamp(min=1)[:, None])
         self.log_typical_ = typical.clamp(min=LEAST).log()  # (k, k), one class a row
+        empty = int((count == 0).sum())
+        said = f"{empty} of {val.classes} classes are predicted for no validation image; their distribution is one-hot"
+        self.notes_ = [said] if empty else []
         return self
 
     def score(self, x: Outputs) -> Tensor:

@@ -39,4 +39,11 @@ class Mean(Margin):
         from numpy import full
 
         found = class_thresholds(check_rule(self.rule, self.target), scores, val.prediction, val.classes, val.right)
-        return full(val.classes, found.values.mean()), found.notes
+        return full(val.classes, found.values.mean()), (*found.notes, *self._accepts())
+
+    def _accepts(self) -> tuple[str, ...]:
+        """Say what the target is a share of."""
+        rule = check_rule(self.rule, self.target)
+        if rule.name not in ("tpr", "conformal", "pac"):
+            return ()
+        return (f"its threshold is the mean of those that accept {rule.share:.4g} of each predicted class, not of ID",)

@@ -30,9 +30,9 @@ def score(scorer: str | AnyScorer, x: Outputs, val: Outputs | None = None, train
     """Score `x`: (n,) float64, higher = more in-distribution; fits the scorer first on the ID outputs given.
 
     An instance that is fitted already is used as it is where none are given. A scorer of streams takes `x` as one
-    stream in its row order. `ScorerError` if a need is unmet.
+    stream in its row order. The scorer does not see labels of `x`. `ScorerError` if a need is unmet.
     """
-    made, x = get_registry().scorer(scorer), as_outputs(x)
+    made, x = get_registry().scorer(scorer), as_outputs(x).blind()
     if isinstance(made, StreamScorer):
         _check_provided(made, sorted(x.lacking(frozenset(made.needs))))
         return run_apart(made, x)
@@ -55,10 +55,13 @@ def _check_provided(scorer: AnyScorer, missing: list[str]) -> None:
 
 
 def scores_of(scorer: Scorer, x: Outputs) -> np.ndarray:
-    """Walk the chunks of `x` with a fitted scorer; `ScorerError` where a score is not (n,) and finite."""
-    return np.concatenate([checked(scorer, chunk) for chunk in x.chunks()])
+    """Walk the chunks of `x` with a fitted scorer; `ScorerError` where a score is not (n,) and finite.
+
+    The scorer does not see labels.
+    """
+    return np.concatenate([checked(scorer, chunk) for chunk in x.blind().chunks()])
 
 
 def checked(scorer: Scorer, x: Outputs) -> np.ndarray:
-    """Score one chunk and hold the scorer to its contract."""
-    return as_scores(scorer.score(x), scorer.spec, len(x))
+    """Score one chunk, whose labels the scorer does not see, and hold the scorer to its contract."""
+    return as_scores(scorer.score(x.blind()), scorer.spec, len(x))

@@ -160,6 +160,9 @@ def full(n=10):
     [
         slice(2, 5),
         slice(None, None, 3),
+        slice(None, None, -1),
+        slice(8, 2, -2),
+        np.arange(10)[::-3],
         [7, 0, 7],
         np.array([1, -1]),
         torch.tensor([4]),
@@ -173,7 +176,7 @@ def full(n=10):
 )
 def test_every_array_follows_the_index(index):
     x = full()
-    wanted = np.atleast_1d(np.arange(10)[index.numpy() if isinstance(index, torch.Tensor) else index])
+    wanted = np.atleast_1d(np.arange(10)[index.numpy() if isinstance(index, torch.Tensor) else index]).copy()
     chosen = x[index]
     assert len(chosen) == len(wanted)
     assert chosen.features.tolist() == x.features[wanted].tolist()

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from ood_toolkit import Detector, Outputs, bench, get_registry
+from ood_toolkit import Detector, Member, Outputs, bench, get_registry
 from ood_toolkit.errors import ScorerError
-from ood_toolkit.scorers.calibration import calibration_scores, folds_of, halves, learns_from_val
+from ood_toolkit.scorers.calibration import calibration_scores, folds_of, halves, learns_from_val, shared_with_train
 from ood_toolkit.scorers.klm import KLMatching
 from ood_toolkit.scorers.thresholds import threshold
 
@@ -140,3 +140,70 @@ def test_rules_with_labels_are_cross_fitted_too(rule, make_outputs):
     val = make_outputs(80, seed=4)
     known = calibration_scores(KLMatching(), val).scores
     assert Detector.fit("klm", val, rule=rule).threshold == threshold(rule, known, val.right)[0]
+
+
+def test_training_images_among_validation_are_noticed(make_outputs):
+    train, fresh = make_outputs(60, seed=1), make_outputs(60, seed=2)
+    half = train[:30]
+    mixed = Outputs(torch.cat([half.features, fresh[:30].features]), head=train.head, labels=[0] * 60)
+    said = "{} of {} validation images are training images too: the threshold rejects too much of ID"
+    for val, count in ((train, 60), (mixed, 30), (fresh, 0)):
+        for spec in ("knn:k=1", "mahalanobis", "classwise:base=(knn:k=1)"):
+            wanted = [said.format(count, len(val))] if count else []
+            report = bench(spec, fresh, {"o": half}, val, train)
+            assert [note for note in report.rows[0].notes if "training images" in note] == wanted
+        assert not any("training images" in note for note in bench("msp", fresh, {"o": half}, val, train).rows[0].notes)
+
+
+def test_shared_images_are_found_by_what_rows_hold_whatever_they_are_stored_as(make_outputs):
+    train = make_outputs(40, seed=1)
+    same = Outputs(train.features.double(), head=train.head).named([f"other{place}" for place in range(40)])
+    knn = get_registry().scorer("knn")
+    assert shared_with_train(knn, same[::-1], train) != ()
+    assert shared_with_train(knn, Outputs(train.features + 1e-5, head=train.head), train) == ()
+    ready = Outputs.from_logits(train.logits)
+    assert (ready.row_keys == Outputs.from_logits(train.logits.clone()).row_keys).all()
+    assert len(np.unique(make_outputs(5000).row_keys)) == 5000
+    swapped = Outputs.from_logits(ready.logits[:, [1, 0, 2, 3, 4]])
+    assert not np.isin(swapped.row_keys, ready.row_keys).any()
+
+
+def test_a_base_that_learns_from_validation_is_said(make_outputs):
+    said = "its thresholds are from images that its base score learnt from, and reject too much of ID"
+    val = make_outputs(60)
+    for spec, wanted in (("classwise:base=klm", True), ("mean:base=temperature", True), ("grid", False)):
+        assert (said in Detector.fit(spec, val).notes) is wanted
+
+
+def test_mean_says_what_its_target_is_a_share_of(make_outputs):
+    val = make_outputs(60)
+    notes = Detector.fit("mean", val).notes
+    assert notes == ("its threshold is the mean of those that accept 0.95 of each predicted class, not of ID",)
+    assert "accept 0.9 of each" in Detector.fit("mean:target=0.9", val).notes[0]
+    assert not any("of each predicted class" in note for note in Detector.fit("mean:rule=f1", val).notes)
+
+
+def test_klm_counts_the_classes_without_validation_images():
+    logits = torch.eye(7)[[0, 0, 2, 5]] * 9
+    notes = KLMatching().fit(Outputs.from_logits(logits)).notes_
+    assert notes == ["4 of 7 classes are predicted for no validation image; their distribution is one-hot"]
+    assert KLMatching().fit(Outputs.from_logits(torch.eye(7))).notes_ == []
+
+
+def test_conformal_with_too_few_images_promises_nothing_and_says_so(make_outputs):
+    for n, target, few in ((18, 0.95, True), (19, 0.95, False), (98, 0.99, True), (3, 0.5, False), (1, 0.6, True)):
+        made = Detector.fit("msp", make_outputs(n), rule="conformal", target=target)
+        said = f"conformal: {n} images are too few to promise {target:g} of ID; threshold -inf, all are accepted"
+        assert (said in made.notes) is few
+        assert np.isneginf(made.threshold) == few
+
+
+def test_a_combination_takes_its_threshold_from_cross_fitted_scores(make_outputs):
+    ids = [f"i{place}" for place in range(90)]
+    val, test, ood = make_outputs(70, seed=1), make_outputs(90, seed=2).named(ids), make_outputs(40, seed=3)
+    report = bench("klm", combiners="mean-score", members={"a": Member(val, {"a": test}, {"o": ood})})
+    fitted = KLMatching().fit(val)
+    cut = threshold("tpr", calibration_scores(KLMatching(), val).scores)[0]
+    (row,) = [row for row in report.rows if row.decider == "mean-score" and row.kind == "ood"]
+    assert row.id_accepted == pytest.approx(accepted(fitted.score(test), cut))  # one member: standardising keeps it
+    assert cut < threshold("tpr", fitted.score(val).numpy())[0]

@@ -52,8 +52,11 @@ class Margin(Scorer):
         """Fit the base score on some ID validation images and the thresholds on others."""
         import torch
 
+        from ood_toolkit.scorers.calibration import learns_from_val
+
         self.base_ = self.base.clone().fit(learnt, train)
-        scores = val.map(self.base_.score)
+        _ = val.prediction  # derived before the labels are taken off, so that it is derived once
+        scores = val.blind().map(self.base_.score)
         thresholds, notes = self.find(scores, val)
         found = torch.as_tensor(thresholds, dtype=torch.float64, device=val.device)  # (k,)
         # Minus infinity accepts all: the least score seen stands for it, and no margin falls below 0.
@@ -62,6 +65,10 @@ class Margin(Scorer):
         self.threshold_ = torch.where(self.always_, scores.min().double(), found)  # (k,)
         self.threshold_ = torch.where(self.never_, scores.max().double(), self.threshold_)
         self.notes_ = list(notes)
+        if learnt is val and learns_from_val(self.base):
+            self.notes_.append(
+                "its thresholds are from images that its base score learnt from, and reject too much of ID"
+            )
         return self
 
     @abstractmethod
