@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from ood_toolkit.errors import SpecError as SpecError
     from ood_toolkit.errors import StoreError as StoreError
     from ood_toolkit.errors import TrainingError as TrainingError
+    from ood_toolkit.errors import UsageError as UsageError
     from ood_toolkit.learning.heads.recipe import HeadRecipe as HeadRecipe
     from ood_toolkit.learning.heads.recipe import find_recipe as find_recipe
     from ood_toolkit.learning.heads.train import train_head as train_head
@@ -107,6 +108,7 @@ HOME = {
     "StreamScorer": "api.stream",
     "TextBank": "api.prompts",
     "TrainingError": "errors",
+    "UsageError": "errors",
     "bench": "benchmark.runner",
     "between": "api.scorer",
     "describe_model": "models.describe",

@@ -75,7 +75,21 @@ class Scored:
 
 
 class Combiner(Component, ABC):
-    """One way to merge members; a dataclass under the same rules as a scorer."""
+    """One way to merge members; a dataclass under the same rules as a scorer.
+
+    `combine` takes one `Scored` of n images from each member, in the order of the members, and gives one of the same n
+    images. Raises `OutputsError` where the parts are not of the same images.
+
+    >>> from dataclasses import dataclass
+    >>> from ood_toolkit import Combiner, Scored
+    >>> @dataclass
+    ... class First(Combiner):
+    ...     name = "first"
+    ...     def combine(self, parts):
+    ...         return parts[0]
+    >>> First().combine([Scored(["cat"], [0.9], [0.4], [0.1])]).margin.tolist()
+    [0.1]
+    """
 
     def fit(self: Self, val: Sequence[Scored]) -> Self:
         """Learn from what each member says of ID validation images; by default nothing."""

@@ -30,6 +30,19 @@ class Scorer(Component, ABC):
     and forgets an earlier fit. `score` gives one finite number per image, higher = more in-distribution, that does
     not depend on which other images it is asked with. Labels reach `fit` alone: in `score`, `x.labels` is None.
     A missing name that ends in `_` raises `NotFittedError`.
+
+    >>> from dataclasses import dataclass
+    >>> from ood_toolkit import Outputs, Scorer, score
+    >>> @dataclass
+    ... class TopGap(Scorer):
+    ...     "How far the largest logit lies above the second."
+    ...     name = "top-gap"
+    ...     needs = frozenset({"logits"})
+    ...     def score(self, x):
+    ...         top = x.top_logits(2)
+    ...         return top[:, 0] - top[:, 1]
+    >>> score(TopGap(), Outputs.from_logits([[3.0, 1.0, 0.0]])).tolist()
+    [2.0]
     """
 
     exempt: ClassVar[Mapping[str, str]] = {}
@@ -72,14 +85,17 @@ class Scorer(Component, ABC):
 
 
 def given(scorer: Scorer, split: Outputs | None, name: str) -> Outputs:
-    """Give the split that `fit` needs, or raise the error that says it is missing."""
+    """Give the split that `fit` needs; `ScorerError` where it is missing. `name` is `val` or `train`."""
     if split is None:
         raise ScorerError(f"{scorer.name}: needs {name} to fit, got none; pass {name}=")
     return split
 
 
 def positive(scorer: Component, *names: str) -> None:
-    """Refuse parameters that are not finite and above zero; one whose default is whole must be whole."""
+    """Refuse parameters that are not finite and above zero; one whose default is whole must be whole.
+
+    Call it from `__post_init__` with the names of fields. Raises `ScorerError` with name, wanted and got.
+    """
     for name in names:
         value, kind = _number(scorer, name)
         if value is None or not 0 < value < float("inf"):
@@ -87,7 +103,10 @@ def positive(scorer: Component, *names: str) -> None:
 
 
 def not_negative(scorer: Component, *names: str) -> None:
-    """Refuse parameters that are not finite and at least zero; one whose default is whole must be whole."""
+    """Refuse parameters that are not finite and at least zero; one whose default is whole must be whole.
+
+    Call it from `__post_init__` with the names of fields. Raises `ScorerError` with name, wanted and got.
+    """
     for name in names:
         value, kind = _number(scorer, name)
         if value is None or not 0 <= value < float("inf"):
@@ -95,7 +114,10 @@ def not_negative(scorer: Component, *names: str) -> None:
 
 
 def between(scorer: Component, name: str, low: float, high: float, *, ends: bool = True) -> None:
-    """Refuse a parameter outside a range, with `ends` False also one at its ends."""
+    """Refuse a parameter outside a range, with `ends` False also one at its ends.
+
+    Call it from `__post_init__` with the name of a field. Raises `ScorerError` with name, wanted and got.
+    """
     value, kind = _number(scorer, name)
     if value is None or not (low <= value <= high if ends else low < value < high):
         wanted = f"from {low} to {high}" if ends else f"above {low} and below {high}"

@@ -70,6 +70,15 @@ def bench(
     names to covariate-shifted ID outputs, which nothing is fitted on: every scorer is shown once more on the full
     spectrum, the ID test and these together, in rows whose `id` is `ID+csid`.
     A scorer with unmet needs gives rows "skipped", one that raises rows "failed"; the rest goes on.
+    Raises `OutputsError` for arguments that contradict each other, `SpecError` for a spec that is not understood.
+
+    >>> import numpy as np
+    >>> from ood_toolkit import Outputs, bench
+    >>> draw = np.random.default_rng(0)
+    >>> known, other = draw.normal(size=(2, 200, 5)) * [[[4.0]], [[1.0]]]  # logits of ID and OOD images
+    >>> report = bench("msp", Outputs.from_logits(known), {"other": Outputs.from_logits(other)})
+    >>> report.rows[0].scorer, report.rows[0].ood, report.rows[0].metrics["auroc"] > 0.8
+    ('msp', 'other', True)
     """
     registry, out_of_service = get_registry(), dict[str, str]()
     find_protocol(protocol)

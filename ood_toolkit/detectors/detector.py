@@ -37,7 +37,15 @@ BLOCK = 4096
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Detector:
-    """A fitted scorer, the thresholds from which it says "in-distribution", and the head it was fitted with."""
+    """A fitted scorer, the thresholds from which it says "in-distribution", and the head it was fitted with.
+
+    >>> import numpy as np
+    >>> from ood_toolkit import Detector, Outputs
+    >>> val = Outputs.from_logits(np.random.default_rng(0).normal(size=(200, 5)))  # of ID validation images
+    >>> detector = Detector.fit("msp", val)
+    >>> float(detector.predict(val).mean())  # accepts 95 % of them
+    0.95
+    """
 
     scorer: Scorer
     threshold: float

@@ -72,7 +72,16 @@ class Bank:
 
 @dataclass(frozen=True, eq=False)
 class Head:
-    """What turns features (n, d) into logits (n, k); made by `Head.zero_shot` or `Head.linear`."""
+    """What turns features (n, d) into logits (n, k); made by `Head.zero_shot` or `Head.linear`.
+
+    A zero-shot head multiplies cosines with its unit text embeddings by `scale`; a linear head applies its weight and
+    bias. Raises `OutputsError` where shapes do not fit or numbers are not finite.
+
+    >>> from ood_toolkit import Head, Outputs
+    >>> head = Head.zero_shot([[1.0, 0.0], [0.0, 1.0]], ["cat", "dog"], scale=100.0)
+    >>> Outputs.from_embeddings([[3.0, 4.0]], head).logits.round().tolist()
+    [[60.0, 80.0]]
+    """
 
     kind: Literal["zero_shot", "linear"]
     weight: Tensor

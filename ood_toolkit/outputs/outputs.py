@@ -34,6 +34,11 @@ class Outputs(Derived):
     as float32: float16 or bfloat16 logits are converted as they are, which keeps, but cannot mend, their rounding.
     The same type serves for a whole set and for a chunk of it: `x.chunks(rows)`, `x[index]`. Derived arrays are made
     when first asked for and shared by all who look at the same object.
+
+    >>> from ood_toolkit import Outputs
+    >>> x = Outputs.from_logits([[2.0, 0.0], [0.0, 1.0]], labels=[0, 1], class_names=["cat", "dog"])
+    >>> len(x), x.classes, x.prediction.tolist(), x.right.tolist()
+    (2, 2, [0, 1], [True, True])
     """
 
     def __init__(

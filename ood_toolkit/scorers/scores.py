@@ -19,7 +19,18 @@ STREAM = "there is nothing to fit; use score or bench"
 
 
 def fit(scorer: str | Scorer, val: Outputs | None = None, train: Outputs | None = None) -> Scorer:
-    """Fit a clone of a scorer, a spec or an instance, on ID outputs; `ScorerError` if a split it needs is missing."""
+    """Fit a clone of a scorer, a spec such as `knn:k=50` or an instance, on ID outputs, and give it.
+
+    `val` and `train` are ID validation and ID training outputs; a scorer takes those that its `needs` name. The scorer
+    given is left as it was. Raises `ScorerError` where a split or an array that it needs is missing, `SpecError` where
+    a spec is not understood.
+
+    >>> import numpy as np
+    >>> from ood_toolkit import Outputs, fit
+    >>> logits = np.random.default_rng(0).normal(size=(100, 3))
+    >>> fit("temperature", val=Outputs.from_logits(logits, labels=logits.argmax(axis=1))).spec
+    'temperature'
+    """
     made = each_alone(get_registry().scorer(scorer), STREAM).clone()
     check_needs(made, None, val, train)
     # Where there is no val, the check has seen that the scorer does not look at it.
@@ -29,8 +40,12 @@ def fit(scorer: str | Scorer, val: Outputs | None = None, train: Outputs | None 
 def score(scorer: str | AnyScorer, x: Outputs, val: Outputs | None = None, train: Outputs | None = None) -> np.ndarray:
     """Score `x`: (n,) float64, higher = more in-distribution; fits the scorer first on the ID outputs given.
 
-    An instance that is fitted already is used as it is where none are given. A scorer of streams takes `x` as one
-    stream in its row order. The scorer does not see labels of `x`. `ScorerError` if a need is unmet.
+    `x` are outputs, or logits (n, k). An instance that is fitted already is used as it is where no ID outputs are
+    given. A scorer of streams takes `x` as one stream in its row order. The scorer does not see labels of `x`. Raises `ScorerError` if a need is unmet.
+
+    >>> from ood_toolkit import Outputs, score
+    >>> score("maxlogit", Outputs.from_logits([[3.0, 1.0], [0.5, 0.0]])).tolist()
+    [3.0, 0.5]
     """
     made, x = get_registry().scorer(scorer), as_outputs(x).blind()
     if isinstance(made, StreamScorer):
