@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from ood_toolkit.api.component import Component
+from ood_toolkit.api.declaration import Declaration
 from ood_toolkit.api.prompts import Prompts
 from ood_toolkit.errors import ScorerError
 
@@ -23,7 +24,7 @@ SPLIT_NEEDS = frozenset({"val", "val_labels", "train", "train_labels"})
 """Needs that ID splits meet; a scorer without any has nothing to fit."""
 
 
-class Scorer(Component, ABC):
+class Scorer(Declaration):
     """One OOD score; derive a dataclass whose fields are the hyper-parameters with the paper's defaults.
 
     `fit` learns from ID data into attributes whose names end in `_` and returns self; it never changes a parameter
@@ -45,35 +46,10 @@ class Scorer(Component, ABC):
     [2.0]
     """
 
-    exempt: ClassVar[Mapping[str, str]] = {}
-    """Conformance checks that do not apply, each with the reason; sign, finiteness and refit always apply."""
-    group: ClassVar[str | None] = None
-    """The group that lists it: clip, classical or thresholds."""
     threshold: ClassVar[float | None] = None
     """Where the score itself decides "in-distribution" (0 for a margin); None: calibrated on ID validation."""
     grid: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
     """Values that a search tries for a hyper-parameter, by its name; its default is among them."""
-
-    # A subclass gives the next three as plain class attributes, or as properties where parameters decide.
-
-    @property
-    def needs(self) -> frozenset[str]:
-        """What must be there, of these words.
-
-        `logits`, `features`, `nonnegative_features`, `head` (of either kind), `zero_shot`, `linear_head`, `val`,
-        `val_labels`, `train`, `train_labels`, `text:<bank>`, `extra:<name>`.
-        """
-        return frozenset()
-
-    @property
-    def prompts(self) -> Prompts | None:
-        """The prompts of the paper; None takes the data set's."""
-        return None
-
-    @property
-    def bounds(self) -> tuple[float, float] | None:
-        """The least and largest possible score, where they are known."""
-        return None
 
     def fit(self: Self, val: Outputs, train: Outputs | None = None) -> Self:
         """Learn from ID validation, and ID training outputs where `needs` asks for them."""

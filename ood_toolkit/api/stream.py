@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 
-from ood_toolkit.api.component import Component
+from ood_toolkit.api.declaration import Declaration
 from ood_toolkit.api.scorer import Scorer
 from ood_toolkit.errors import ScorerError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ood_toolkit.api.scorer import Prompts
     from ood_toolkit.outputs import Outputs
 
 __all__ = ["AnyScorer", "StreamScorer", "each_alone", "mixed", "run_apart"]
 
 
-class StreamScorer(Component, ABC):
+class StreamScorer(Declaration):
     """A score with a memory; derive a dataclass whose fields are the hyper-parameters with the paper's defaults.
 
     `run` starts with an empty memory, sees batch after batch, and gives one finite number per image, higher = more
@@ -29,31 +28,10 @@ class StreamScorer(Component, ABC):
     anew with each OOD set, and no threshold is calibrated. It learns from the stream alone: there is no `fit`.
     """
 
-    exempt: ClassVar[Mapping[str, str]] = {}
-    """Conformance checks that do not apply, each with the reason; sign, finiteness and memory always apply."""
-    group: ClassVar[str | None] = None
-    """The group that lists it: clip, classical or thresholds."""
     order: ClassVar[str] = ""
     """How scores depend on the order of the images, in a sentence."""
     batch: int = 256
     """Images of one batch; mostly a field, as papers differ."""
-
-    # A subclass gives the next three as plain class attributes, or as properties where parameters decide.
-
-    @property
-    def needs(self) -> frozenset[str]:
-        """What must be there, in the words of `Scorer.needs`; none of the splits, as nothing is fitted."""
-        return frozenset()
-
-    @property
-    def prompts(self) -> Prompts | None:
-        """The prompts of the paper; None takes the data set's."""
-        return None
-
-    @property
-    def bounds(self) -> tuple[float, float] | None:
-        """The least and largest possible score, where they are known."""
-        return None
 
     @abstractmethod
     def run(self, chunks: Iterable[Outputs], seed: int) -> Tensor:

@@ -11,13 +11,13 @@ import numpy as np
 from ood_toolkit.benchmark.heads import head_for, maker, templates_of
 from ood_toolkit.benchmark.members import Member
 from ood_toolkit.benchmark.settings import Settings
-from ood_toolkit.benchmark.splits import Plan, drawn, of_known_classes, planned
+from ood_toolkit.benchmark.splits import Plan, of_known_classes, planned
 from ood_toolkit.encode.choice import Find, Imported
 from ood_toolkit.encode.encoded_sets import EncodedSets
 from ood_toolkit.encode.images import encode_pictures
 from ood_toolkit.encode.imported_sets import ImportedSets
 from ood_toolkit.encode.ray.cluster import encode_on_ray
-from ood_toolkit.encode.sets import Place, Sets
+from ood_toolkit.encode.sets import Place, Sets, drawn
 from ood_toolkit.errors import DataError
 from ood_toolkit.models.names import Choice
 from ood_toolkit.outputs import Outputs

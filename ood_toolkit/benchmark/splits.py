@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ood_toolkit.encode.sets import Sets
+from ood_toolkit.encode.sets import Sets, drawn
 from ood_toolkit.errors import DataError
 from ood_toolkit.outputs import Outputs
 
-__all__ = ["Plan", "drawn", "of_known_classes", "planned", "stratified"]
+__all__ = ["Plan", "of_known_classes", "planned", "stratified"]
 
 VAL_SHARE = 0.2
 """Share of the ID test images that become validation where a set has none of its own."""
@@ -69,13 +69,6 @@ def stratified(strata: np.ndarray, share: float, seed: int) -> np.ndarray:
         steps = np.floor(np.arange(len(order) + 1) * share + rng.uniform())
         chosen = order[np.diff(steps) > 0]
     return np.sort(chosen)
-
-
-def drawn(count: int, limit: int | None, seed: int) -> np.ndarray | None:
-    """Draw at most `limit` of `count` rows, in order; None for all of them."""
-    if limit is None or limit >= count:
-        return None
-    return np.sort(np.random.default_rng(seed).choice(count, limit, replace=False))
 
 
 def of_known_classes(x: Outputs, name: str, of: str) -> tuple[Outputs, list[str]]:

@@ -15,7 +15,7 @@ from ood_toolkit.api.scorer import Prompts
 from ood_toolkit.encode.banks import furnished
 from ood_toolkit.encode.images import Encoded, encode_pictures, is_stored, stored
 from ood_toolkit.encode.noise import with_noise
-from ood_toolkit.encode.sets import Place, Sets, labels_among, labels_under
+from ood_toolkit.encode.sets import Place, Sets, drawn, labels_among, labels_under
 from ood_toolkit.encode.texts import zero_shot_head
 from ood_toolkit.errors import AbsentError, DataError
 from ood_toolkit.outputs import Outputs
@@ -295,9 +295,9 @@ def _held_key(kind: str, head: Head | None) -> str:
 
 def _drawn(pictures: Pictures, limit: int, seed: int) -> Pictures:
     """Draw at most `limit` pictures with a seed, in their order."""
-    if limit >= len(pictures):
+    rows = drawn(len(pictures), limit, seed)
+    if rows is None:
         return pictures
-    rows = np.sort(np.random.default_rng(seed).choice(len(pictures), limit, replace=False))
     note = f"{limit:,} of its {len(pictures):,} images are drawn, seed {seed}"
     return replace(
         pictures,

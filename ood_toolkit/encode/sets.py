@@ -16,7 +16,7 @@ from ood_toolkit.errors import DataError
 from ood_toolkit.outputs import Outputs
 from ood_toolkit.outputs.head import Head
 
-__all__ = ["Place", "Sets", "labels_among", "labels_under"]
+__all__ = ["Place", "Sets", "drawn", "labels_among", "labels_under"]
 
 
 @dataclass(frozen=True)
@@ -129,3 +129,10 @@ def labels_among(known: Sequence[str], labels: np.ndarray, classes: Sequence[str
     places = {name: place for place, name in reversed(list(enumerate(known)))}
     renumbered: np.ndarray = np.append([places.get(name, -1) for name in classes], -1)[labels]
     return renumbered
+
+
+def drawn(count: int, limit: int | None, seed: int) -> np.ndarray | None:
+    """Draw at most `limit` of `count` rows, in order; None for all of them."""
+    if limit is None or limit >= count:
+        return None
+    return np.sort(np.random.default_rng(seed).choice(count, limit, replace=False))

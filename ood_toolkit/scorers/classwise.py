@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from ood_toolkit.api.scorer import Scorer
 from ood_toolkit.scorers.entropy import Entropy
-from ood_toolkit.scorers.families.margin import Margin
-from ood_toolkit.scorers.thresholds import NEEDS_RIGHT, check_rule, class_thresholds
+from ood_toolkit.scorers.families.margin import ClasswiseMargin
 
 if TYPE_CHECKING:
     from numpy import ndarray
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Classwise(Margin):
+class Classwise(ClasswiseMargin):
     """Confidence minus the threshold of the predicted class; each class has its own threshold, from ID validation.
 
     With rule `tpr`, theta_c is the ceil(target n_c)-th largest score among the n_c validation images predicted c.
@@ -31,17 +30,9 @@ class Classwise(Margin):
 
     name = "classwise"
 
-    def __post_init__(self) -> None:
-        check_rule(self.rule, self.target)
-
-    @property
-    def needs(self) -> frozenset[str]:
-        """What the base score needs, ID validation, and its labels where the rule compares right with wrong."""
-        return super().needs | ({"val_labels"} if check_rule(self.rule).name in NEEDS_RIGHT else set())
-
     def find(self, scores: Tensor, val: Outputs) -> tuple[ndarray, tuple[str, ...]]:
         """Apply the rule to the images predicted as each class."""
-        found = class_thresholds(check_rule(self.rule, self.target), scores, val.prediction, val.classes, val.right)
+        found = self.by_class(scores, val)
         return found.values, found.notes
 
 

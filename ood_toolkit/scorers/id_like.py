@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ood_toolkit.api.scorer import Scorer, positive
-from ood_toolkit.scorers.families.negatives import grouped, texts_of
+from ood_toolkit.scorers.families.negatives import LearnedNegatives, grouped, texts_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class IDLike(Scorer):
+class IDLike(LearnedNegatives):
     """Probability of the classes against learned OOD texts, sum_{k in ID} softmax([z, z~])_k, in (0, 1).
 
     z (n, k) are the class logits and z~ (n, m) those of the bank `negatives`, learned OOD prompts, both at the scale
@@ -27,18 +26,9 @@ class IDLike(Scorer):
     """T, on logits."""
 
     name = "id-like"
-    group = "clip"
-    needs = frozenset({"zero_shot", "text:negatives"})
-    bounds = (0.0, 1.0)
 
-    def __post_init__(self) -> None:
-        positive(self, "temperature")
-
-    def score(self, x: Outputs) -> Tensor:
-        """Give the sum of probabilities (n,) float64."""
-        return x.map(self._score)
-
-    def _score(self, x: Outputs) -> Tensor:
+    def probability(self, x: Outputs) -> Tensor:
+        """Give the score of one chunk."""
         return grouped(x, texts_of(x).bank("negatives").rows, 1, self.temperature)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ood_toolkit.scorers.families.margin import Margin
-from ood_toolkit.scorers.thresholds import NEEDS_RIGHT, check_rule, class_thresholds
+from ood_toolkit.scorers.families.margin import ClasswiseMargin
+from ood_toolkit.scorers.thresholds import check_rule
 
 if TYPE_CHECKING:
     from numpy import ndarray
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Mean(Margin):
+class Mean(ClasswiseMargin):
     """Confidence minus one threshold, the unweighted mean over the classes of the thresholds of `classwise`."""
 
     target: float = 0.95
@@ -26,19 +26,11 @@ class Mean(Margin):
 
     name = "mean"
 
-    def __post_init__(self) -> None:
-        check_rule(self.rule, self.target)
-
-    @property
-    def needs(self) -> frozenset[str]:
-        """What the base score needs, ID validation, and its labels where the rule compares right with wrong."""
-        return super().needs | ({"val_labels"} if check_rule(self.rule).name in NEEDS_RIGHT else set())
-
     def find(self, scores: Tensor, val: Outputs) -> tuple[ndarray, tuple[str, ...]]:
         """Average the class-wise thresholds."""
         from numpy import full
 
-        found = class_thresholds(check_rule(self.rule, self.target), scores, val.prediction, val.classes, val.right)
+        found = self.by_class(scores, val)
         return full(val.classes, found.values.mean()), (*found.notes, *self._accepts())
 
     def _accepts(self) -> tuple[str, ...]:

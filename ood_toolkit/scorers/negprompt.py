@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ood_toolkit.api.scorer import Scorer, positive
+from ood_toolkit.scorers.families.negatives import LearnedNegatives
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class NegPrompt(Scorer):
+class NegPrompt(LearnedNegatives):
     """Largest class probability with the learned negatives in the denominator, max_k p_k.
 
     p is the softmax at temperature T over the cosines with the k class texts and with all rows of the bank
@@ -26,18 +26,9 @@ class NegPrompt(Scorer):
     """T, on cosines."""
 
     name = "negprompt"
-    group = "clip"
-    needs = frozenset({"zero_shot", "text:negatives"})
-    bounds = (0.0, 1.0)
 
-    def __post_init__(self) -> None:
-        positive(self, "temperature")
-
-    def score(self, x: Outputs) -> Tensor:
-        """Give the largest probability (n,) float64."""
-        return x.map(self._score)
-
-    def _score(self, x: Outputs) -> Tensor:
+    def probability(self, x: Outputs) -> Tensor:
+        """Give the score of one chunk."""
         import torch
 
         inside = x.cosine.double() / self.temperature  # (n, k)

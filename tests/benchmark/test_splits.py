@@ -6,9 +6,9 @@ from ood_toolkit.api.dataset import DataSet, Pictures
 from ood_toolkit.api.picture import pixels
 from ood_toolkit.benchmark.gather import gather
 from ood_toolkit.benchmark.settings import Settings
-from ood_toolkit.benchmark.splits import drawn, stratified
+from ood_toolkit.benchmark.splits import stratified
 from ood_toolkit.encode.encoded_sets import EncodedSets
-from ood_toolkit.encode.sets import Place
+from ood_toolkit.encode.sets import Place, drawn
 from ood_toolkit.errors import AbsentError, DataError
 from ood_toolkit.models.digits_clip import load_digits_clip
 

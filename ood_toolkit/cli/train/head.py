@@ -14,12 +14,12 @@ import click
 from ood_toolkit.cli import options
 from ood_toolkit.cli.listing import as_json
 from ood_toolkit.cli.train import options as shared
+from ood_toolkit.scorers.rules import RULES
 
 if TYPE_CHECKING:
     from ood_toolkit.learning.heads.run import HeadRun
 
 PRESETS = ("default", "adamw", "ust-etri")
-RULES = ("tpr", "mean", "f1", "youden", "conformal")
 RECIPE = ("input", "scale", "epochs", "batch", "learning_rate", "momentum", "weight_decay", "patience", "folds", "rule")
 """Options that take the place of what the preset says."""
 EMBEDDED = ("letters", "patches")

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ood_toolkit.api.picture import Picture
-from ood_toolkit.benchmark.splits import drawn
 from ood_toolkit.encode.encoded_sets import EncodedSets
-from ood_toolkit.encode.sets import Sets
+from ood_toolkit.encode.sets import Sets, drawn
 from ood_toolkit.errors import DataError
 from ood_toolkit.outputs import Outputs
 from ood_toolkit.outputs.arrays import to_numpy

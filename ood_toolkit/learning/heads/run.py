@@ -11,8 +11,7 @@ import torch
 
 from ood_toolkit.benchmark.head_files import HEAD
 from ood_toolkit.benchmark.settings import Settings
-from ood_toolkit.benchmark.splits import drawn
-from ood_toolkit.encode.sets import Sets
+from ood_toolkit.encode.sets import Sets, drawn
 from ood_toolkit.errors import DataError
 from ood_toolkit.learning.heads.curves import plot_head
 from ood_toolkit.learning.heads.train import HeadRecipe, TrainedHead, train_head

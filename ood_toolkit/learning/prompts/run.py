@@ -13,6 +13,7 @@ from torch import Tensor
 from ood_toolkit.api.dataset import Pictures
 from ood_toolkit.api.model import Model
 from ood_toolkit.api.scorer import Prompts
+from ood_toolkit.benchmark.head_files import HEAD
 from ood_toolkit.encode.images import Encoded, encode_pictures
 from ood_toolkit.encode.options import Effort
 from ood_toolkit.encode.texts import zero_shot_head
@@ -32,7 +33,7 @@ from ood_toolkit.store.listings import Listing
 
 __all__ = ["CONTEXT", "HEAD", "ContextRun", "Lesson"]
 
-CONTEXT, HEAD = "context.npz", "head.safetensors"
+CONTEXT = "context.npz"
 VAL_SHOTS = 4
 """At most so many validation images of each class where shots are few, as in CoOp."""
 

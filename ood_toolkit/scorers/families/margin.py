@@ -1,4 +1,4 @@
-"""`Margin`: what threshold scorers share: a base score minus the threshold of the predicted class."""
+"""What threshold scorers share: a base score minus the threshold of the predicted class."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ood_toolkit.api.scorer import Prompts, Scorer
 from ood_toolkit.scorers.msp import MSP
+from ood_toolkit.scorers.thresholds import NEEDS_RIGHT, Thresholds, check_rule, class_thresholds
 
 if TYPE_CHECKING:
     from numpy import ndarray
@@ -81,3 +82,22 @@ class Margin(Scorer):
         margin = margin.where(~self.always_[x.prediction], margin.clamp(min=0))
         never = self.learned().get("never_")  # a detector of before there were such thresholds has none
         return margin if never is None else margin.where(~never[x.prediction], margin.clamp(max=JUST_BELOW))
+
+
+class ClasswiseMargin(Margin):
+    """What `classwise` and `mean` share: a rule that gives each class its threshold; they say what becomes of them."""
+
+    rule: str
+    target: float
+
+    def __post_init__(self) -> None:
+        check_rule(self.rule, self.target)
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What the base score needs, ID validation, and its labels where the rule compares right with wrong."""
+        return super().needs | ({"val_labels"} if check_rule(self.rule).name in NEEDS_RIGHT else set())
+
+    def by_class(self, scores: Tensor, val: Outputs) -> Thresholds:
+        """Apply the rule to the images predicted as each class."""
+        return class_thresholds(check_rule(self.rule, self.target), scores, val.prediction, val.classes, val.right)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ood_toolkit.api.scorer import Scorer, positive
 from ood_toolkit.errors import ScorerError
 
 if TYPE_CHECKING:
@@ -72,3 +75,26 @@ def check_share(scorer: Component, share: float) -> None:
     """Refuse a share of the candidates outside (0, 1]."""
     if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share <= 1:
         raise ScorerError(f"{scorer.name}: share: expected a number above 0 and at most 1, got {share!r}")
+
+
+@dataclass
+class LearnedNegatives(Scorer):
+    """What scores on texts that were learned share: a probability in (0, 1) against the bank `negatives`."""
+
+    temperature: float = 1.0
+    """T, on what the softmax is taken of."""
+
+    group = "clip"
+    needs = frozenset({"zero_shot", "text:negatives"})
+    bounds = (0.0, 1.0)
+
+    def __post_init__(self) -> None:
+        positive(self, "temperature")
+
+    def score(self, x: Outputs) -> Tensor:
+        """Give the probability (n,) float64."""
+        return x.map(self.probability)
+
+    @abstractmethod
+    def probability(self, x: Outputs) -> Tensor:
+        """Give the probability (n,) float64 of one chunk."""
