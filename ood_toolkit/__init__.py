@@ -35,7 +35,9 @@ if TYPE_CHECKING:
     from ood_toolkit.api.stream import StreamScorer as StreamScorer
     from ood_toolkit.benchmark.members import Member as Member
     from ood_toolkit.benchmark.runner import bench as bench
+    from ood_toolkit.detectors.decisions import Decisions as Decisions
     from ood_toolkit.detectors.detector import Detector as Detector
+    from ood_toolkit.detectors.gate import Gate as Gate
     from ood_toolkit.errors import AbsentError as AbsentError
     from ood_toolkit.errors import DataError as DataError
     from ood_toolkit.errors import DetectorError as DetectorError
@@ -76,9 +78,11 @@ HOME = {
     "Combiner": "api.combiner",
     "DataError": "errors",
     "DataSet": "api.dataset",
+    "Decisions": "detectors.decisions",
     "Detector": "detectors.detector",
     "DetectorError": "errors",
     "FilePicture": "api.picture",
+    "Gate": "detectors.gate",
     "Head": "outputs.head",
     "HeadRecipe": "learning.heads.recipe",
     "Margin": "scorers.families.margin",

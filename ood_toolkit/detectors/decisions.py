@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -151,7 +151,16 @@ def unscored(reasons: Sequence[str], names: Sequence[str] = (), ids: np.ndarray 
     """Reject images that could not be scored, each with its reason."""
     n = len(reasons)
     score, threshold, confidence, p_value = np.full((4, n), np.nan)
-    return Decisions(
-        score, threshold, np.zeros(n, bool), confidence, p_value, codes=np.full(n, -1, dtype=np.int32), names=tuple(names), given_ids=ids,
-        reasons=dict(enumerate(reasons)),
-    )  # fmt: skip
+    codes = np.full(n, -1, dtype=np.int32)
+    why = dict(enumerate(reasons))
+    return Decisions(score, threshold, np.zeros(n, bool), confidence, p_value, codes, tuple(names), ids, why)
+
+
+def merged(scored: Decisions, good: Sequence[int], reasons: Mapping[int, str], ids: np.ndarray | None) -> Decisions:
+    """Put the decisions on rows `good` among those that could not be scored, which have their reasons by row."""
+    n = len(good) + len(reasons)
+    found = unscored([reasons.get(row, "") for row in range(n)], scored.names, ids)
+    good = list(good)
+    for name in ("score", "threshold", "accepted", "confidence", "p_value", "codes"):
+        getattr(found, name)[good] = getattr(scored, name)
+    return replace(found, reasons={**reasons, **{int(good[row]): why for row, why in scored.reasons.items()}})

@@ -15,7 +15,7 @@ from ood_toolkit.api.registry import get_registry
 from ood_toolkit.api.scorer import Scorer
 from ood_toolkit.api.stream import each_alone
 from ood_toolkit.detectors.calibration import Accepted, Calibration, cuts_of, measured, record, with_measured
-from ood_toolkit.detectors.decisions import Decisions, empty, unscored
+from ood_toolkit.detectors.decisions import Decisions, empty, merged, unscored
 from ood_toolkit.detectors.file import digest_of, write
 from ood_toolkit.detectors.fitting import fitted
 from ood_toolkit.detectors.inputs import as_matrix, unusable
@@ -273,31 +273,39 @@ class Detector:
             for chunk in x.chunks():
                 yield self._decided(chunk)
             return
-        matrix, extra = as_matrix(x), None if self.head is None else self.head.device
+        matrix = as_matrix(x)
         for start in range(0, len(matrix), BLOCK):
-            yield self._of_block(matrix[start : start + BLOCK], extra)
+            yield self.decide_rows(matrix[start : start + BLOCK])
 
-    def _of_block(self, block: Tensor, device: torch.device | None) -> Decisions:
-        """Decide on rows of an array, some of which may not be numbers."""
-        is_features = self._takes_features(block.shape[1])
+    def decide_rows(
+        self, block: Tensor, extras: Mapping[str, Tensor] | None = None, is_features: bool | None = None
+    ) -> Decisions:
+        """Decide on features (n, d) or logits (n, k), of which some rows may be no numbers; extras are by row.
+
+        Where it is not said which, what has the width of the features is taken for features.
+        """
+        is_features = self._takes_features(block.shape[1]) if is_features is None else is_features
         unit_rows = is_features and self.head is not None and self.head.takes_embeddings
-        block = block if device is None else block.to(device)
+        block = block if self.head is None else block.to(self.head.device)
+        held = dict(extras or {})
         reasons = unusable(block, unit_rows=unit_rows)
+        for array in held.values():
+            reasons = {**unusable(array.reshape(len(array), -1), unit_rows=False), **reasons}
         if not reasons:
-            return self._decided(self._wrapped(block, is_features))
+            return self._decided(self._wrapped(block, is_features, held))
         good = [row for row in range(len(block)) if row not in reasons]
-        found = unscored([reasons.get(row, "") for row in range(len(block))], self._names)
+        self._check_width(block.shape[1])
         if not good:
-            self._check_width(block.shape[1])
-            return found
-        return _merged(found, self._decided(self._wrapped(block[good], is_features)), good, reasons)
+            return unscored([reasons[row] for row in range(len(block))], self._names)
+        held = {name: array[good] for name, array in held.items()}
+        return merged(self._decided(self._wrapped(block[good], is_features, held)), good, reasons, None)
 
     def _takes_features(self, width: int) -> bool:
         return width == (self.head.width if self.head is not None else self.width if not self.classes else None)
 
-    def _wrapped(self, block: Tensor, is_features: bool) -> Outputs:
+    def _wrapped(self, block: Tensor, is_features: bool, extras: Mapping[str, Tensor]) -> Outputs:
         if is_features:
-            return Outputs(block, head=self.head)
+            return Outputs(block, extras=extras, head=self.head)
         return self._same_model(Outputs(logits=block, class_names=self._check_width(block.shape[1])))
 
     def _check_width(self, width: int) -> tuple[str, ...] | None:
@@ -367,10 +375,3 @@ def _is_empty(x: Any) -> bool:
 def _of_rule(note: str) -> bool:
     """Tell whether a note is of a threshold rule, and so goes when thresholds are moved."""
     return note.partition(":")[0] in RULES
-
-
-def _merged(found: Decisions, scored: Decisions, rows: list[int], reasons: Mapping[int, str]) -> Decisions:
-    """Put the decisions on some rows among those that could not be scored."""
-    for name in ("score", "threshold", "accepted", "confidence", "p_value", "codes"):
-        getattr(found, name)[rows] = getattr(scored, name)
-    return replace(found, reasons={**reasons, **{rows[row]: why for row, why in scored.reasons.items()}})

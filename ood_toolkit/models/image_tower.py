@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from threading import get_ident
 from typing import Any, Protocol
 
 import torch
@@ -108,13 +109,15 @@ def _projection(visual: Any) -> nn.Module | None:
 
 @contextmanager
 def _kept(module: nn.Module | None) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
-    """Keep what enters a module and what leaves it."""
+    """Keep what enters a module and what leaves it in this thread."""
     entered: list[Tensor] = []
     left: list[Tensor] = []
+    thread = get_ident()
 
     def keep(_: nn.Module, args: tuple[Any, ...], out: Any) -> None:
-        entered.append(args[0])
-        left.append(out)
+        if get_ident() == thread:
+            entered.append(args[0])
+            left.append(out)
 
     assert module is not None
     handle = module.register_forward_hook(keep)

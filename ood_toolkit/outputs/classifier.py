@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from threading import get_ident
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from ood_toolkit.errors import OutputsError
 from ood_toolkit.outputs.head import Head
 
-__all__ = ["find_layer", "run_classifier", "tap", "tapped"]
+__all__ = ["find_layer", "logits_of", "run_classifier", "tap", "tapped"]
 
 
 def run_classifier(module: nn.Module, loader: Any, layer: str | None) -> dict[str, Any]:
@@ -24,7 +25,7 @@ def run_classifier(module: nn.Module, loader: Any, layer: str | None) -> dict[st
         for batch in loader:
             images, target = (*batch, None)[:2] if isinstance(batch, tuple | list) else (batch, None)
             seen.clear()
-            logits.append(_as_logits(module(_as_batch(images).to(device))))
+            logits.append(logits_of(module(_as_batch(images).to(device))).cpu())
             heads = isinstance(watched, nn.Linear) and (layer is None or watched.out_features == logits[-1].shape[1])
             if watched is not None:
                 entered, left = tapped(seen, name)
@@ -63,11 +64,16 @@ def _head(linear: nn.Linear, classes: int, name: str) -> Head:
     return Head.linear(linear.weight.detach().cpu().float(), None if linear.bias is None else linear.bias.cpu().float())
 
 
-def _as_logits(out: object) -> Tensor:
-    if not isinstance(out, Tensor) or out.ndim != 2:
-        got = f"shape {tuple(out.shape)}" if isinstance(out, Tensor) else type(out).__name__
-        raise OutputsError(f"model: expected it to return logits of shape (batch, classes), got {got}")
-    return out.cpu()
+def logits_of(out: object) -> Tensor:
+    """Give the logits (n, k) that a classifier returned: themselves, under "logits" in a dict, or as `.logits`."""
+    found = out.get("logits") if isinstance(out, Mapping) else getattr(out, "logits", out)
+    if not isinstance(found, Tensor) or found.ndim != 2:
+        got = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else type(out).__name__
+        raise OutputsError(
+            f"model: expected it to return logits of shape (batch, classes), got {got}; alone, in a dict as logits, or "
+            "as .logits"
+        )
+    return found
 
 
 def _as_batch(images: object) -> Tensor:
@@ -87,10 +93,13 @@ def tapped(seen: list[tuple[Tensor, Tensor]], name: str) -> tuple[Tensor, Tensor
 
 @contextmanager
 def tap(watched: nn.Module | None) -> Iterator[list[tuple[Tensor, Tensor]]]:
-    """Collect what enters a layer and what leaves it."""
+    """Collect what enters a layer and what leaves it in this thread."""
     seen: list[tuple[Tensor, Tensor]] = []
+    thread = get_ident()
 
     def keep(part: nn.Module, args: tuple[Any, ...], out: object) -> None:
+        if get_ident() != thread:
+            return
         if not isinstance(out, Tensor):
             raise OutputsError(f"layer: expected it to give a tensor, got {type(out).__name__}; name another")
         seen.append((args[0].detach(), out.detach()))

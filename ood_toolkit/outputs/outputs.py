@@ -103,7 +103,8 @@ class Outputs(Derived):
 
         Features are what enters the module's last `Linear` layer, which becomes the head. `layer` names another
         `Linear` to use as the head, or any other submodule whose output, flattened to (n, d), is kept as features
-        beside the logits. Runs in eval mode without gradients and puts the module's mode back.
+        beside the logits. Modules may return logits, a dict with `logits`, or an object with `.logits`. Runs in eval
+        mode without gradients and puts the module's mode back; threads may share one that is in eval mode already.
         Raises `OutputsError` where the logits are not what the head gives for those features.
         """
         from ood_toolkit.outputs.classifier import run_classifier
