@@ -1,4 +1,22 @@
-"""What can go wrong, by name: every error is an `OodkitError` and also the builtin a caller would expect."""
+"""What can go wrong, by name: every error is an `OodkitError` and also the builtin a caller would expect.
+
+- OodkitError (Exception)
+  - UsageError (ValueError)
+  - OutputsError (ValueError)
+    - RowError (IndexError)
+  - NotFittedError (ValueError, AttributeError)
+  - NotSavableError (TypeError)
+  - ScorerError (ValueError)
+  - SpecError (ValueError)
+  - MetricError (ValueError)
+  - DataError (ValueError)
+    - AbsentError
+  - ModelError (ValueError)
+  - StoreError (ValueError)
+  - DetectorError (ValueError)
+  - TrainingError (ValueError)
+  - PluginError (RuntimeError)
+"""
 
 
 class OodkitError(Exception):

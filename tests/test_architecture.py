@@ -89,6 +89,31 @@ def test_there_are_no_circles():
     assert set(left) - packages == set()
 
 
+SPEAKS_OF_A_NAME = re.compile(r"`(\w+)`[:,]")
+
+
+def defined(tree: ast.Module) -> set[str]:
+    """Name what a module defines, and what it registers: the first text of each call at its top."""
+    names = {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    for node in tree.body:
+        if isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names |= {target.id for target in targets if isinstance(target, ast.Name)}
+            texts = [part.value for part in ast.walk(node) if isinstance(part, ast.Constant)]
+            names |= {text for text in texts if isinstance(text, str) and text.isidentifier()}
+    return names
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_the_first_line_says_what_is_in_the_module(name):
+    tree = ast.parse(MODULES[name].read_text())
+    first = (ast.get_docstring(tree) or "").split("\n")[0]
+    assert first.endswith((".", "...")), f"{name}: expected one sentence, got {first!r}"
+    spoken = SPEAKS_OF_A_NAME.match(first)
+    inner = [other for other in MODULES if other.startswith(f"{name}.")]
+    assert spoken is None or inner or spoken.group(1) in defined(tree), first
+
+
 def test_no_file_is_a_drawer_for_odds_and_ends():
     drawers = {"utils", "util", "helpers", "helper", "common", "misc"}
     assert [name for name in MODULES if drawers & set(name.split("."))] == []

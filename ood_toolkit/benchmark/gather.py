@@ -11,7 +11,7 @@ import numpy as np
 from ood_toolkit.benchmark.heads import head_for, maker, templates_of
 from ood_toolkit.benchmark.members import Member
 from ood_toolkit.benchmark.settings import Settings
-from ood_toolkit.benchmark.splits import Plan, of_known_classes, planned
+from ood_toolkit.benchmark.splits import Split, of_known_classes, planned
 from ood_toolkit.encode.choice import Find, Imported
 from ood_toolkit.encode.encoded_sets import EncodedSets
 from ood_toolkit.encode.images import encode_pictures
@@ -116,7 +116,7 @@ def gather(settings: Settings, sets: Sets, *, with_train: bool) -> Gathered:
     return Gathered(members, {k: v for k, v in settings.groups.items() if k}, about, tune)
 
 
-def _plan(sets: Sets, name: str, head: Head | None, settings: Settings) -> Plan:
+def _plan(sets: Sets, name: str, head: Head | None, settings: Settings) -> Split:
     x = sets.outputs(name, "test", head)
     own = settings.val_split is None and sets.has(name, "val")
     val = sets.outputs(name, "val", head) if own else None

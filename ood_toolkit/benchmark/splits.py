@@ -1,4 +1,4 @@
-"""`Plan`: which images of an ID set are for testing and which for validation; none is for both, nor a copy of it."""
+"""`Split`: which images of an ID set are for testing and which for validation; none is for both, nor a copy of it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from ood_toolkit.encode.sets import Sets, drawn
 from ood_toolkit.errors import DataError
 from ood_toolkit.outputs import Outputs
 
-__all__ = ["Plan", "of_known_classes", "planned", "stratified"]
+__all__ = ["Split", "of_known_classes", "planned", "stratified"]
 
 VAL_SHARE = 0.2
 """Share of the ID test images that become validation where a set has none of its own."""
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class Split:
     """What the images of an ID set are for."""
 
     parts: dict[str, tuple[str, np.ndarray | None]]
@@ -28,15 +28,15 @@ class Plan:
 
 def planned(
     sets: Sets, name: str, x: Outputs, share: float | None, seed: int, limit: int | None, val: Outputs | None
-) -> Plan:
+) -> Split:
     """Split an ID set, of which `x` is the test split and `val` its own validation split, if it is to be used."""
     rows = drawn(len(x), limit, seed)
     if val is not None:
         kept, note = _no_copies(sets, name, rows, drawn(len(val), limit, seed), len(x), len(val))
-        return Plan({"test": ("test", rows), "val": ("val", kept)}, f"the set's own split{note}")
+        return Split({"test": ("test", rows), "val": ("val", kept)}, f"the set's own split{note}")
     share = VAL_SHARE if share is None else share
     if share == 0:
-        return Plan({"test": ("test", rows)}, "none")
+        return Split({"test": ("test", rows)}, "none")
     used = np.arange(len(x)) if rows is None else rows
     labels = x.labels
     strata = np.zeros(len(x), dtype=int) if labels is None else labels.cpu().numpy()
@@ -50,7 +50,7 @@ def planned(
         few = "1 image is" if len(firsts) == 1 else f"{len(firsts)} images are"
         raise DataError(f"{name}: {few} too few to split {share} of them off for validation")
     how = "" if labels is None else "stratified "
-    return Plan(
+    return Split(
         {"test": ("test", test_rows), "val": ("test", val_rows)},
         f"{how}{100 * share:g} % of the test split, seed {seed}",
     )

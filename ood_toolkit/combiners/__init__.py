@@ -1,1 +1,1 @@
-"""The built-in combiners, one file per rule."""
+"""The built-in combiners, one file for each rule."""

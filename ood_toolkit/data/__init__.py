@@ -1,1 +1,1 @@
-"""Data sets: pictures with ids and labels, in named splits."""
+"""Data sets: named splits of pictures with ids and labels, their parts by class, and word lists."""

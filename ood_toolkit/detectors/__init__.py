@@ -1,0 +1,1 @@
+"""What is deployed: a fitted scorer with its threshold, for one model."""

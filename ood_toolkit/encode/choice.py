@@ -1,4 +1,4 @@
-"""Which model answers for named sets: told before torch is imported, so that a refusal comes at once."""
+"""`choose`: which model answers for named sets; known before torch is imported, so that a refusal comes at once."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from ood_toolkit.api.dataset import Pictures
 from ood_toolkit.api.model import Model
 from ood_toolkit.api.picture import DECODER, DRAFT
 from ood_toolkit.encode.loading import Loaded, load_batches
-from ood_toolkit.encode.network import Batch, Network, one_ahead
+from ood_toolkit.encode.network import Launched, Network, one_ahead
 from ood_toolkit.encode.options import SHARD, Effort
 from ood_toolkit.errors import DataError, ModelError
 from ood_toolkit.outputs.head import Head
@@ -265,7 +265,7 @@ def encode_ranges(
     taken: set[bytes] = set()
     loaded = load_batches(model, items, batches, known, lambda key: key not in taken and wanted(key), effort.threads)
 
-    def launched(start: int) -> Iterator[tuple[list[Loaded], Batch]]:
+    def launched(start: int) -> Iterator[tuple[list[Loaded], Launched]]:
         for first in firsts(start):
             batch = next(loaded)
             yield batch, network.launch(_not_yet(batch, taken), first)

@@ -1,4 +1,4 @@
-"""`Loader`: reads, hashes, decodes and preprocesses pictures in threads, batches ahead of the network."""
+"""`load_batches`: pictures read, hashed, decoded and preprocessed in threads, batches ahead of the network."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from ood_toolkit.encode.options import Effort
 from ood_toolkit.errors import ModelError
 from ood_toolkit.outputs.head import Head
 
-__all__ = ["Batch", "Network", "one_ahead"]
+__all__ = ["Launched", "Network", "one_ahead"]
 
 Item = TypeVar("Item")
 QUICK = 0.005
@@ -26,7 +26,7 @@ cores waits at each of its layers for threads that are busy decoding, and is up 
 
 
 @dataclass(frozen=True, eq=False)
-class Batch:
+class Launched:
     """A batch that was given to the network, which may still be busy with it."""
 
     places: list[int]
@@ -45,10 +45,10 @@ class Network:
         self.head = head if head is None or self.device == "cpu" else head.to(self.device)
         self.encode = torch.compile(model.encode) if effort.compile else model.encode
 
-    def launch(self, fresh: Sequence[Loaded], first: int) -> Batch:
+    def launch(self, fresh: Sequence[Loaded], first: int) -> Launched:
         """Give pictures to the network, each at its own place behind row `first`; a GPU is not waited for."""
         if not fresh:
-            return Batch([], [], {})
+            return Launched([], [], {})
         rows = [one.place - first for one in fresh]
         tensors = [one.tensor for one in fresh if one.tensor is not None]
         pinned = self.device.startswith("cuda")
@@ -60,7 +60,7 @@ class Network:
             given = self.encode(batch.to(self.device, non_blocking=True), self.kinds, self.head)
         if self.device == "cpu" and time.perf_counter() - start < QUICK * self.size:
             torch.set_num_threads(1)
-        return Batch([one.place for one in fresh], rows, given)
+        return Launched([one.place for one in fresh], rows, given)
 
     def __enter__(self) -> Network:
         """Begin; remember how many threads compute."""
@@ -71,7 +71,7 @@ class Network:
         """Let as many threads compute as before."""
         torch.set_num_threads(self.threads)
 
-    def finish(self, batch: Batch) -> dict[str, np.ndarray]:
+    def finish(self, batch: Launched) -> dict[str, np.ndarray]:
         """Wait for a batch and give its rows, (m, ...) float32 by kind; `ModelError` where one is no number."""
         if not batch.places:
             return {}

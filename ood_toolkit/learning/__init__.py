@@ -1,1 +1,1 @@
-"""Training: the scripts that make the weights which this package ships."""
+"""Learning: heads, towers and prompts trained on ID images; the seminar; the discovery of new classes."""

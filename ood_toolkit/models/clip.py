@@ -13,7 +13,7 @@ from ood_toolkit.errors import ModelError
 from ood_toolkit.models.contexts import Context, check_context, read_context
 from ood_toolkit.models.digits_clip import check_digits_clip, load_digits_clip, weights_in
 from ood_toolkit.models.names import PRECISIONS
-from ood_toolkit.models.open_clip_recipe import Recipe, of_folder, of_name, of_repository
+from ood_toolkit.models.open_clip_recipe import OpenClipRecipe, of_folder, of_name, of_repository
 from ood_toolkit.models.pretrained import Hub
 from ood_toolkit.models.weights import load_strictly, read_weights, sha256_of
 
@@ -33,7 +33,7 @@ class OpenClip(Model):
     LayerNorm in float32 and treats the towers of open_clip, timm and transformers alike.
     """
 
-    def __init__(self, clip: Any, recipe: Recipe, fingerprint: str, tokenize: Callable[..., Tensor]) -> None:
+    def __init__(self, clip: Any, recipe: OpenClipRecipe, fingerprint: str, tokenize: Callable[..., Tensor]) -> None:
         from ood_toolkit.models.image_tower import kinds_of
         from ood_toolkit.models.precision import lay_out
 
@@ -117,7 +117,7 @@ def architecture_of(config: Mapping[str, Any]) -> str:
     return json.dumps({"open_clip": said}, sort_keys=True, separators=(",", ":"))
 
 
-def build_clip(recipe: Recipe) -> Any:
+def build_clip(recipe: OpenClipRecipe) -> Any:
     """Build the network of a recipe with random weights, with no word to the network."""
     import torch
     from open_clip.coca_model import CoCa
@@ -138,7 +138,9 @@ def build_clip(recipe: Recipe) -> Any:
             raise ModelError(f"{recipe.what}: open_clip cannot build its configuration: {reason}") from error
 
 
-def _load(recipe: Recipe | None, precision: str = "fp32", context: str | None = None, **changes: Any) -> OpenClip:
+def _load(
+    recipe: OpenClipRecipe | None, precision: str = "fp32", context: str | None = None, **changes: Any
+) -> OpenClip:
     if recipe is None or recipe.weights is None:  # a check passes with files to come, loading does not
         raise ModelError("weights: expected a file, got none")
     file = recipe.weights
@@ -155,12 +157,12 @@ def _load(recipe: Recipe | None, precision: str = "fp32", context: str | None = 
 
 
 def check_options(
-    recipe: Recipe | None,
+    recipe: OpenClipRecipe | None,
     precision: str = "fp32",
     context: str | None = None,
     resize: str | int | None = None,
     interpolation: str | None = None,
-) -> Recipe | None:
+) -> OpenClipRecipe | None:
     """Give the recipe with the options that change what is computed; `ModelError` for a wrong one."""
     if precision not in PRECISIONS:
         raise ModelError(f"precision: expected {', '.join(PRECISIONS)}, got {precision!r}")
@@ -187,7 +189,7 @@ def as_this_open_clip(weights: dict[str, Any], clip: Any) -> dict[str, Any]:
     return weights
 
 
-def build_tokenizer(recipe: Recipe) -> Callable[..., Tensor]:
+def build_tokenizer(recipe: OpenClipRecipe) -> Callable[..., Tensor]:
     """Make open_clip's own tokenizer, or the Hugging Face tokenizer of a local folder."""
     from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
 
@@ -212,7 +214,7 @@ def build_tokenizer(recipe: Recipe) -> Callable[..., Tensor]:
     return made
 
 
-def _tokenizer_text(recipe: Recipe) -> str:
+def _tokenizer_text(recipe: OpenClipRecipe) -> str:
     text = recipe.config["text_cfg"]
     said = [f"context {text.get('context_length', 77)}"]
     if options := text.get("tokenizer_kwargs"):

@@ -11,7 +11,7 @@ from ood_toolkit.api.model import ModelEntry
 from ood_toolkit.errors import ModelError
 from ood_toolkit.models.clip import OPTIONS, OpenClip, as_this_open_clip, build_clip, build_tokenizer, check_options
 from ood_toolkit.models.digits_clip import DigitsClip, DigitsClipn
-from ood_toolkit.models.open_clip_recipe import CONFIG_NAME, DEFAULT_CHOICES, Recipe
+from ood_toolkit.models.open_clip_recipe import CONFIG_NAME, DEFAULT_CHOICES, OpenClipRecipe
 from ood_toolkit.models.preprocessing import Preprocessing
 from ood_toolkit.models.pretrained import architectures, config_of
 from ood_toolkit.models.saving import folder_config
@@ -46,7 +46,7 @@ class Clipn(OpenClip):
     def __init__(
         self,
         clip: Any,
-        recipe: Recipe,
+        recipe: OpenClipRecipe,
         fingerprint: str,
         tokenize: Callable[..., Tensor],
         quotes: bool = True,
@@ -163,7 +163,7 @@ def check_clipn(argument: str, *, quotes: str | bool = True, precision: str = "f
     check_options(_settled(argument), precision, **changes)
 
 
-def _settled(argument: str) -> Recipe:
+def _settled(argument: str) -> OpenClipRecipe:
     """Settle the architecture and the file, with the preprocessing that CLIPN's code has for all checkpoints."""
     architecture, _, file = argument.partition("/")
     path = Path(file).expanduser()
@@ -179,10 +179,12 @@ def _settled(argument: str) -> Recipe:
         )
     check_file(path)
     preprocessing = Preprocessing.square(config["vision_cfg"].get("image_size", 224), **DEFAULT_CHOICES)
-    return Recipe(f"clipn:{architecture}/{path}", config | {"quick_gelu": False}, preprocessing, path, None, None)
+    return OpenClipRecipe(
+        f"clipn:{architecture}/{path}", config | {"quick_gelu": False}, preprocessing, path, None, None
+    )
 
 
-def _of_folder(architecture: str, path: Path) -> Recipe:
+def _of_folder(architecture: str, path: Path) -> OpenClipRecipe:
     """Settle a checkpoint of ours: the file beside it tells architecture, activation and preprocessing."""
     what, beside = f"clipn:{architecture}/{path}", path.with_name(CONFIG_NAME)
     if architecture != FOLDER:
@@ -194,7 +196,7 @@ def _of_folder(architecture: str, path: Path) -> Recipe:
         preprocessing = Preprocessing.square(config["vision_cfg"].get("image_size", 224), **choices)
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise ModelError(f"{what}: cannot read {beside}: {error}") from None
-    return Recipe(what, config, preprocessing, path, None, None)
+    return OpenClipRecipe(what, config, preprocessing, path, None, None)
 
 
 def _switch(value: str | bool) -> bool:

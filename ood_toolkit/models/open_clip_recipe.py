@@ -1,4 +1,4 @@
-"""What an open_clip model is made of, settled and found on disk before torch is imported: `Recipe`."""
+"""What an open_clip model is made of, settled and found on disk before torch is imported: `OpenClipRecipe`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ood_toolkit.models.pretrained import (
 )
 from ood_toolkit.models.weights import SUFFIXES, check_file, sha256_of
 
-__all__ = ["Recipe", "of_folder", "of_name", "of_repository"]
+__all__ = ["OpenClipRecipe", "of_folder", "of_name", "of_repository"]
 
 CONFIG_NAME = "open_clip_config.json"
 TOKENIZER_NAMES = ("tokenizer.json", "tokenizer_config.json", "spiece.model", "vocab.txt", "vocab.json")
@@ -49,7 +49,7 @@ LICENCES: Mapping[str, str] = {
 
 
 @dataclass(frozen=True)
-class Recipe:
+class OpenClipRecipe:
     """Configuration, preprocessing and the files of one model."""
 
     what: str
@@ -66,7 +66,7 @@ class Recipe:
     licence: str = "unknown"
 
 
-def of_name(argument: str, hub: Hub, weights: str | None = None, like: str | None = None) -> Recipe:
+def of_name(argument: str, hub: Hub, weights: str | None = None, like: str | None = None) -> OpenClipRecipe:
     """Settle `ARCH/TAG`, `ARCH/PATH`, or `ARCH` with a weights file."""
     architecture, _, source = argument.partition("/")
     config = config_of(architecture)
@@ -89,7 +89,7 @@ def of_name(argument: str, hub: Hub, weights: str | None = None, like: str | Non
     return _of_file(architecture, config, Path(source), hub, like)
 
 
-def of_repository(repository: str, hub: Hub) -> Recipe | None:
+def of_repository(repository: str, hub: Hub) -> OpenClipRecipe | None:
     """Settle a repository of the Hugging Face Hub; None where its configuration is to be downloaded and was not yet."""
     what = f"hf-hub:{repository}"
     local = f"copy {CONFIG_NAME} and the weights into a folder and pass local-dir:FOLDER"
@@ -100,7 +100,7 @@ def of_repository(repository: str, hub: Hub) -> Recipe | None:
     return _of_config(what, file, weights, hub, None)
 
 
-def of_folder(folder: str, hub: Hub) -> Recipe:
+def of_folder(folder: str, hub: Hub) -> OpenClipRecipe:
     """Settle a folder with `open_clip_config.json`, weights and, where its tokenizer is not open_clip's, that."""
     what, path = f"local-dir:{folder}", Path(folder).expanduser()
     if not (path / CONFIG_NAME).is_file():
@@ -113,7 +113,7 @@ def of_folder(folder: str, hub: Hub) -> Recipe:
     return _of_config(what, path / CONFIG_NAME, (preferred or others)[0], hub, path)
 
 
-def _of_tag(architecture: str, config: dict[str, Any], tag: str, hub: Hub) -> Recipe:
+def _of_tag(architecture: str, config: dict[str, Any], tag: str, hub: Hub) -> OpenClipRecipe:
     what, about = f"{architecture}/{tag}", tags_of(architecture)[tag]
     quick, trained_quick = bool(config.get("quick_gelu")), bool(about.get("quick_gelu"))
     if quick != trained_quick and tag != "openai":  # OpenAI's weights have QuickGELU under every name
@@ -132,7 +132,7 @@ def _of_tag(architecture: str, config: dict[str, Any], tag: str, hub: Hub) -> Re
     return _finished(what, config, about, weights, hub, licence=licence)
 
 
-def _of_file(architecture: str, config: dict[str, Any], path: Path, hub: Hub, like: str | None) -> Recipe:
+def _of_file(architecture: str, config: dict[str, Any], path: Path, hub: Hub, like: str | None) -> OpenClipRecipe:
     path = path.expanduser()
     check_file(path)
     what, known = f"{architecture}/{path}", None
@@ -159,7 +159,7 @@ def _of_file(architecture: str, config: dict[str, Any], path: Path, hub: Hub, li
     return _finished(what, config, choices, path, hub)
 
 
-def _of_config(what: str, file: Path, weights: Path | None, hub: Hub, folder: Path | None) -> Recipe:
+def _of_config(what: str, file: Path, weights: Path | None, hub: Hub, folder: Path | None) -> OpenClipRecipe:
     held = _read(file, what)
     config = held.get("model_cfg")
     if not isinstance(config, dict) or not {"embed_dim", "vision_cfg", "text_cfg"} <= set(config):
@@ -179,7 +179,7 @@ def _finished(
     hub: Hub,
     folder: Path | None = None,
     licence: str = "unknown",
-) -> Recipe:
+) -> OpenClipRecipe:
     size = config["vision_cfg"].get("image_size", 224)
     chosen = {key: choices.get(key, DEFAULT_CHOICES[key]) for key in CHOICES}
     timm_name = str(config["vision_cfg"].get("timm_model_name") or "")
@@ -194,7 +194,7 @@ def _finished(
         file = hub.file(name, ["config.json"], f"the configuration of the text tower {name} of {what}", local)
         text_tower = file.parent if file is not None else None
     preprocessing = Preprocessing.square(size, **chosen)
-    return Recipe(what, config, preprocessing, weights, tokenizer, text_tower, licence)
+    return OpenClipRecipe(what, config, preprocessing, weights, tokenizer, text_tower, licence)
 
 
 def _tokenizer_folder(what: str, name: str, hub: Hub, folder: Path | None) -> Path | None:

@@ -1,4 +1,4 @@
-"""Results for people and for other programs: tables, JSON, CSV, Markdown, LaTeX."""
+"""Results: rows and their metrics, run folders, comparisons; tables for people, and forms for other programs."""
 
 from ood_toolkit.report.report import Report
 

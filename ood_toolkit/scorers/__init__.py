@@ -1,1 +1,1 @@
-"""The built-in scorers, one file per paper or rule."""
+"""The built-in scorers, one file for each paper; beside them threshold rules, calibration, `fit` and `score`."""

@@ -96,7 +96,7 @@ def triples():
 @pytest.fixture(scope="session")
 def hidden(tmp_path_factory):
     """Give what names the model of a triple: from the folder OODKIT_TEST_MODELS, else trained, 2.5 minutes each."""
-    from ood_toolkit.learning.digits_clip.train import Recipe, Trainer
+    from ood_toolkit.learning.digits_clip.train import DigitsClipRecipe, Trainer
 
     kept = os.environ.get("OODKIT_TEST_MODELS")
     folder = tmp_path_factory.mktemp("hidden") if kept is None else Path(kept)
@@ -105,7 +105,7 @@ def hidden(tmp_path_factory):
         file = folder / f"{'-'.join(triple)}.safetensors"
         if not file.is_file():
             classes = tuple(name for name in DIGITS.classes if name not in triple)
-            save_digits_clip(Trainer(Recipe(classes=classes)).train(), file)
+            save_digits_clip(Trainer(DigitsClipRecipe(classes=classes)).train(), file)
         return f"digits-clip:weights={file}"
 
     return model

@@ -73,11 +73,11 @@ def command(
     model, material = _opened(name, pairs, **given)
     from ood_toolkit.cli.progress import clear, progress
     from ood_toolkit.learning.cma.run import fine_tune
-    from ood_toolkit.learning.cma.task import PLAN, Recipe
+    from ood_toolkit.learning.cma.task import PLAN, CMARecipe
     from ood_toolkit.learning.ranks import Ranks
 
     plan = shared.plan(PLAN, **given)
-    recipes = [Recipe(weight, plan, given["crop"]) for weight in weights]
+    recipes = [CMARecipe(weight, plan, given["crop"]) for weight in weights]
     ranks = Ranks.joined(given["device"])
     try:
         tuned = fine_tune(

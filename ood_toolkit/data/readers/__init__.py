@@ -1,0 +1,1 @@
+"""One file for each layout that pictures lie in: folders, lists, archives, shards, arrays, other libraries' files."""

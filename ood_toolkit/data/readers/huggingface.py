@@ -16,7 +16,7 @@ SPLITS = {"train": "train", "validation": "val", "valid": "val", "val": "val", "
 """What `datasets` calls a split, and what we do."""
 
 
-class Row(Picture):
+class ColumnPicture(Picture):
     """One picture of a column, read from the data set's own files when it is asked for."""
 
     def __init__(self, column: Any, row: int) -> None:
@@ -31,7 +31,7 @@ class Row(Picture):
         return Path(held["path"]).read_bytes()
 
 
-class Rows(Sequence[Picture]):
+class ColumnPictures(Sequence[Picture]):
     """The pictures of a column."""
 
     def __init__(self, column: Any, rows: range) -> None:
@@ -46,8 +46,8 @@ class Rows(Sequence[Picture]):
     def __getitem__(self, place: slice) -> Sequence[Picture]: ...
     def __getitem__(self, place: int | slice) -> Picture | Sequence[Picture]:
         if isinstance(place, slice):
-            return Rows(self.column, self.rows[place])
-        return Row(self.column, self.rows[place])
+            return ColumnPictures(self.column, self.rows[place])
+        return ColumnPicture(self.column, self.rows[place])
 
 
 def huggingface_set(text: str, name: str) -> DataSet:
@@ -80,7 +80,7 @@ def huggingface_set(text: str, name: str) -> DataSet:
         table = splits[split]
         column = table.select_columns([image]).cast_column(image, datasets.Image(decode=False))
         return Pictures(
-            items=Rows(column, range(len(table))),
+            items=ColumnPictures(column, range(len(table))),
             ids=tuple(f"{split}/{row:07d}" for row in range(len(table))),
             labels=np.asarray(table[label], dtype=np.int64) if label else None,
             classes=classes,

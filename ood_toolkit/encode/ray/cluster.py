@@ -18,7 +18,7 @@ from ood_toolkit.encode.images import Encoded, Job, Progress, recorded, run_job
 from ood_toolkit.encode.options import SHARD, Effort
 from ood_toolkit.encode.ray.pipeline import Lost, results, shipped
 from ood_toolkit.encode.ray.share import Share
-from ood_toolkit.encode.ray.worker import Done, Setup, Task
+from ood_toolkit.encode.ray.worker import Assignment, Done, Setup
 from ood_toolkit.errors import DataError, ModelError, StoreError
 from ood_toolkit.outputs.head import Head
 from ood_toolkit.store.encodings import Encoding
@@ -81,7 +81,7 @@ class _ClusterJob(Job):
     def _state(self) -> tuple[int, int, int]:
         return self.fresh, len(self.missing), sum(key is not None for key in self.known)
 
-    def _next(self) -> list[Task]:
+    def _next(self) -> list[Assignment]:
         """Plan what is to be hashed or, if nothing is, encoded."""
         if tasks := self._to_hash():
             return tasks
@@ -91,13 +91,13 @@ class _ClusterJob(Job):
             tasks = self._to_encode()
         return tasks
 
-    def _to_hash(self) -> list[Task]:
+    def _to_hash(self) -> list[Assignment]:
         starts = {
             place - place % SHARD for place, key in enumerate(self.known) if key is None and place not in self.missing
         }
         return [self._task(start, {}) for start in sorted(starts)]
 
-    def _to_encode(self) -> list[Task]:
+    def _to_encode(self) -> list[Assignment]:
         """Share out the images that the store lacks, each to the first range it is in."""
         rows = [place for place in range(len(self.known)) if place not in self.missing]
         keys = _array([self.known[place] or b"" for place in rows])
@@ -115,12 +115,12 @@ class _ClusterJob(Job):
                     parts[kind].add(key)
         return [self._task(start, parts) for start, parts in sorted(wanted.items())]
 
-    def _task(self, start: int, wanted: dict[str, set[bytes]]) -> Task:
+    def _task(self, start: int, wanted: dict[str, set[bytes]]) -> Assignment:
         part = slice(start, start + SHARD)
         frozen = {kind: frozenset(keys) for kind, keys in wanted.items()}
-        return Task(start, tuple(self.pictures.items[part]), tuple(self.known[part]), frozen, os.getcwd())
+        return Assignment(start, tuple(self.pictures.items[part]), tuple(self.known[part]), frozen, os.getcwd())
 
-    def _wave(self, tasks: list[Task], of: int) -> str:
+    def _wave(self, tasks: list[Assignment], of: int) -> str:
         """Carry tasks out; say what went wrong, if anything did."""
         encodes, why = bool(tasks[0].wanted), "the shards that workers wrote are damaged or gone"
         total = len(self.known)
@@ -199,7 +199,7 @@ class _ClusterJob(Job):
         if not share.fetch(encoding.key, name, encoding.folder / "shards"):
             encoding.damaged.append(name)
 
-    def _count(self, tasks: list[Task]) -> None:
+    def _count(self, tasks: list[Assignment]) -> None:
         """Look at the store again: what was asked for and is in it now went through the network."""
         for encoding in self.held.values():
             encoding.refresh()

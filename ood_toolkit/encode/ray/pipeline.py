@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import Any
 
 from ood_toolkit.encode.options import Effort
-from ood_toolkit.encode.ray.worker import Done, Setup, Task, Worker, look
+from ood_toolkit.encode.ray.worker import Assignment, Done, Setup, Worker, look
 from ood_toolkit.errors import DataError, ModelError, OodkitError, one_line
 
 __all__ = ["Lost", "results", "shipped"]
@@ -40,7 +40,7 @@ def shipped(setup: Setup) -> Any:
             model.to(effort.device)
 
 
-def results(tasks: Sequence[Task], setup: Any, effort: Effort) -> Iterator[Done]:
+def results(tasks: Sequence[Assignment], setup: Any, effort: Effort) -> Iterator[Done]:
     """Carry tasks out on the cluster and give what comes of each, as it comes; all are of one sort.
 
     `setup` is what `shipped` gave; None for tasks that only hash. Raises `Lost` where a worker died: a worker is not
@@ -75,7 +75,7 @@ def _encoded(ray: Any, rows: Any, setup: Any, effort: Effort) -> Any:
     )
 
 
-def _packed(tasks: Sequence[Task]) -> list[dict[str, bytes]]:
+def _packed(tasks: Sequence[Assignment]) -> list[dict[str, bytes]]:
     cloudpickle: Any = import_module("ray.cloudpickle")
     try:
         return [{"task": cloudpickle.dumps(task)} for task in tasks]

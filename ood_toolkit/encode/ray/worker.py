@@ -24,7 +24,7 @@ from ood_toolkit.store.shard import shard_bytes, write_shard
 if TYPE_CHECKING:
     from ood_toolkit.outputs.head import Head
 
-__all__ = ["Done", "Setup", "Task", "Worker", "encode", "hashed", "look"]
+__all__ = ["Assignment", "Done", "Setup", "Worker", "encode", "hashed", "look"]
 
 READERS = 4
 """Threads in which one core reads and hashes pictures."""
@@ -45,7 +45,7 @@ class Setup:
 
 
 @dataclass(frozen=True, eq=False)
-class Task:
+class Assignment:
     """A range of rows that make one shard of each kind."""
 
     start: int
@@ -100,7 +100,7 @@ def look(row: Mapping[str, bytes]) -> dict[str, bytes]:
     return _answered(hashed, row)
 
 
-def encode(task: Task, setup: Setup) -> Done:
+def encode(task: Assignment, setup: Setup) -> Done:
     """Encode the wanted images of a range as a single machine does, and write a shard of each kind."""
     places = range(task.start, task.start + len(task.items))
     from ood_toolkit.encode.images import chosen, encode_ranges
@@ -128,7 +128,7 @@ def _written(setup: Setup, kind: str, keys: Any, rows: Any) -> str:
     return write_shard(Path(folder), keys, rows).name
 
 
-def hashed(task: Task) -> Done:
+def hashed(task: Assignment) -> Done:
     """Read the pictures of a task whose keys are not known."""
     done = Done(task.start)
     items, keys = _From(task.start, task.items), _From(task.start, task.keys)
@@ -156,7 +156,7 @@ def _is_seen(item: Picture) -> bool:
 def _answered(work: Any, row: Mapping[str, bytes]) -> dict[str, bytes]:
     cloudpickle: Any = import_module("ray.cloudpickle")
     try:
-        task: Task = cloudpickle.loads(row["task"])
+        task: Assignment = cloudpickle.loads(row["task"])
         if os.path.isdir(task.here):
             os.chdir(task.here)
         answer = work(task)

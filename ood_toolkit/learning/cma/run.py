@@ -14,7 +14,7 @@ from ood_toolkit.data.readers.captions import Pairs, labelled_pairs
 from ood_toolkit.errors import DataError, TrainingError
 from ood_toolkit.learning.checkpoint import finished, training_folder
 from ood_toolkit.learning.cma.gap import plot_gaps
-from ood_toolkit.learning.cma.task import CMATask, Recipe
+from ood_toolkit.learning.cma.task import CMARecipe, CMATask
 from ood_toolkit.learning.cma.watch import Watched, measured
 from ood_toolkit.learning.loop import Epoch, check_plan, learn
 from ood_toolkit.learning.pictures import picture_keys
@@ -105,14 +105,14 @@ def _said(name: str, pairs: Pairs, store: Path, threads: int) -> dict[str, Any]:
 def fine_tune(
     model: Model,
     material: Material,
-    recipes: Sequence[Recipe],
+    recipes: Sequence[CMARecipe],
     folder: Path,
     *,
     ranks: Ranks | None = None,
     resume: bool = False,
     plot: bool = False,
     progress: Callable[[str, int, int], None] = lambda what, done, of: None,
-    report: Callable[[Recipe, Epoch], None] = lambda recipe, epoch: None,
+    report: Callable[[CMARecipe, Epoch], None] = lambda recipe, epoch: None,
 ) -> list[Tuned]:
     """Fine-tune a model once with each recipe, always from the weights that it has now.
 
@@ -145,7 +145,7 @@ def fine_tune(
     return made
 
 
-def _folders(folder: Path, recipes: Sequence[Recipe]) -> list[Path]:
+def _folders(folder: Path, recipes: Sequence[CMARecipe]) -> list[Path]:
     weights = [recipe.weight for recipe in recipes]
     places = [folder / f"lambda-{weight:g}" for weight in weights]
     if not weights or len(set(places)) < len(weights):
@@ -175,13 +175,13 @@ def _settle(model: Model) -> None:
 class _Run:
     """One recipe, from start to end."""
 
-    def __init__(self, model: Model, material: Material, recipe: Recipe, folder: Path, ranks: Ranks) -> None:
+    def __init__(self, model: Model, material: Material, recipe: CMARecipe, folder: Path, ranks: Ranks) -> None:
         self.model, self.material, self.recipe, self.folder, self.ranks = model, material, recipe, folder, ranks
         self.about = {"name": model.name, "fingerprint": model.fingerprint}
         self.config = {**recipe.about(), "templates": list(material.pairs.templates)}
 
     def through(
-        self, resume: bool, progress: Callable[[str, int, int], None], report: Callable[[Recipe, Epoch], None]
+        self, resume: bool, progress: Callable[[str, int, int], None], report: Callable[[CMARecipe, Epoch], None]
     ) -> Tuned:
         """Learn, measure, write."""
         material, record = self.material, Record("cma", self.config, self.material.data, self.about, self._seed)

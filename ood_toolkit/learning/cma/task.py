@@ -18,7 +18,7 @@ from ood_toolkit.learning.loop import Batch, Plan, Task, seeded
 from ood_toolkit.learning.pictures import PictureLoader
 from ood_toolkit.models.saving import check_savable
 
-__all__ = ["PLAN", "TEMPLATES", "CMATask", "Recipe", "cma_loss"]
+__all__ = ["PLAN", "TEMPLATES", "CMARecipe", "CMATask", "cma_loss"]
 
 PLAN = Plan(epochs=10, batch=512, learning_rate=1e-5, weight_decay=0.1, decay_vectors=True, warmup=500)
 """The reference code's, on ImageNet: AdamW that decays all parameters, a rise of 500 steps, then half a cosine."""
@@ -50,7 +50,7 @@ def cma_loss(images: Tensor, texts: Tensor, scale: Tensor | float, weight: float
 
 
 @dataclass(frozen=True)
-class Recipe:
+class CMARecipe:
     """What decides a run beside its data and the model it begins with."""
 
     weight: float = WEIGHT
@@ -71,7 +71,7 @@ class CMATask(Task):
     neither, but for the ResNets' batch norms. `ModelError` for a model that is not of open_clip or digits-clip.
     """
 
-    def __init__(self, model: Model, pairs: Pairs, recipe: Recipe, watched: Watched, threads: int) -> None:
+    def __init__(self, model: Model, pairs: Pairs, recipe: CMARecipe, watched: Watched, threads: int) -> None:
         self.model, self.pairs, self.recipe, self.watched, self.threads = model, pairs, recipe, watched, threads
         self.clip: Any = check_savable(model).clip
         self.rows = len(pairs)

@@ -1,0 +1,1 @@
+"""How `digits-clip` was trained, the model whose weights come with this package."""

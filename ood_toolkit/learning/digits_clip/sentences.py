@@ -1,4 +1,4 @@
-"""`Prompts`: prompts composed at random around a class name, its absence, or anything else."""
+"""`Sentences`: prompts composed at random around a class name, its absence, or anything else."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from ood_toolkit.data.catalogue.digits import DIGITS
 from ood_toolkit.learning.digits_clip.shapes import SHAPES
 
-__all__ = ["Prompts"]
+__all__ = ["Sentences"]
 
 
 def listed(text: str, mark: str | None = None) -> tuple[str, ...]:
@@ -58,7 +58,7 @@ def joined(parts: Sequence[str]) -> str:
     return " ".join(part for part in parts if part)
 
 
-class Prompts:
+class Sentences:
     """Composes prompts about a class name, its absence or anything else; the same ones for the same seed."""
 
     def __init__(self, seed: int) -> None:

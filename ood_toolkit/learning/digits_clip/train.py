@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ood_toolkit.data.catalogue.digits import DIGITS
-from ood_toolkit.learning.digits_clip.sentences import Prompts
+from ood_toolkit.learning.digits_clip.sentences import Sentences
 from ood_toolkit.learning.digits_clip.shapes import SHAPES, draw_shape
 from ood_toolkit.models.digits_clip import (
     GREY_DEVIATION,
@@ -35,11 +35,11 @@ from ood_toolkit.models.digits_clip import (
     save_digits_clip,
 )
 
-__all__ = ["Progress", "Recipe", "Trainer"]
+__all__ = ["DigitsClipRecipe", "Progress", "Trainer"]
 
 
 @dataclass(frozen=True)
-class Recipe:
+class DigitsClipRecipe:
     """How to train; the defaults made the shipped weights."""
 
     classes: tuple[str, ...] = DIGITS.classes
@@ -52,9 +52,9 @@ class Recipe:
     shapes: int = 300
     """Images drawn of each shape."""
     prompts: int = 3
-    """Prompts of each class in a step, besides one "no" prompt."""
+    """Sentences of each class in a step, besides one "no" prompt."""
     others: int = 12
-    """Prompts in a step of things that are in no image."""
+    """Sentences in a step of things that are in no image."""
     learning_rate: float = 1e-3
     weight_decay: float = 0.05
     smoothing: float = 0.02
@@ -108,10 +108,10 @@ def shape_images(count: int, seed: int) -> Tensor:
 class Trainer:
     """Trains one model by a recipe; the same recipe gives the same weights on the same machine."""
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, recipe: DigitsClipRecipe) -> None:
         self.recipe = recipe
         self.names = (*recipe.classes, *SHAPES)
-        self.prompts = Prompts(recipe.seed)
+        self.prompts = Sentences(recipe.seed)
         self.rng = torch.Generator().manual_seed(recipe.seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
@@ -226,8 +226,10 @@ def encode_short(clip: Any, tokens: Tensor) -> Tensor:
 @click.command()
 @click.option("--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="File to write.")
 @click.option("--classes", default=",".join(DIGITS.classes), show_default=True, help="Digits to learn.")
-@click.option("--seed", default=Recipe.seed, show_default=True, help="Of weights, shapes, prompts and order.")
-@click.option("--epochs", default=Recipe.epochs, show_default=True, type=click.IntRange(1), help="Passes to make.")
+@click.option("--seed", default=DigitsClipRecipe.seed, show_default=True, help="Of weights, shapes, prompts and order.")
+@click.option(
+    "--epochs", default=DigitsClipRecipe.epochs, show_default=True, type=click.IntRange(1), help="Passes to make."
+)
 def main(output: Path, classes: str, seed: int, epochs: int) -> None:
     """Train digits-clip on the train split and write its weights; progress goes to stderr."""
     wanted = {name.strip() for name in classes.split(",")}
@@ -236,7 +238,7 @@ def main(output: Path, classes: str, seed: int, epochs: int) -> None:
     if len(wanted) < 2:
         raise click.BadParameter("at least two digits are needed", param_hint="--classes")
     names = tuple(name for name in DIGITS.classes if name in wanted)
-    recipe = Recipe(classes=names, seed=seed, epochs=epochs)
+    recipe = DigitsClipRecipe(classes=names, seed=seed, epochs=epochs)
 
     def report(progress: Progress) -> None:
         result = f"loss {progress.loss:.3f}  val accuracy {progress.accuracy:.3f}"

@@ -1,0 +1,1 @@
+"""Linear heads on the rows of a frozen model, with class-wise thresholds from validation."""

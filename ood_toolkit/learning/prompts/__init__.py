@@ -1,0 +1,1 @@
+"""Context vectors in place of a prompt: CoOp and LoCoOp."""

@@ -1,0 +1,1 @@
+"""What several scores share: margins, shaped activations, Gaussians, subspaces, negative labels, neighbours."""

@@ -273,7 +273,7 @@ def one_picture(tmp_path):
 
 def task(item):
     key = hashlib.sha256(item.read()).digest()
-    return worker.Task(2048, (item,), (key,), {"features": frozenset([key])})
+    return worker.Assignment(2048, (item,), (key,), {"features": frozenset([key])})
 
 
 def setup_of(model, tmp_path, **effort):

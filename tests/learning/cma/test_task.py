@@ -12,7 +12,7 @@ from ood_toolkit.data.catalogue.digits import DIGITS
 from ood_toolkit.data.readers.captions import Pairs
 from ood_toolkit.errors import DataError, ModelError, OutputsError, TrainingError
 from ood_toolkit.learning.cma.run import fine_tune, gathered
-from ood_toolkit.learning.cma.task import PLAN, CMATask, Recipe, cma_loss
+from ood_toolkit.learning.cma.task import PLAN, CMARecipe, CMATask, cma_loss
 from ood_toolkit.learning.cma.watch import Watched, measured
 from ood_toolkit.learning.loop import Plan, learn, seeded
 from ood_toolkit.models.clip import load_local_dir
@@ -124,7 +124,7 @@ def by_hand(material, weight, plan):
 @pytest.mark.parametrize("weight", [0.0, 0.2])
 def test_the_weights_are_those_of_a_plain_loop_over_all_parameters(digits, weight):
     model = load_digits_clip()
-    task = CMATask(model, digits.pairs, Recipe(weight, CALM, crop=False), digits.watched, 1)
+    task = CMATask(model, digits.pairs, CMARecipe(weight, CALM, crop=False), digits.watched, 1)
     learn(task, CALM)
     plain, before = by_hand(digits, weight, CALM).state_dict(), load_digits_clip().clip.state_dict()
     for name, weights in model.clip.state_dict().items():
@@ -136,7 +136,7 @@ def test_the_weights_are_those_of_a_plain_loop_over_all_parameters(digits, weigh
 def test_a_crop_and_a_template_are_drawn_for_each_epoch_and_row(digits):
     templates = ("a photo of a {}", "The nice {}", "{}")
     pairs = Pairs(digits.pairs.items, digits.pairs.ids, digits.pairs.subjects, templates)
-    task = CMATask(load_digits_clip(), pairs, Recipe(plan=SHORT), digits.watched, 1)
+    task = CMATask(load_digits_clip(), pairs, CMARecipe(plan=SHORT), digits.watched, 1)
     first, again, later = task.prepare(range(20), 1), task.prepare(range(20), 1), task.prepare(range(20), 2)
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert set(first["template"].tolist()) == {0, 1, 2}
@@ -175,7 +175,7 @@ def test_a_large_training_split_is_watched_in_part(digits, monkeypatch):
 
 
 def test_a_larger_lambda_closes_the_gap(digits, tmp_path):
-    recipes = [Recipe(weight, SHORT) for weight in (0.0, 0.3)]
+    recipes = [CMARecipe(weight, SHORT) for weight in (0.0, 0.3)]
     model = load_digits_clip()
     plain, drawn = fine_tune(model, digits, recipes, tmp_path / "runs")
     assert plain.before == drawn.before == measured(load_digits_clip(), digits.watched, 1)
@@ -195,17 +195,17 @@ def test_no_run_begins_where_another_cannot(digits, tmp_path):
     (tmp_path / "lambda-0.3" / "notes").touch()
     model = load_digits_clip()
     with pytest.raises(TrainingError, match=r"lambda-0\.3: expected a new or empty folder"):
-        fine_tune(model, digits, [Recipe(weight, SHORT) for weight in (0.0, 0.3)], tmp_path)
+        fine_tune(model, digits, [CMARecipe(weight, SHORT) for weight in (0.0, 0.3)], tmp_path)
     assert not list((tmp_path / "lambda-0").iterdir())
     with pytest.raises(TrainingError, match=r"different values, got 0\.1, 0\.10000001"):  # one name for both
-        fine_tune(model, digits, [Recipe(0.1, SHORT), Recipe(0.10000001, SHORT)], tmp_path)
+        fine_tune(model, digits, [CMARecipe(0.1, SHORT), CMARecipe(0.10000001, SHORT)], tmp_path)
 
 
 def test_the_same_seed_gives_the_same_weights(digits, tmp_path):
     states = []
     for name in ("one", "two"):
         model = load_digits_clip()
-        fine_tune(model, digits, [Recipe(0.1, SHORT)], tmp_path / name)
+        fine_tune(model, digits, [CMARecipe(0.1, SHORT)], tmp_path / name)
         states.append((tmp_path / name / "model" / "digits_clip.safetensors").read_bytes())
     assert states[0] == states[1]
 
@@ -213,9 +213,9 @@ def test_the_same_seed_gives_the_same_weights(digits, tmp_path):
 def test_what_cannot_be_learnt_is_refused(digits, tmp_path):
     model = load_digits_clip()
     with pytest.raises(TrainingError, match=r"warmup: expected fewer than the 10 steps .*got 500; give --warmup"):
-        fine_tune(model, digits, [Recipe(plan=PLAN)], tmp_path / "a")
+        fine_tune(model, digits, [CMARecipe(plan=PLAN)], tmp_path / "a")
     with pytest.raises(TrainingError, match=r"different values, got 0\.1, 0\.1"):
-        fine_tune(model, digits, [Recipe(0.1, SHORT), Recipe(0.1, SHORT)], tmp_path / "a")
+        fine_tune(model, digits, [CMARecipe(0.1, SHORT), CMARecipe(0.1, SHORT)], tmp_path / "a")
     with pytest.raises(DataError, match="expected at least two pictures with captions"):
         gathered("x", labelled("train", 1), None, ("{}",), store=tmp_path, seed=0, threads=1)
     with pytest.raises(TrainingError, match="got neither"):
@@ -223,4 +223,4 @@ def test_what_cannot_be_learnt_is_refused(digits, tmp_path):
     assert not (tmp_path / "a").exists()
     model.context = object()
     with pytest.raises(ModelError, match="leave context= out"):
-        fine_tune(model, digits, [Recipe(0.1, SHORT)], tmp_path / "a")
+        fine_tune(model, digits, [CMARecipe(0.1, SHORT)], tmp_path / "a")

@@ -8,12 +8,12 @@ import torch
 from click.testing import CliRunner
 
 from ood_toolkit.data.catalogue.digits import DIGITS
-from ood_toolkit.learning.digits_clip.sentences import Prompts
+from ood_toolkit.learning.digits_clip.sentences import Sentences
 from ood_toolkit.learning.digits_clip.shapes import SHAPES, draw_shape
-from ood_toolkit.learning.digits_clip.train import Recipe, Trainer, augment, encode_short, main
+from ood_toolkit.learning.digits_clip.train import DigitsClipRecipe, Trainer, augment, encode_short, main
 from ood_toolkit.models.digits_clip import IMAGE_SIZE, WEIGHTS, image_to_tensor, load_digits_clip, save_digits_clip
 
-TINY = Recipe(classes=("zero", "one", "seven"), epochs=3, batch=64, shapes=4, prompts=1, others=2)
+TINY = DigitsClipRecipe(classes=("zero", "one", "seven"), epochs=3, batch=64, shapes=4, prompts=1, others=2)
 HELD_OUT_WORDS = {
     *("blurry", "shows", "background", "black", "itap", "drawing", "handwriting", "bad", "tattoo"),
     *("hard", "origami", "favourite", "camera", "seen"),
@@ -91,7 +91,7 @@ def test_only_the_train_and_val_splits_are_opened(monkeypatch):
 
 
 def test_the_prompts_of_the_accuracy_tests_cannot_be_composed():
-    prompts = Prompts(0)
+    prompts = Sentences(0)
     texts = [prompts.yes("three") for _ in range(20_000)]
     texts += [prompts.no("three") for _ in range(5_000)]
     assert len(set(texts)) > 10_000
@@ -101,7 +101,7 @@ def test_the_prompts_of_the_accuracy_tests_cannot_be_composed():
 
 
 def test_prompts_say_yes_or_no_and_name_their_class():
-    prompts = Prompts(1)
+    prompts = Sentences(1)
     negation = re.compile(r"\b(no|not|without|never|lacking|free of|other than|anything but)\b")
     for words in (3, 8):
         for _ in range(2_000):
@@ -157,7 +157,9 @@ def test_the_script_writes_a_model_that_loads(tmp_path):
 def test_equal_weights_are_equal_files(tmp_path):
     clip = load_digits_clip().clip
     for name in ("a", "b", "c"):
-        save_digits_clip(clip, tmp_path / name, classes=DIGITS.classes, seed=Recipe.seed, epochs=Recipe.epochs)
+        save_digits_clip(
+            clip, tmp_path / name, classes=DIGITS.classes, seed=DigitsClipRecipe.seed, epochs=DigitsClipRecipe.epochs
+        )
     assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
     # the shipped weights are those of the defaults
     assert (tmp_path / "a").read_bytes() == WEIGHTS.read_bytes()
