@@ -18,6 +18,9 @@
   - PluginError (RuntimeError)
 """
 
+import errno
+import os
+
 
 class OodkitError(Exception):
     """The root of all errors that this package raises on purpose; the message is one line."""
@@ -83,7 +86,48 @@ class PluginError(OodkitError, RuntimeError):
     """A plugin could not be loaded, or two plugins claim one name."""
 
 
+REASONS = {
+    errno.ENOSPC: "no space is left on its disk; free some, or choose another folder",
+    errno.EDQUOT: "your share of its disk is full; free some, or choose another folder",
+    errno.EFBIG: "the file became larger than its disk allows; choose another folder",
+    errno.EACCES: "there is no permission for it; change its permissions, or choose another",
+    errno.EPERM: "there is no permission for it; change its permissions, or choose another",
+    errno.EROFS: "its disk can only be read; choose another folder",
+    errno.ENOENT: "no such file or folder; check its name",
+    errno.EEXIST: "it is there already; choose another name",
+    errno.ENOTEMPTY: "the folder holds something already; choose another name",
+    errno.EISDIR: "expected a file, it is a folder; name a file in it",
+    errno.ENOTDIR: "a part of the path is a file, not a folder; check its name",
+    errno.ENAMETOOLONG: "the name is too long for its disk; choose a shorter one",
+    errno.ELOOP: "its links lead in a circle; name what they should lead to",
+    errno.EMFILE: "too many files are open; raise the limit, as with `ulimit -n 4096`",
+    errno.ENFILE: "too many files are open on this machine; close some programs",
+    errno.ENOMEM: "not enough memory; close some programs",
+    errno.EIO: "its disk gave an error; check the disk",
+    errno.EBUSY: "it is in use; try again later",
+    errno.ETXTBSY: "it is in use; try again later",
+    errno.EPIPE: "the reader went away",
+    errno.EINVAL: "the system does not allow it there; choose another name or folder",
+    errno.ENXIO: "it is no plain file; name a file",
+    errno.ENODEV: "it is no plain file; name a file",
+    errno.ECONNREFUSED: "nobody answers there; check the address and the network",
+    errno.ECONNRESET: "the connection was lost; try again",
+    errno.ETIMEDOUT: "no answer came in time; try again",
+    errno.ENETUNREACH: "there is no way to it; check the network",
+    errno.EHOSTUNREACH: "there is no way to it; check the network",
+    errno.ESTALE: "its disk was unmounted or changed meanwhile; try again",
+}
+"""What the system refuses, in words, and what to do."""
+
+
 def one_line(error: BaseException) -> str:
-    """Say an error in one line, with its type unless it is one of ours."""
+    """Say an error in one line, with its type unless it is one of ours; of the system's, path, reason and remedy."""
+    if isinstance(error, OSError) and error.errno in REASONS:
+        named = dict.fromkeys(os.fsdecode(path) for path in (error.filename, error.filename2) if _is_path(path))
+        return f"{' to '.join(named)}{': ' if named else ''}{REASONS[error.errno]}"
     said = " ".join(str(error).split())
     return said if isinstance(error, OodkitError) else f"{type(error).__name__}: {said or 'no message'}"
+
+
+def _is_path(path: object) -> bool:
+    return isinstance(path, str | bytes | os.PathLike)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 import traceback
 from importlib import import_module
+from io import StringIO
 
 import click
 
 from ood_toolkit import __version__
-from ood_toolkit.errors import OodkitError
+from ood_toolkit.cli.help import Group, with_help
+from ood_toolkit.errors import OodkitError, one_line
 
 __all__ = ["cli", "main"]
 
@@ -19,7 +21,7 @@ COMMANDS = (
 )  # fmt: skip
 
 
-class _Commands(click.Group):
+class _Commands(Group):
     """The built-in commands by name, then what plugins add."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -32,9 +34,10 @@ class _Commands(click.Group):
                 f"ood_toolkit.cli.{cmd_name}_" if cmd_name == "import" else f"ood_toolkit.cli.{cmd_name}"
             )
             command: click.Command = module.command
-            return command
+            return with_help(command)
         self._with_plugins()
-        return super().get_command(ctx, cmd_name)
+        found = super().get_command(ctx, cmd_name)
+        return None if found is None else with_help(found)
 
     def _with_plugins(self) -> None:
         from ood_toolkit.api.registry import get_registry
@@ -55,25 +58,57 @@ def cli(ctx: click.Context, debug: bool) -> None:
     ctx.obj = {"debug": debug}
 
 
+with_help(cli)
+
+
 def main(args: list[str] | None = None) -> None:
-    """Run the command line; an error is one message on stderr and exit code 1, wrong usage 2."""
-    arguments = sys.argv[1:] if args is None else args
+    """Run the command line; an error is one message on stderr and exit code 1, wrong usage 2.
+
+    A reader of stdout that goes away is no error; anything else that keeps the output from its reader is one.
+    """
+    from ood_toolkit.cli.streams import lost_output, print_message, steady_streams
+
+    with steady_streams():
+        code = _code(sys.argv[1:] if args is None else args)
+        lost = lost_output()
+        if lost is not None and not isinstance(lost, BrokenPipeError):
+            print_message(f"oodkit: stdout: {one_line(lost)}")
+            code = code or 1
+    sys.exit(code)
+
+
+def _code(arguments: list[str]) -> int:
+    """Run a command; give its exit code."""
+    from ood_toolkit.cli.streams import lost_output, print_message
+
     try:
         code = cli.main(args=arguments, prog_name="oodkit", standalone_mode=False)
     except click.exceptions.Exit as stop:
-        code = stop.exit_code
+        return stop.exit_code
     except click.ClickException as error:
-        error.show()
-        code = error.exit_code
+        _show(error)
+        return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("stopped", err=True)
-        code = 130
+        print_message("stopped")
+        return 130
     except Exception as error:  # a plugin's command may raise anything
+        if isinstance(error, OSError) and lost_output() is error:
+            return 0
         if "--debug" in arguments:
-            traceback.print_exc()
+            for line in traceback.format_exc().splitlines():
+                print_message(line)
         ours = isinstance(error, OodkitError | OSError)
-        click.echo(
-            f"oodkit: {error}" if ours else f"oodkit: {type(error).__name__}: {error} (--debug shows where)", err=True
-        )
-        code = 1
-    sys.exit(code if isinstance(code, int) else 0)
+        said = str(error) if isinstance(error, OodkitError) else one_line(error)
+        print_message(f"oodkit: {said}{'' if ours else ' (--debug shows where)'}")
+        return 1
+    return code if isinstance(code, int) else 0
+
+
+def _show(error: click.ClickException) -> None:
+    """Print wrong usage as click does, a line at a time."""
+    from ood_toolkit.cli.streams import print_message
+
+    shown = StringIO()
+    error.show(shown)
+    for line in shown.getvalue().splitlines():
+        print_message(line)

@@ -83,14 +83,17 @@ def _measured(settings: Settings, given: set[str], preset: str | None) -> Report
 
 
 def _told(report: Report, style: str, output: Path | None) -> int:
-    """Print and save a report; exit code 1 where something failed, or nothing ran."""
+    """Save and print a report, printing it even where it cannot be saved; exit code 1 where something failed."""
     from ood_toolkit.cli.printing import print_report
+    from ood_toolkit.cli.streams import print_message
 
-    print_report(report, style)
-    if output is not None:
-        report.save(output)
+    try:
+        if output is not None:
+            report.save(output)
+    finally:
+        print_report(report, style)
     for row in report.failed[:1]:
-        click.echo(f"oodkit: {row.scorer} failed: {row.notes[0]}", err=True)
+        print_message(f"oodkit: {row.scorer} failed: {row.notes[0]}")
     if not report.ran:
-        click.echo("oodkit: no scorer could run; see the notes above", err=True)
+        print_message("oodkit: no scorer could run; see the notes above")
     return 1 if report.failed or not report.ran else 0

@@ -8,7 +8,7 @@ import click
 
 from ood_toolkit.cli import options
 from ood_toolkit.cli.bench import FORMATS
-from ood_toolkit.cli.listing import stdout_width, use_color
+from ood_toolkit.cli.streams import print_form, shape
 
 
 @click.command("compare")
@@ -74,4 +74,4 @@ def command(
     else:
         records = comparing.compared_runs(reports, scorers, against, ci_replicates, seed)
         grid = differences_grid(records)
-    click.echo(text_of(records, grid, style, stdout_width(), use_color()), nl=False)
+    print_form(text_of(records, grid, style, *shape()), "")

@@ -123,6 +123,7 @@ def _run(
     settings: Settings, ood: tuple[str, ...], wishes: Wishes, accept: tuple[int, ...] | None, output: Path
 ) -> None:
     from ood_toolkit.cli.progress import clear, progress
+    from ood_toolkit.cli.streams import print_form, shape
     from ood_toolkit.learning.discovery.files import write_search
     from ood_toolkit.learning.discovery.outcome import accepted_clusters, taught
     from ood_toolkit.learning.discovery.report import summary
@@ -139,7 +140,7 @@ def _run(
     clear()
     result = search.result(findings, accepted) | ({} if learnt is None else learnt.figures)
     write_search(search, findings, learnt, record, result, output)
-    click.echo(summary(result, findings.clusters, output))
+    print_form(summary(result, findings.clusters, output, *shape()))
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -61,13 +61,14 @@ def command(names: tuple[str, ...], splits: tuple[str, ...], texts_of: str | Non
 def _told(label: str, about: dict[str, Any], seconds: float) -> int:
     """Print what is encoded now; exit code 1 where not one image of a split could be read."""
     from ood_toolkit.cli.progress import encoded
+    from ood_toolkit.cli.streams import print_line
 
     encoded(about, seconds)
     empty = 0
     for name, counts in about["encoding"].items():
         read = counts["images"] - len(counts["unreadable"])
         empty += not read
-        click.echo(f"{name}: {read:,} images of model {label}, {counts['encoded']:,} encoded now")
+        print_line(f"{name}: {read:,} images of model {label}, {counts['encoded']:,} encoded now")
         for note in counts["notes"]:
-            click.echo(f"  {note}")
+            print_line(f"  {note}")
     return 1 if empty else 0

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ood_toolkit.cli import options
+from ood_toolkit.cli.streams import print_line
 
 
 @click.command("import")
@@ -67,4 +68,4 @@ def command(
     imports = Imports(store or default_store())
     imports.add(name, model, split, arrays, source, replace=replace)
     held = ", ".join(f"{part} {array.shape}" for part, array in arrays.items())
-    click.echo(f"{name} ({split}) of model {model}: {held}")
+    print_line(f"{name} ({split}) of model {model}: {held}")

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import json
-import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from inspect import signature
 from pathlib import Path
@@ -14,9 +10,12 @@ from typing import Any
 import click
 
 from ood_toolkit.cli import options
+from ood_toolkit.cli.streams import print_form, print_json, print_line, shape
+from ood_toolkit.report.cells import plain
+from ood_toolkit.report.table import described, said
 from ood_toolkit.store.files import default_store
 
-__all__ = ["as_json", "listing", "print_facts", "print_rows", "stdout_width", "use_color"]
+__all__ = ["as_json", "fact_lines", "listing", "print_facts", "print_rows"]
 
 Command = Callable[..., Any]
 
@@ -50,61 +49,28 @@ def listing(
 def print_facts(facts: Mapping[str, Any], as_json: bool) -> None:
     """Print what is known of one thing, a fact a line; nested facts are indented."""
     if as_json:
-        click.echo(json.dumps(facts, indent=1))
+        print_json(facts)
         return
-    for line in _fact_lines(facts, ""):
-        click.echo(line)
+    print_line("\n".join(fact_lines(facts)))
 
 
-def _fact_lines(facts: Mapping[str, Any], indent: str) -> list[str]:
-    lines = []
+def fact_lines(facts: Mapping[str, Any], indent: str = "") -> list[str]:
+    """Give facts as lines, each fit to print; nested ones are indented."""
+    lines: list[str] = []
     for key, value in facts.items():
         if isinstance(value, Mapping):
-            lines += [f"{indent}{key}:", *_fact_lines(value, indent + "  ")] if value else []
+            lines += [f"{indent}{plain(key)}:", *fact_lines(value, indent + "  ")] if value else []
         elif isinstance(value, list | tuple) and len(value) and (len(value) > 3 or len(str(value)) > 80):
-            lines += [f"{indent}{key}:", *(f"{indent}  {part}" for part in value)]
+            lines += [f"{indent}{plain(key)}:", *(f"{indent}  {plain(part)}" for part in value)]
         elif value not in (None, "", [], ()):
-            lines.append(f"{indent}{key}: {_cell(value)}")
+            lines.append(f"{indent}{plain(key)}: {plain(said(value))}")
     return lines
-
-
-def stdout_width() -> int:
-    """Give the width of the terminal, or of COLUMNS, else 100."""
-    from shutil import get_terminal_size
-
-    return get_terminal_size((100, 24)).columns
-
-
-def use_color() -> bool:
-    """Tell whether stdout is a terminal that wants colour."""
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 
 
 def print_rows(rows: Sequence[dict[str, Any]], as_json: bool) -> None:
     """Print each row as its name, what it is, and a dim line of all else that is known of it."""
     if as_json:
-        click.echo(json.dumps(list(rows), indent=1))
+        print_json(list(rows))
         return
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table.grid(padding=(0, 2), expand=True)
-    table.add_column(no_wrap=True)
-    table.add_column(ratio=1)
-    for row in rows:
-        rest = [f"{key} {_cell(value)}" for key, value in row.items() if key not in ("name", "what") and value]
-        said = Text(_cell(row["what"])).append("\n" if rest else "").append("; ".join(rest), style="dim")
-        table.add_row(Text(row["name"], style="bold"), said)
-    console = Console(file=io.StringIO(), width=stdout_width(), highlight=False, force_terminal=use_color())
-    console.print(table)
-    for line in console.file.getvalue().splitlines():  # type: ignore[attr-defined]
-        click.echo(line.rstrip())
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{k} {_cell(v)}" for k, v in value.items())
-    if isinstance(value, list | tuple):
-        return ", ".join(map(str, value))
-    return "" if value is None else str(value)
+    width, color = shape()
+    print_form(described(rows, width, color))

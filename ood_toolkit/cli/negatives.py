@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,8 @@ import click
 
 from ood_toolkit.cli import options
 from ood_toolkit.cli.listing import as_json, print_rows
+from ood_toolkit.cli.streams import print_form, print_json
+from ood_toolkit.report.cells import plain
 
 
 @click.command("negatives")
@@ -31,10 +32,10 @@ def command(key: str | None, as_json: bool, store: Path | None) -> None:
         return
     _, found = kept.read(key)
     if as_json:
-        click.echo(json.dumps(found, indent=1))
+        print_json(found)
         return
     for row in found["negatives"]:
-        click.echo(f"{row['similarity']:.4f}\t{row['word']}")
+        print_form(f"{row['similarity']:.4f}\t{plain(row['word'])}")
 
 
 def _row(key: str, found: dict[str, Any]) -> dict[str, Any]:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import click
-
-from ood_toolkit.cli.listing import stdout_width, use_color
+from ood_toolkit.cli.streams import print_form, print_line, shape
 
 if TYPE_CHECKING:
     from ood_toolkit.report import Report
@@ -17,19 +15,19 @@ __all__ = ["print_report"]
 def print_report(report: Report, style: str) -> None:
     """Print a report; a table stands between the preset that ran and the published values, where its header has any."""
     if style != "table":
-        click.echo(getattr(report, f"to_{style}")(), nl=False)
+        print_form(getattr(report, f"to_{style}")(), "")
         return
     from ood_toolkit.report.published import comparison_text, preset_line
 
-    width, color = stdout_width(), use_color()
     if "seminar" in report.header:
         from ood_toolkit.learning.seminar.text import seminar_text
 
-        click.echo(seminar_text(report.header["seminar"], width, color))
-        click.echo(f"\n{len(report.rows)} rows were measured on the way; --format csv or --output shows them all")
+        print_form(seminar_text(report.header["seminar"], *shape()))
+        print_line()
+        print_line(f"{len(report.rows)} rows were measured on the way; --format csv or --output shows them all")
         return
     if "preset" in report.header:
-        click.echo(preset_line(report.header["preset"]))
-    click.echo(report.table(width, color))
+        print_line(preset_line(report.header["preset"]))
+    print_form(report.table(*shape()))
     if "published" in report.header:
-        click.echo("\n" + comparison_text(report.header["published"], width, color))
+        print_form("\n" + comparison_text(report.header["published"], *shape()))

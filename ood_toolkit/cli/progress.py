@@ -1,4 +1,4 @@
-"""What long work shows on stderr: one line that is rewritten on a terminal, and what was encoded at the end."""
+"""What long work shows on stderr: a line that is rewritten, in a log one every 30 seconds; and what was encoded."""
 
 from __future__ import annotations
 
@@ -8,27 +8,48 @@ from collections.abc import Mapping
 from typing import Any
 
 from ood_toolkit.benchmark.run import Told
+from ood_toolkit.cli.streams import print_message, terminal_width
+from ood_toolkit.report.cells import plain
+from ood_toolkit.report.folding import folded, width_of
 
 __all__ = ["Stderr", "clear", "encoded", "progress"]
 
 SHOWN = 10
 """Unreadable images that are named on stderr; the result names all."""
+EVERY = 30.0
+"""Seconds between two lines of progress where stderr is no terminal."""
+_said: dict[str, float] = {}
+"""When the last line of progress was said there, or the work began."""
 _started: dict[str, tuple[float, int]] = {}
 """When each piece of work began, and how much of it was done by then."""
 
 
 def progress(what: str, done: int = 0, of: int = 0, each: str = "images") -> None:
-    """Rewrite one line on a terminal: what is done, how fast, and the time that is left; nothing elsewhere."""
-    if not sys.stderr.isatty():
-        return
-    sys.stderr.write(f"\r\x1b[2K{_line(what, done, of, time.monotonic(), each)}")
-    sys.stderr.flush()
+    """Say what is done, how fast, and the time that is left: on one line that is rewritten, or at times in a log."""
+    now = time.monotonic()
+    line = _line(plain(what), done, of, now, each)
+    width = terminal_width(sys.stderr)
+    if width is not None:
+        _rewrite(line if width_of(line) < width else folded(line, width - 1)[0])
+    elif now - _said.setdefault("", now) >= EVERY:
+        _said[""] = now
+        print_message(line)
 
 
 def clear() -> None:
-    """Take the line away."""
+    """Take the line away; what comes next is other work."""
     _started.clear()
-    progress("")
+    _said.clear()
+    if terminal_width(sys.stderr) is not None:
+        _rewrite("")
+
+
+def _rewrite(line: str) -> None:
+    try:
+        sys.stderr.write(f"\r\x1b[2K{line}")
+        sys.stderr.flush()
+    except OSError:
+        return  # nobody reads it; the work goes on
 
 
 def _line(what: str, done: int, of: int, now: float, each: str = "images") -> str:
@@ -53,29 +74,24 @@ def encoded(about: Mapping[str, Any], seconds: float) -> None:
     lost = {name: one["unreadable"] for name, one in counts.items() if one["unreadable"]}
     held = total - fresh - sum(map(len, lost.values()))
     if fresh:
-        _say(f"encoded {_images(fresh)} in {seconds:.1f} s; {held:,} were in the store")
+        print_message(f"encoded {_images(fresh)} in {seconds:.1f} s; {held:,} were in the store")
     else:
-        _say(f"encoded 0 images; {held:,} were in the store")
+        print_message(f"encoded 0 images; {held:,} were in the store")
     for name, one in counts.items():
         for shard in one["repaired"]:
-            _say(f"{name}: shard {shard} was damaged; its images were encoded again")
+            print_message(f"{name}: shard {shard} was damaged; its images were encoded again")
         for note in one["notes"]:
             if "gone" in note:
-                _say(f"{name}: {note}")
+                print_message(f"{name}: {note}")
     for name, images in lost.items():
         for image, why in list(images.items())[:SHOWN]:
-            _say(f"{name}: skipped {image}: {why}")
+            print_message(f"{name}: skipped {plain(image)}: {plain(why)}")
         if len(images) > SHOWN:
-            _say(f"{name}: and {len(images) - SHOWN:,} more")
+            print_message(f"{name}: and {len(images) - SHOWN:,} more")
 
 
 def _images(count: int) -> str:
     return f"{count:,} image{'' if count == 1 else 's'}"
-
-
-def _say(text: str) -> None:
-    """Print a line on stderr; what a file's name may hold does not move the cursor."""
-    print("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text), file=sys.stderr)
 
 
 class Stderr(Told):

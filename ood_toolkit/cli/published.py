@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ood_toolkit.cli.listing import as_json, print_rows, stdout_width, use_color
+from ood_toolkit.cli.listing import as_json, print_rows
 from ood_toolkit.cli.seminar import NAME as SEMINAR
+from ood_toolkit.cli.streams import print_form, print_json, shape
 
 if TYPE_CHECKING:
     from ood_toolkit.benchmark.presets import Preset
@@ -38,11 +38,11 @@ def command(preset: str | None, method: str | None, as_json: bool) -> None:
     if method is not None:
         found = _only(found, method)
     if as_json:
-        click.echo(json.dumps(dataclasses.asdict(found), indent=1))
+        print_json(dataclasses.asdict(found))
         return
     from ood_toolkit.benchmark.presets.published import published_text
 
-    click.echo(published_text(found, stdout_width(), use_color()))
+    print_form(published_text(found, *shape()))
 
 
 def _seminar() -> dict[str, Any]:
@@ -69,7 +69,10 @@ def _print_seminar(method: str | None, as_json: bool) -> None:
     if method is not None:
         raise click.UsageError(f"--method: {SEMINAR} has tables of its own; leave it out")
     held = dataclasses.asdict(published())
-    click.echo(json.dumps(held, indent=1) if as_json else printed_text(held, stdout_width(), use_color()))
+    if as_json:
+        print_json(held)
+    else:
+        print_form(printed_text(held, *shape()))
 
 
 def _listed(preset: Preset) -> dict[str, Any]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ood_toolkit.cli import options
+from ood_toolkit.cli.streams import print_form
+from ood_toolkit.report.cells import csv_rows
 
 if TYPE_CHECKING:
     from ood_toolkit.api.scorer import Scorer
@@ -65,10 +65,10 @@ def command(spec: str, name: str, split: str, output: Path | None, **where: Any)
     rows = _rows(scorer, options.opened(settings), settings, split)
     clear()
     if output is None:
-        csv.writer(sys.stdout, lineterminator="\n").writerows(rows)
+        print_form(csv_rows(rows), "")
         return
-    with replaced_file(output) as partial, partial.open("w", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows(rows)
+    with replaced_file(output) as partial:
+        partial.write_text(csv_rows(rows), encoding="utf-8", newline="")
 
 
 def _rows(scorer: Scorer, sets: Sets, settings: Settings, split: str) -> list[list[Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import click
 
 from ood_toolkit.cli import options
 from ood_toolkit.cli.listing import as_json, print_facts, print_rows
+from ood_toolkit.cli.streams import print_json, print_line, print_message
 from ood_toolkit.store.files import default_store
 
 
@@ -23,7 +23,7 @@ def command() -> None:
 @options.store
 def path(store: Path | None) -> None:
     """Print the folder of the store."""
-    click.echo(store or default_store())
+    print_line(store or default_store())
 
 
 @command.command("list")
@@ -52,7 +52,7 @@ def list_(store: Path | None, as_json: bool) -> None:
     ]  # fmt: skip
     print_rows(rows, as_json)
     if not rows:
-        click.echo(f"the store {folder} {'is empty' if folder.is_dir() else 'does not exist'}", err=True)
+        print_message(f"the store {folder} {'is empty' if folder.is_dir() else 'does not exist'}")
 
 
 @command.command("show")
@@ -75,7 +75,7 @@ def show(key: str, store: Path | None, as_json: bool) -> None:
         facts = {"key": one.key, "images": one.images, "shards": one.shards, "bytes": one.bytes, "sets": sets}
         shown.append({**facts, **one.about})
     if as_json:
-        click.echo(json.dumps(shown, indent=1))
+        print_json(shown)
         return
     for facts in shown:
         print_facts(facts, as_json)
@@ -90,8 +90,8 @@ def verify(store: Path | None) -> int:
     folder, count = store or default_store(), 0
     for place, why in damaged(folder):
         count += 1
-        click.echo(f"{place.relative_to(folder)}: {why}")
-    click.echo(f"{count} damaged" if count else "all is whole", err=True)
+        print_line(f"{place.relative_to(folder)}: {why}")
+    print_message(f"{count} damaged" if count else "all is whole")
     return 1 if count else 0
 
 
@@ -116,16 +116,16 @@ def gc(model: str | None, dry_run: bool, yes: bool, store: Path | None) -> None:
             f"--model: nothing in the store was encoded by {model!r}; it holds {', '.join(known) or 'none'}"
         )
     for place, why in found:
-        click.echo(f"{place.relative_to(folder)}: {why}")
+        print_line(f"{place.relative_to(folder)}: {why}")
     size = _size(sum(_bytes(place) for place, _ in found))
     if dry_run or not found:
-        click.echo(f"{size} could be freed", err=True)
+        print_message(f"{size} could be freed")
         return
     if not yes:
         _ask(f"Delete these {len(found)}, {size}, in {folder}?")
     for place, _ in found:
         remove(place)
-    click.echo(f"{size} were freed", err=True)
+    print_message(f"{size} were freed")
 
 
 def _ask(question: str) -> None:

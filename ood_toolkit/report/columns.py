@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from ood_toolkit.report.grid import Grid
 from ood_toolkit.report.results import Row
 
 __all__ = [
     "NAMES",
-    "Grid",
     "against",
     "footnotes",
     "grids",
@@ -46,19 +45,6 @@ SHOWN: Mapping[str, Sequence[str]] = {
     "knn-ood": ("auroc", "fpr95_id", "aupr_in", "aupr_out"),
     "vim": ("auroc", "fpr95_id", "aupr_in", "aupr_out"),
 }
-
-
-@dataclass(frozen=True)
-class Grid:
-    """A table as text: a title, column names, and rows of cells; rows that close a block are marked."""
-
-    title: str
-    columns: list[str]
-    rows: list[list[str]]
-    ends: list[bool]
-    """Whether a rule follows the row."""
-    text_columns: int
-    """How many columns, from the left, hold names and not numbers."""
 
 
 def ood_grid(header: Mapping[str, Any], rows: Sequence[Row]) -> Grid | None:

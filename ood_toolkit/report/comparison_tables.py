@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ood_toolkit.report import formats, table
-from ood_toolkit.report.columns import NAMES, Grid, against, p_value, percent, points, told_apart
+from ood_toolkit.report.cells import csv_rows, json_text
+from ood_toolkit.report.columns import NAMES, against, p_value, percent, points, told_apart
+from ood_toolkit.report.grid import Grid
 
 __all__ = ["differences_grid", "spread_grid", "text_of"]
 
@@ -52,17 +50,14 @@ def spread_grid(rows: Sequence[Mapping[str, Any]], measures: Sequence[str]) -> G
     return Grid(title, columns, cells, [False] * len(cells), len(whose) + 3)
 
 
-def text_of(records: Sequence[Mapping[str, Any]], grid: Grid, style: str, width: int, color: bool) -> str:
+def text_of(records: Sequence[Mapping[str, Any]], grid: Grid, style: str, width: int | None, color: bool) -> str:
     """Give records as JSON or CSV in full precision, or their table as text, Markdown or LaTeX."""
     if style == "json":
-        return json.dumps([_plain(record) for record in records], indent=1) + "\n"
+        return json_text(list(records)) + "\n"
     if style == "csv":
         flat = [_flat(record) for record in records]
-        out = io.StringIO()
-        writer = csv.DictWriter(out, list(dict.fromkeys(key for row in flat for key in row)), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(flat)
-        return out.getvalue()
+        names = list(dict.fromkeys(key for row in flat for key in row))
+        return csv_rows([names, *([row.get(name) for name in names] for row in flat)])
     if style == "markdown":
         return formats.markdown_grid(grid) + "\n"
     return formats.latex_grid(grid) if style == "latex" else table.laid_out([], [grid], [], width, color) + "\n"
@@ -74,12 +69,6 @@ def _flat(record: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in record.items():
         flat |= {f"{key}_{k}": v for k, v in value.items()} if isinstance(value, Mapping) else {key: value}
     return flat
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _plain(one) for key, one in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _about(mean: float | None, deviation: float | None) -> str:

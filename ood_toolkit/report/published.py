@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ood_toolkit.report.columns import NAMES, Grid
+from ood_toolkit.report.columns import NAMES
+from ood_toolkit.report.grid import Grid
 from ood_toolkit.report.results import Row
 from ood_toolkit.report.table import laid_out
 
@@ -77,7 +78,7 @@ def preset_line(about: Mapping[str, Any]) -> str:
     return f"preset {about['name']}" + (f", changed: {', '.join(changed)}" if changed else "")
 
 
-def comparison_text(found: Sequence[Mapping[str, Any]], width: int, color: bool) -> str:
+def comparison_text(found: Sequence[Mapping[str, Any]], width: int | None, color: bool) -> str:
     """Give the comparison as a table, one line a scorer, published row, set and metric, with its sources below."""
     if not found:
         return "No row of this run has published values of the same scorer and sets."

@@ -34,8 +34,8 @@ class Report:
         """Whether any row holds a result."""
         return any(row.status == "ok" for row in self.rows)
 
-    def table(self, width: int = 100, color: bool = False) -> str:
-        """Give the table as text of at most `width` columns where its names allow, with ANSI colours on request."""
+    def table(self, width: int | None = 100, color: bool = False) -> str:
+        """Give the table as text of at most `width` columns, None for any, with ANSI colours on request."""
         return table.render(self.header, self.rows, width, color)
 
     def to_json(self) -> str:
@@ -44,7 +44,7 @@ class Report:
 
     def to_csv(self) -> str:
         """Give the rows as CSV, one column a field and metric, full precision."""
-        return formats.csv_text(self.rows)
+        return formats.csv_text(self.header, self.rows)
 
     def to_markdown(self) -> str:
         """Give the table as Markdown."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import quote
 
 import numpy as np
+
+from ood_toolkit.report.cells import json_text
 
 __all__ = ["SCHEMA", "TEST", "VAL", "Answers", "Row", "joined", "test_key", "union"]
 
@@ -128,22 +128,10 @@ def union(answers: Mapping[str, Answers], name: str, names: Sequence[str]) -> An
 def to_json(header: Mapping[str, Any], rows: list[Row]) -> str:
     """Write header and rows as the documented JSON; NaN becomes null."""
     listed = [{**row.__dict__, "metrics": dict(row.metrics)} for row in rows]
-    return json.dumps(_plain({"schema": SCHEMA, **header, "rows": listed}), indent=1) + "\n"
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    if isinstance(value, np.generic):
-        return _plain(value.item())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+    return json_text({"schema": SCHEMA, **header, "rows": listed}) + "\n"
 
 
 def file_name(name: str) -> str:
     """Make a file name of a set's; only the colon of a key such as `ood:letters` becomes a low line."""
-    safe = quote(name.replace(":", "_", 1), safe="+")
+    safe = quote(name.replace(":", "_", 1), safe="+", errors="surrogatepass")
     return safe if safe.strip(".") else safe.replace(".", "%2E")

@@ -127,7 +127,6 @@ def _keys(header: Mapping[str, Any], rows: list[Row]) -> Iterator[tuple[str, ...
 def _result(file: Path) -> tuple[dict[str, Any], list[Row]]:
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
-        json.dumps(found, ensure_ascii=False).encode()  # half a character, as in "\ud800", could not be printed
     except (FileNotFoundError, NotADirectoryError):
         raise DataError(
             f"{file.parent}: expected a run folder, which holds result.json; `oodkit bench --output` writes one"

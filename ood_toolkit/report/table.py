@@ -2,88 +2,141 @@
 
 from __future__ import annotations
 
-import io
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from ood_toolkit.report.columns import Grid, footnotes, grids, summary
+from ood_toolkit.report.cells import plain
+from ood_toolkit.report.columns import footnotes, grids, summary
+from ood_toolkit.report.folding import folded, longest_part, width_of
+from ood_toolkit.report.grid import Grid
 from ood_toolkit.report.results import Row
 
-__all__ = ["laid_out", "render"]
+__all__ = ["BEST", "TIED", "described", "laid_out", "render", "said"]
 
-LEAST_NAME, LONGEST_PART = 10, 18
-"""Characters to which a column of names is folded at most, and of a part that is not folded inside itself; a table
-that needs more room is wider than asked."""
-PART = re.compile(r"[^-:,=+/ ]*[-:,=+/ ]?")
-"""What of a name stays together: up to and with a sign that a spec or a slug has."""
+LEAST_NAME, LEAST_HEAD = 10, 8
+"""Characters to which names, and heads of columns, are folded at most where their longest part is shorter."""
+LEAST_ROOM = 24
+"""Characters that a description needs beside a name, else it stands below."""
+BEST, TIED = "*", "~"
+"""What stands behind the best value of a column, and behind one that cannot be told apart from it."""
+BOLD, DIM, END = "\x1b[1m", "\x1b[2m", "\x1b[0m"
 
 
-def render(header: Mapping[str, Any], rows: Sequence[Row], width: int, color: bool) -> str:
-    """Give header, tables and footnotes as text of `width` columns, more where a table cannot do with them."""
+def render(header: Mapping[str, Any], rows: Sequence[Row], width: int | None, color: bool) -> str:
+    """Give header, tables and footnotes as text of `width` columns; None folds nothing."""
     return laid_out(summary(header), grids(header, rows), footnotes(rows), width, color)
 
 
-def laid_out(lines: Sequence[str], tables: Sequence[Grid], notes: Sequence[str], width: int, color: bool) -> str:
-    """Give lines, tables and dim notes as text of `width` columns, more where a table cannot do with them."""
-    from rich.console import Console
-    from rich.text import Text
+def laid_out(lines: Sequence[str], tables: Sequence[Grid], notes: Sequence[str], width: int | None, color: bool) -> str:
+    """Give lines, tables and dim notes as text of `width` columns; None folds nothing.
 
-    console = Console(
-        file=io.StringIO(),
-        width=width,
-        markup=False,
-        emoji=False,
-        force_terminal=color,
-        color_system="standard" if color else None,
-    )
-    for line in lines:
-        console.print(Text(line))
+    A table that is wider has its heads and names folded, then its columns of numbers in several tables one below the
+    other, and at last one line a cell; no number is cut.
+    """
+    made = list(_folded(lines, width, "", color))
     for grid in tables:
-        console.print()
-        console.print(Text(grid.title, style="bold"))
-        heads, widths, gap = _fitted(grid, width)
-        console.width = max(width, _total(widths, gap))
-        console.print(_rich(grid, heads, widths, gap))
-        console.width = width
-    if notes:
-        console.print()
-    for note in notes:
-        console.print(Text(note, style="dim"))
-    made = [line.rstrip() for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
+        clean = _marked(grid.written(plain))
+        made += ["", *_folded([clean.title], width, BOLD, color)]
+        for part in _parts(clean, width):
+            made += _table(part, width, color)
+    made += ["", *_folded(notes, width, DIM, color)] if notes else []
     return "\n".join(line for place, line in enumerate(made) if line or (place and made[place - 1]))
 
 
-def _rich(grid: Grid, heads: list[str], widths: list[int], gap: int) -> Any:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
+def _folded(lines: Iterable[str], width: int | None, style: str, color: bool) -> Iterator[str]:
+    for line in map(plain, lines):
+        indent = " " * (len(line) - len(line.lstrip()) + 2)
+        for part in [line] if width is None else folded(line, width, indent if width > 2 * len(indent) else ""):
+            yield f"{style}{part}{END}" if style and color and part else part
 
-    made = Table(box=SIMPLE_HEAD, padding=(0, gap - 1, 0, 0), pad_edge=False)
-    for place, (head, wide) in enumerate(zip(heads, widths, strict=True)):
-        side: Any = "left" if place < grid.text_columns else "right"
-        made.add_column(head, justify=side, width=wide, overflow="fold")
+
+def _marked(grid: Grid) -> Grid:
+    """Put a sign behind the best values of a column; the other cells of the column keep its place free."""
+    columns = {column for _, column in grid.best | grid.tied}
+    rows = [
+        [
+            cell + (BEST if (y, x) in grid.best else TIED if (y, x) in grid.tied else " ") if x in columns else cell
+            for x, cell in enumerate(row)
+        ]
+        for y, row in enumerate(grid.rows)
+    ]
+    return replace(grid, rows=rows)
+
+
+def _parts(grid: Grid, width: int | None) -> list[Grid]:
+    """Split the columns of numbers into as many tables as the width needs."""
+    numbers = range(grid.text_columns, len(grid.columns))
+    if width is None or not numbers:
+        return [grid]
+    names = [_least(grid, place) for place in range(grid.text_columns)]
+    parts: list[list[int]] = [[]]
+    for place in numbers:
+        wide = [max(_head_width(_narrow(grid, one)), _widest(grid, one)) for one in (*parts[-1], place)]
+        if parts[-1] and _total([*names, *wide], 1) > width:
+            parts.append([])
+        parts[-1].append(place)
+    return [grid.only(part) for part in parts]
+
+
+def _table(grid: Grid, width: int | None, color: bool) -> Iterator[str]:
+    heads, widths, gap = _fitted(grid, width)
+    if width is not None and _total(widths, gap) > width:
+        yield from _records(grid, width)
+        return
+    head_lines = [head.split("\n") for head in heads]
+    high = max(map(len, head_lines), default=0)
+    yield ""
+    for line in zip(*([""] * (high - len(head)) + head for head in head_lines), strict=True):
+        yield _line(grid, list(line), widths, gap, BOLD if color else "", set(range(len(line))))
+    yield "─" * _total(widths, gap)
     before: list[str] = []
-    for cells, end in zip(grid.rows, grid.ends, strict=True):
-        same = any(grid.ends) and cells[: grid.text_columns - 1] == before[: grid.text_columns - 1]
-        shown = [""] * (grid.text_columns - 1) + cells[grid.text_columns - 1 :] if same else cells
-        made.add_row(
-            *(_folded(cell, wide) for cell, wide in zip(shown, widths, strict=True)),
-            end_section=end,
-        )
+    for y, (cells, end) in enumerate(zip(grid.rows, grid.ends, strict=True)):
+        names = grid.text_columns - 1
+        same = any(grid.ends) and cells[:names] == before[:names]
+        shown = [""] * names + cells[names:] if same else cells
+        folds = [folded(cell, wide) for cell, wide in zip(shown, widths, strict=True)]
+        bold = {x for x in range(len(cells)) if (y, x) in grid.best}
+        for place in range(max(map(len, folds), default=0)):
+            line_cells = [fold[place] if place < len(fold) else "" for fold in folds]
+            yield _line(grid, line_cells, widths, gap, BOLD if color else "", bold)
+        if end:
+            yield ""
         before = cells
-    return made
 
 
-def _fitted(grid: Grid, width: int) -> tuple[list[str], list[int], int]:
+def _line(grid: Grid, cells: list[str], widths: list[int], gap: int, style: str, styled: set[int]) -> str:
+    """Set one line; names on the left of their columns, numbers on the right."""
+    made = ""
+    for place, (cell, wide) in enumerate(zip(cells, widths, strict=True)):
+        space = " " * (wide - width_of(cell))
+        text = f"{style}{cell}{END}" if style and place in styled and cell.strip() else cell
+        made += (" " if not place else " " * gap) + (text + space if place < grid.text_columns else space + text)
+    return made.rstrip()
+
+
+def _records(grid: Grid, width: int) -> Iterator[str]:
+    """Give a line for each cell, where not even one column of numbers fits beside the names."""
+    yield ""
+    for place, cells in enumerate(grid.rows):
+        if place:
+            yield ""
+        for name, cell in zip(grid.columns, cells, strict=True):
+            yield from folded(f"{name} {cell}".strip(), width, "  " if width > 4 else "")
+
+
+def _fitted(grid: Grid, width: int | None) -> tuple[list[str], list[int], int]:
     """Give column heads, widths and the gap between columns; names are folded where room is short, numbers never."""
     heads, gap = grid.columns, 2
-    if _total(_widths(grid, heads), gap) > width:
-        heads = [head.replace(" ", "\n").replace("(", "\n(") for head in heads]
     widths, names = _widths(grid, heads), range(grid.text_columns)
-    least = [max([LEAST_NAME, *(_longest_part(row[place]) for row in grid.rows)]) for place in names]
+    if width is None or _total(widths, gap) <= width:
+        return heads, widths, gap
+    heads = [_narrow(grid, place) for place in range(len(heads))]
+    widths = _widths(grid, heads)
+    least = [_least(grid, place) for place in names]
     while _total(widths, gap) > width:
-        widest = max(names, key=lambda place: widths[place] - least[place])
-        if widths[widest] > least[widest]:
+        widest = max(names, key=lambda place: widths[place] - least[place], default=None)
+        if widest is not None and widths[widest] > least[widest]:
             widths[widest] -= 1
         elif gap > 1:
             gap, widths = 1, _widths(grid, heads)
@@ -92,25 +145,62 @@ def _fitted(grid: Grid, width: int) -> tuple[list[str], list[int], int]:
     return heads, widths, gap
 
 
-def _folded(name: str, width: int) -> str:
-    """Break a name into lines between its parts; a part that is longer than the column is broken by the table."""
-    lines = [""]
-    for part in PART.findall(name):
-        if len(lines[-1] + part.rstrip()) > width and lines[-1]:
-            lines.append("")
-        lines[-1] += part
-    return "\n".join(line.rstrip() for line in lines)
+def _narrow(grid: Grid, place: int) -> str:
+    """Fold the name of a column where it can be and is wide."""
+    words = grid.columns[place].replace("(", " (").split()
+    wide = max([LEAST_HEAD, _widest(grid, place), *map(longest_part, words)])
+    return "\n".join(line for word in words for line in folded(word, wide))
 
 
-def _longest_part(name: str) -> int:
-    return min(LONGEST_PART, max(len(part.rstrip()) for part in PART.findall(name)))
+def _least(grid: Grid, place: int) -> int:
+    """Give the columns to which names are folded at most."""
+    parts = max((longest_part(row[place]) for row in grid.rows), default=0)
+    return max(min(LEAST_NAME, _widest(grid, place)), parts, _head_width(_narrow(grid, place)))
+
+
+def _widest(grid: Grid, place: int) -> int:
+    return max((width_of(row[place]) for row in grid.rows), default=0)
+
+
+def _head_width(head: str) -> int:
+    return max(map(width_of, head.split("\n")), default=0)
 
 
 def _widths(grid: Grid, heads: list[str]) -> list[int]:
-    lines = [max(map(len, head.split("\n"))) for head in heads]
-    return [max([line, *(len(row[place]) for row in grid.rows)]) for place, line in enumerate(lines)]
+    return [max(_head_width(head), _widest(grid, place)) for place, head in enumerate(heads)]
 
 
 def _total(widths: list[int], gap: int) -> int:
     """Add up a row: the columns, the gaps between them and a blank at either edge."""
     return sum(widths) + gap * (len(widths) - 1) + 2
+
+
+def described(rows: Sequence[Mapping[str, Any]], width: int | None, color: bool) -> str:
+    """Give rows of a listing as text: the name, what it is beside it, and below a dim line of all else."""
+    names = [plain(row["name"]) for row in rows]
+    wide = max(map(width_of, names), default=0) + 2
+    room = None if width is None else width - wide
+    made = []
+    for name, row in zip(names, rows, strict=True):
+        rest = [f"{key} {said(value)}" for key, value in row.items() if key not in ("name", "what") and value]
+        above = room is not None and room < LEAST_ROOM
+        across = width if above else room
+        lines = [*_folded([said(row["what"])], across, "", False)]
+        lines += _folded(["; ".join(rest)], across, DIM, color) if rest else []
+        head = folded(name, width) if above and width else [name]
+        styled = [f"{BOLD}{part}{END}" if color else part for part in head]
+        if above:
+            made += [*styled, *lines]
+        else:
+            made.append(styled[0] + " " * (wide - width_of(name)) + lines[0])
+            made += [" " * wide + line for line in lines[1:]]
+    return "\n".join(line.rstrip() for line in made)
+
+
+def said(value: Any) -> str:
+    """Write a value of a listing."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {said(one)}" for key, one in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return "" if value is None else str(value)

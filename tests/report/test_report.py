@@ -60,7 +60,7 @@ def test_csv_parses_back_with_every_digit(report):
 def test_csv_quotes_what_needs_it():
     odd = row("classwise:base=(knn:k=5)", 'a "b", c', notes=("one, two", "three\nfour"))
     (line,) = csv.DictReader(io.StringIO(Report([odd], HEADER).to_csv()))
-    assert (line["scorer"], line["ood"], line["notes"]) == (odd.scorer, odd.ood, "one, two; three\nfour")
+    assert (line["scorer"], line["ood"], line["notes"]) == (odd.scorer, odd.ood, r"one, two; three\nfour")
 
 
 def test_json_parses_and_holds_everything(report):

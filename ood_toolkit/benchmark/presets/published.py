@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ood_toolkit.report.columns import NAMES, Grid
+from ood_toolkit.report.columns import NAMES
+from ood_toolkit.report.grid import Grid
 from ood_toolkit.report.published import cited, footnotes, judged, number_or_dash, numbered, stated
 from ood_toolkit.report.results import Row
 from ood_toolkit.report.table import laid_out
@@ -79,7 +80,7 @@ def _whole(row: Row, preset: Preset, kind: str, place: str) -> bool:
     return expected in (None, row.n_ood) and preset.id.images in (None, row.n_id)
 
 
-def published_text(preset: Preset, width: int, color: bool) -> str:
+def published_text(preset: Preset, width: int | None, color: bool) -> str:
     """Give what was published of a preset as tables of AUROC and FPR95, with the preset's facts and the sources."""
     lines = [f"{preset.name}: {preset.description}", f"ID {_sized(preset.id)}"]
     if preset.csid:

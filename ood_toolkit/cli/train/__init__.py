@@ -6,12 +6,14 @@ from importlib import import_module
 
 import click
 
+from ood_toolkit.cli.help import Group, with_help
+
 __all__ = ["command"]
 
 KINDS = ("head", "clipn", "cma", "prompts")
 
 
-class _Kinds(click.Group):
+class _Kinds(Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(KINDS)
 
@@ -19,7 +21,7 @@ class _Kinds(click.Group):
         if cmd_name not in KINDS:
             return None
         found: click.Command = import_module(f"ood_toolkit.cli.train.{cmd_name}").command
-        return found
+        return with_help(found)
 
 
 @click.command("train", cls=_Kinds)

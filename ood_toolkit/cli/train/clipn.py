@@ -126,15 +126,16 @@ def _labelled(sets: Any, name: str, templates: Sequence[str]) -> Source:
 
 def _tell(taught: Taught, base: str, name: str | None, output: Path) -> None:
     """Print what was written, and how it is used."""
+    from ood_toolkit.cli.streams import print_command, print_line, print_message
     from ood_toolkit.learning.record import EPOCHS, RECORD
 
     files = [Path(taught.model.partition(":")[2]).name, *([taught.classifier.name] if taught.classifier else [])]
-    click.echo(f"written to {output}: {', '.join([*files, RECORD, EPOCHS])}")
+    print_line(f"written to {output}: {', '.join([*files, RECORD, EPOCHS])}")
     if taught.unreadable:
-        click.echo(f"{len(taught.unreadable):,} pictures could not be read; {RECORD} names them", err=True)
+        print_message(f"{len(taught.unreadable):,} pictures could not be read; {RECORD} names them")
     scorers = "--scorers mcm,clipn-atd,clipn-ctw"
     shown = shlex.quote(name or "NAME")
-    click.echo(f"oodkit bench --model {shlex.quote(taught.model)} --id {shown} --ood NAME {scorers}")
+    print_command(f"oodkit bench --model {shlex.quote(taught.model)} --id {shown} --ood NAME {scorers}")
     if taught.classifier:
         light = shlex.quote(f"no={taught.classifier}")
-        click.echo(f"oodkit bench --model {shlex.quote(base)} --id {shown} --ood NAME {scorers} --texts {light}")
+        print_command(f"oodkit bench --model {shlex.quote(base)} --id {shown} --ood NAME {scorers} --texts {light}")

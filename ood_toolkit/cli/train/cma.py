@@ -151,7 +151,7 @@ def _pictures(sets: EncodedSets, name: str, split: str) -> Pictures:
 
 def _print(tuned: Sequence[Tuned], as_json: bool) -> None:
     """Print what was measured, as a table or as JSON, and where each model lies."""
-    import json
+    from ood_toolkit.cli.streams import print_form, print_json, print_line, shape
 
     if as_json:
         said = [
@@ -159,10 +159,9 @@ def _print(tuned: Sequence[Tuned], as_json: bool) -> None:
              "after": one.after}
             for one in tuned
         ]  # fmt: skip
-        click.echo(json.dumps(said, indent=1))
+        print_json(said)
         return
-    from ood_toolkit.cli.listing import stdout_width, use_color
-    from ood_toolkit.report.columns import Grid
+    from ood_toolkit.report.grid import Grid
     from ood_toolkit.report.table import laid_out
 
     heads = {"gap": "gap", "alignment": "alignment", "accuracy": "accuracy", "image_uniformity": "uniformity, images",
@@ -173,9 +172,9 @@ def _print(tuned: Sequence[Tuned], as_json: bool) -> None:
     title = f"Images and texts of the {tuned[0].split} split"
     grid = Grid(title, ["", *(heads[key] for key in shown)], rows, [False] * len(rows), 1)
     notes = [f"{len(one.unreadable)} unreadable pictures were left out" for one in tuned[:1] if one.unreadable]
-    click.echo(laid_out([], [grid], notes, stdout_width(), use_color()).lstrip("\n"))
+    print_form(laid_out([], [grid], notes, *shape()).lstrip("\n"))
     for one in tuned:
-        click.echo(f"use it with --model local-dir:{one.folder / 'model'}")
+        print_line(f"use it with --model local-dir:{one.folder / 'model'}")
 
 
 def _cell(key: str, value: float) -> str:

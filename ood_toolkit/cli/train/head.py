@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import time
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ import click
 
 from ood_toolkit.cli import options
 from ood_toolkit.cli.listing import as_json
+from ood_toolkit.cli.streams import print_command, print_form, print_json, print_line, shape
 from ood_toolkit.cli.train import options as shared
 from ood_toolkit.scorers.rules import RULES
 
@@ -88,7 +88,7 @@ def command(preset: str, output: Path, plot: bool, as_json: bool, ids: tuple[str
     encoded(sets.about(), time.monotonic() - start)
     files = write_heads(runs, output, plot=plot)
     if as_json:
-        click.echo(json.dumps([_facts(run, file) for run, file in zip(runs, files, strict=True)], indent=1))
+        print_json([_facts(run, file) for run, file in zip(runs, files, strict=True)])
         return
     for run in runs:
         _print(run)
@@ -111,8 +111,7 @@ def _facts(run: HeadRun, file: Path) -> dict[str, Any]:
 
 def _print(run: HeadRun) -> None:
     """Print the course of a head, epoch by epoch, with the least, mean and largest threshold of its classes."""
-    from ood_toolkit.cli.listing import stdout_width, use_color
-    from ood_toolkit.report.columns import Grid
+    from ood_toolkit.report.grid import Grid
     from ood_toolkit.report.table import laid_out
 
     trained, train = run.trained, run.material.data["train"]
@@ -133,20 +132,20 @@ def _print(run: HeadRun) -> None:
         f"* kept; weight decay {trained.weight_decay:.3g} ({searched}); validation: {trained.validation}",
         *trained.notes,
     ]
-    click.echo(laid_out([], [grid], notes, stdout_width(), use_color()).lstrip("\n") + "\n")
+    print_form(laid_out([], [grid], notes, *shape()).lstrip("\n") + "\n")
 
 
 def _print_use(names: Sequence[str], output: Path, files: Sequence[Path], label: str, given: dict[str, Any]) -> None:
     """Say where the heads lie, and the command that tests them."""
     for file in files:
-        click.echo(f"wrote {file}")
+        print_line(f"wrote {file}")
     words = ["oodkit", "bench", *(word for name in names for word in ("--id", name)), "--head", str(output)]
     words += ["--model", label, "--ood", ",".join(EMBEDDED) if _are_embedded(names) else "NAME"]
     words += ["--combiners", "max-confidence"] if len(names) > 1 else []
     for option in ("store", "data_root", "precision", "limit"):
         if given[option] is not None:
             words += [f"--{option.replace('_', '-')}", str(given[option])]
-    click.echo(f"test: {shlex.join(words)}")
+    print_command(f"test: {shlex.join(words)}")
 
 
 def _are_embedded(names: Sequence[str]) -> bool:

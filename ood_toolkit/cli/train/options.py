@@ -56,7 +56,8 @@ def plan(default: Plan, seed: int, amp: str | None = None, **given: Any) -> Plan
 def told(epoch: dict[str, float], of: int) -> None:
     """Say on stderr what an epoch ended with."""
     from ood_toolkit.cli.progress import clear
+    from ood_toolkit.cli.streams import print_message
 
     clear()
     values = "  ".join(f"{name} {value:.4g}" for name, value in epoch.items() if name != "epoch")
-    click.echo(f"epoch {epoch['epoch']:.0f}/{of}  {values}", err=True)
+    print_message(f"epoch {epoch['epoch']:.0f}/{of}  {values}")

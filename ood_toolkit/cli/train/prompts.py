@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ood_toolkit.cli import options
+from ood_toolkit.cli.streams import print_command, print_line
 from ood_toolkit.cli.train import options as shared
 
 if TYPE_CHECKING:
@@ -100,8 +101,8 @@ def _tell(run: ContextRun, train: Lesson, output: Path, learnt: Mapping[str, flo
     choice = find_model(run.model.name, get_registry())
     model = canonical(choice.entry.name, choice.argument, {**choice.options, "context": str(file)})
     values = ", ".join(f"{name} {value:.4g}" for name, value in learnt.items())
-    click.echo(f"learnt {run.recipe.length} vectors of {len(train.labels):,} images of {train.name}: {values}")
-    click.echo(f"wrote {file} and {output / HEAD}")
-    click.echo(f"test it: oodkit bench --model {shlex.quote(model)} --id {shlex.quote(train.name)} --ood NAME")
+    print_line(f"learnt {run.recipe.length} vectors of {len(train.labels):,} images of {train.name}: {values}")
+    print_line(f"wrote {file} and {output / HEAD}")
+    print_command(f"test it: oodkit bench --model {shlex.quote(model)} --id {shlex.quote(train.name)} --ood NAME")
     head = f"--model {shlex.quote(run.model.name)} --head {shlex.quote(str(output / HEAD))}"
-    click.echo(f"or without its text tower: {head}")
+    print_command(f"or without its text tower: {head}")

@@ -6,6 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ood_toolkit.report.grid import Grid
+from ood_toolkit.report.table import laid_out
+
 __all__ = ["summary"]
 
 GROUPS = {
@@ -18,10 +21,16 @@ GROUPS = {
 KNOWN = {"known": "known test images", "discovered": "new test images"}
 
 
-def summary(result: Mapping[str, Any], clusters: Sequence[Mapping[str, Any]], output: Path) -> str:
-    """Give the lines that are printed."""
-    lines = [*_looked_at(result), "", *_table(clusters), *_truth(result), *_head(result), *_detection(result)]
-    return "\n".join([*lines, "", f"written to {output}"])
+def summary(
+    result: Mapping[str, Any], clusters: Sequence[Mapping[str, Any]], output: Path, width: int | None, color: bool
+) -> str:
+    """Give what is printed, as text of `width` columns; None folds nothing."""
+    lines, found = [*_looked_at(result)], [*_truth(result), *_head(result), *_detection(result)]
+    tables = [_table(clusters)] if clusters else []
+    if not clusters:
+        lines.append("no clusters; try --noise 0.2, a smaller --min-size or --method hdbscan")
+    above = laid_out(lines, tables, [], width, color)
+    return "\n".join([above, "", laid_out([*found, f"written to {output}"], [], [], width, color)])
 
 
 def _looked_at(result: Mapping[str, Any]) -> Iterator[str]:
@@ -32,18 +41,19 @@ def _looked_at(result: Mapping[str, Any]) -> Iterator[str]:
             yield f"  {said[group]['kept']:,} of {said[group]['images']:,} {words}"
 
 
-def _table(clusters: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    if not clusters:
-        yield "no clusters; try --noise 0.2, a smaller --min-size or --method hdbscan"
-        return
-    rows = [["cluster", "images", "nearest class", "nearest words", "true class", "purity"]]
-    for one in clusters:
-        truth = [one["class"], f"{one['purity']:.2f}"] if "class" in one else ["", ""]
-        rows.append([one["name"], f"{one['size']:,}", one["nearest_class"], ", ".join(one["words"][:3]), *truth])
-    shown = [column for column in range(6) if any(row[column] for row in rows[1:])]
-    widths = {column: max(len(row[column]) for row in rows) for column in shown}
-    for row in rows:
-        yield "  ".join(row[column].ljust(widths[column]) for column in shown).rstrip()
+def _table(clusters: Sequence[Mapping[str, Any]]) -> Grid:
+    columns = ["cluster", "nearest class", "nearest words", "true class", "images", "purity"]
+    rows = [
+        [
+            one["name"], one["nearest_class"], ", ".join(one["words"][:3]), one.get("class", ""),
+            f"{one['size']:,}", f"{one['purity']:.2f}" if "class" in one else "",
+        ]
+        for one in clusters
+    ]  # fmt: skip
+    shown = [place for place in range(len(columns)) if any(row[place] for row in rows)]
+    cells = [[row[place] for place in shown] for row in rows]
+    names = sum(place < columns.index("images") for place in shown)
+    return Grid("Clusters", [columns[place] for place in shown], cells, [False] * len(rows), names)
 
 
 def _truth(result: Mapping[str, Any]) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ood_toolkit.report.columns import Grid
+from ood_toolkit.report.grid import Grid
 from ood_toolkit.report.table import laid_out
 
 __all__ = ["printed_text", "seminar_text"]
@@ -23,7 +23,7 @@ RECIPE = {
 Rows = Sequence[Mapping[str, Any]]
 
 
-def seminar_text(held: Mapping[str, Any], width: int, color: bool) -> str:
+def seminar_text(held: Mapping[str, Any], width: int | None, color: bool) -> str:
     """Give the tables of a header's `seminar` as text of `width` columns."""
     sets = held["sets"]
     lines = [str(held["description"])]
@@ -84,7 +84,7 @@ def _number(value: float | None, digits: int = 2) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
-def printed_text(figures: Mapping[str, Any], width: int, color: bool) -> str:
+def printed_text(figures: Mapping[str, Any], width: int | None, color: bool) -> str:
     """Give what the seminar printed, without anything measured, as text of `width` columns."""
     keys = ("zero_shot", "fine_tuned")
     accuracy = [
