@@ -34,7 +34,7 @@ CODES = """Exit codes: 0 all went well, skipped scorers included; 1 an error, a 
 |---|---|
 | `OODKIT_STORE` | folder of the store, where `--store` is not given |
 | `OODKIT_NO_PLUGINS=1` | load nothing but the built-ins |
-| `COLUMNS` | width of tables, where stdout is no terminal |
+| `COLUMNS` | width of tables in the place of the terminal's; without it nothing is folded where stdout is no terminal |
 | `NO_COLOR` | no colour |
 """
 

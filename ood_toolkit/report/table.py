@@ -89,7 +89,7 @@ def _table(grid: Grid, width: int | None, color: bool) -> Iterator[str]:
     yield ""
     for line in zip(*([""] * (high - len(head)) + head for head in head_lines), strict=True):
         yield _line(grid, list(line), widths, gap, BOLD if color else "", set(range(len(line))))
-    yield "─" * _total(widths, gap)
+    yield " " + "─" * (_total(widths, gap) - 2)
     before: list[str] = []
     for y, (cells, end) in enumerate(zip(grid.rows, grid.ends, strict=True)):
         names = grid.text_columns - 1
