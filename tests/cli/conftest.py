@@ -43,6 +43,7 @@ def _own_store(monkeypatch, tmp_path):
     monkeypatch.setenv("OODKIT_STORE", str(tmp_path / "store"))
     monkeypatch.setenv("OODKIT_NO_PLUGINS", "1")
     monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setattr("ood_toolkit.cli.progress.EVERY", float("inf"))  # a slow machine says no more than a quick one
 
 
 @pytest.fixture

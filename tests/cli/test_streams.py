@@ -108,9 +108,11 @@ def test_the_run_folder_is_there_whatever_happens_to_stdout(stdout, code, oodkit
     np.savez(tmp_path / "o.npz", embeddings=rows + 1)
     for name in "io":
         assert oodkit("import", name, tmp_path / f"{name}.npz").code == 0
+    words = ["bench", "--id", "i", "--ood", "o", "--output", str(tmp_path / "run")]
     with monkeypatch.context() as patch:
         patch.setattr(sys, "stdout", stdout)
-        done = pytest.raises(SystemExit, main, ["bench", "--id", "i", "--ood", "o", "--output", str(tmp_path / "run")])
+        with pytest.raises(SystemExit) as done:
+            main(words)
     assert done.value.code == code
     assert (tmp_path / "run" / "result.json").is_file()
 
@@ -213,6 +215,7 @@ def test_messages_hold_no_commands(name, capsys):
 def test_a_log_gets_a_line_every_thirty_seconds(capsys, monkeypatch):
     now = [100.0]
     monkeypatch.setattr("time.monotonic", lambda: now[0])
+    monkeypatch.setattr(progress, "EVERY", 30.0)
     progress.clear()
     for place in range(13):
         progress.progress("encoding a", 100 * place, 2400)
