@@ -82,8 +82,9 @@ def strip_parentheses(text: str) -> str:
 def nearest(name: str, names: Iterable[str]) -> str:
     """Say which known name is nearest, or list them: the tail of every "unknown ..." message."""
     known = sorted(names)
-    close = get_close_matches(name, known, n=1, cutoff=0.6)
-    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known) or 'none'}"
+    plain = {one.casefold(): one for one in reversed(known)}
+    close = get_close_matches(name.strip().casefold(), plain, n=1, cutoff=0.6)
+    return f"did you mean {plain[close[0]]!r}?" if close else f"known: {', '.join(known) or 'none'}"
 
 
 def _split(text: str, sign: str, most: int = -1) -> list[str]:

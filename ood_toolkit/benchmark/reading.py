@@ -36,11 +36,22 @@ def read_lists(given: str | Sequence[str]) -> tuple[str, ...]:
     return read_names([name for text in texts for name in text.split(",") if name.strip()])
 
 
-def read_tuned(given: str) -> tuple[str, ...]:
-    """Give the names of a list that is not to be empty, but for an empty text."""
+def read_ids(given: Sequence[str]) -> tuple[str, ...]:
+    """Give the names of ID sets; `UsageError` for two in one."""
+    for text in given:
+        name, comma, other = text.partition(",")
+        if comma and ":" not in text and "=" not in text:
+            raise UsageError(
+                f"--id: expected one name, got {text!r}; repeat it: --id {name.strip()} --id {other.strip()}"
+            )
+    return read_names(given)
+
+
+def read_tuned(given: Sequence[str]) -> tuple[str, ...]:
+    """Give the names of lists that are not to be empty, but for an empty text."""
     names = read_lists(given)
-    if given and not names:
-        raise DataError(f"--tune: expected names of OOD validation sets, got {given!r}")
+    if any(given) and not names:
+        raise DataError(f"--tune: expected names of OOD validation sets, got {given[0]!r}")
     return names
 
 

@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ood_toolkit.benchmark.checks import averaged, check_sets, wants_averages
-from ood_toolkit.benchmark.opening import asked_by, chosen, opened
+from ood_toolkit.benchmark.opening import asked_by, opened
+from ood_toolkit.benchmark.preflight import check_here
 from ood_toolkit.benchmark.settings import Settings, options
 from ood_toolkit.errors import UsageError
 from ood_toolkit.metrics import find_protocol
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from ood_toolkit.encode.sets import Sets
     from ood_toolkit.report import Report
 
-__all__ = ["Told", "gathered", "run"]
+__all__ = ["Told", "checked", "gathered", "planned", "run"]
 
 
 class Told:
@@ -33,16 +34,27 @@ class Told:
 
 
 def run(
-    settings: Settings, registry: Registry, told: Told, given: Collection[str] = (), command: Sequence[str] = ()
+    settings: Settings,
+    registry: Registry,
+    told: Told,
+    given: Collection[str] = (),
+    command: Sequence[str] = (),
+    suggested: Sequence[str] | None = None,
 ) -> Report:
     """Run every model of the settings on the same sets and scorers, and join what they gave.
 
     `given` names the fields that the user set: with ready scores those that would do nothing are refused. `command` is
-    recorded in the header. Raises `UsageError`, `DataError`, `ScorerError` and kin before the first model runs where
-    that can be known by then.
+    recorded in the header; `suggested` are models to name where none is named and none fits. Raises `UsageError`,
+    `DataError`, `ScorerError` and kin before the first model runs where that can be known by then.
     """
     from ood_toolkit.report.report import joined
 
+    parts = planned(settings, registry, suggested)
+    return joined([_of_model(part, registry, told, given, command) for part in parts])
+
+
+def checked(settings: Settings, registry: Registry) -> Settings:
+    """Give the settings as they run, with default sets; refuse what contradicts itself. Nothing is looked for."""
     find_protocol(settings.protocol)
     if wants_averages(settings):
         settings = replace(settings, scorers=averaged(settings.scorers, registry))
@@ -51,10 +63,15 @@ def run(
         registry.combiners(settings.combiners)
     settings = settings.with_default_sets()
     check_sets(settings, scorers)
-    parts = list(settings.each_model())
-    for part in parts[1:]:  # what must be refused is refused before the first one runs
-        chosen(part, registry)
-    return joined([_of_model(part, registry, told, given, command) for part in parts])
+    return settings
+
+
+def planned(settings: Settings, registry: Registry, suggested: Sequence[str] | None = None) -> list[Settings]:
+    """Give the settings of each model's part of a run; refuse all that can be refused before the first one runs."""
+    parts = list(checked(settings, registry).each_model())
+    for part in parts:
+        check_here(part, registry, suggested)
+    return parts
 
 
 def _of_model(

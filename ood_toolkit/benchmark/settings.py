@@ -17,6 +17,7 @@ from ood_toolkit.benchmark.option import Option, option, option_of
 from ood_toolkit.benchmark.reading import (
     read_banks,
     read_groups,
+    read_ids,
     read_lists,
     read_names,
     read_prompts,
@@ -40,12 +41,12 @@ class Settings:
     """What a run is: sets, model, texts, splits, what is measured and compared, and how images are encoded."""
 
     scorers: str = option(
-        "classwise,grid,mean,msp,mcm", "--scorers", "Specs such as msp,knn:k=100; all; a group.", "benchmark",
-        shows_default=True, of_outputs=True,
+        "classwise,grid,mean,msp,mcm", "--scorers", "Specs such as msp,knn:k=100; all; a group. Repeat it to add.",
+        "benchmark", read=",".join, many=True, shows_default=True, of_outputs=True,
     )  # fmt: skip
     ids: tuple[str, ...] = option(
         (), "--id", "ID set; repeat it for a combiner. Default: digits.", "benchmark",
-        read=read_names, many=True, metavar="NAME",
+        read=read_ids, many=True, metavar="NAME",
     )  # fmt: skip
     groups: Mapping[str, tuple[str, ...]] = option(
         {}, "--ood", "OOD sets, or GROUP=A,B for a mean. Default: letters,patches.", "benchmark",
@@ -96,7 +97,7 @@ class Settings:
     """Files with further texts, or their embeddings, by the name of the bank that they become."""
     combiners: str = option(
         "", "--combiners", "Specs of combiners, or all; they merge the models of several ID sets.", "benchmark",
-        of_outputs=True,
+        read=",".join, many=True, of_outputs=True,
     )  # fmt: skip
     val_split: float | None = option(
         None, "--val-split",
@@ -108,7 +109,7 @@ class Settings:
         (), "--tune",
         "OOD validation sets, which are not tested on: each scorer takes the values of its grid that tell ID "
         "validation from them best. oodkit scorers lists the grids.",
-        "benchmark", read=read_tuned, metavar="A,B", measures=True, of_outputs=True,
+        "benchmark", read=read_tuned, many=True, metavar="A,B", measures=True, of_outputs=True,
     )  # fmt: skip
     """The validation split of each is searched on, its test split where it has none."""
     protocol: str = option(

@@ -11,6 +11,7 @@ import click
 
 from ood_toolkit import __version__
 from ood_toolkit.cli.help import Group, with_help
+from ood_toolkit.cli.usage import check_command, check_repeated
 from ood_toolkit.errors import OodkitError, one_line
 
 __all__ = ["cli", "main"]
@@ -38,6 +39,15 @@ class _Commands(Group):
         self._with_plugins()
         found = super().get_command(ctx, cmd_name)
         return None if found is None else with_help(found)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        check_command(self, ctx, args)
+        name, command, rest = super().resolve_command(ctx, args)
+        if command is not None:
+            check_repeated(command, ctx, rest)
+        return name, command, rest
 
     def _with_plugins(self) -> None:
         from ood_toolkit.api.registry import get_registry

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from ood_toolkit.cli.seminar import NAME as SEMINAR
 from ood_toolkit.cli.seminar import seminar
 
 if TYPE_CHECKING:
+    from ood_toolkit.benchmark.presets.applied import Benchmark
     from ood_toolkit.benchmark.settings import Settings
     from ood_toolkit.report import Report
 
@@ -37,11 +39,19 @@ FORMATS = ("table", "json", "csv", "markdown", "latex")
 )
 @click.option("--output", type=click.Path(path_type=Path), metavar="DIR", help="Also write the run folder.")
 @click.option(
+    "--seeds",
+    metavar="0,1,2",
+    help="Run once with each of these seeds and give mean and spread; --output holds them all.",
+)
+@click.option("--dry-run", is_flag=True, help="Only say which models and data sets the run needs, and which are here.")
+@click.option(
     "--on",
     metavar="embedded|DIR",
     help="With --preset ust-etri: run it on the embedded sets, or on the CLIP vectors in a folder.",
 )
-def command(style: str, output: Path | None, preset: str | None, on: str | None, **typed: Any) -> int:
+def command(
+    style: str, output: Path | None, seeds: str | None, dry_run: bool, preset: str | None, on: str | None, **typed: Any
+) -> int:  # fmt: skip
     """Compare scorers: how well each tells an ID set from OOD sets, and right from wrong predictions.
 
     Without options: the embedded digits against letters and patches, encoded by digits-clip.
@@ -54,28 +64,93 @@ def command(style: str, output: Path | None, preset: str | None, on: str | None,
     if on is not None and preset != SEMINAR:
         raise click.UsageError(f"--on: goes with --preset {SEMINAR}")
     given, settings = options.given(), options.settings_of(**typed)
+    if dry_run:
+        return _needed(settings, given, preset)
+    if seeds is not None:
+        return _repeated(_seeds(seeds, given, preset), settings, given, preset, style, output)
     with options.usage():
         report = seminar(on, given, settings) if preset == SEMINAR else _measured(settings, given, preset)
     clear()
     return _told(report, style, output)
 
 
+def _seeds(text: str, given: set[str], preset: str | None) -> list[int]:
+    """Read `--seeds`."""
+    refused = {"seed": "--seed", "ci": "--ci", "paired": "--paired"}
+    if other := [option for name, option in refused.items() if name in given]:
+        raise click.UsageError(f"--seeds: goes without {other[0]}")
+    if preset == SEMINAR:
+        raise click.UsageError(f"--seeds: does not go with --preset {SEMINAR}")
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() for part in parts) or len(set(parts)) < max(2, len(parts)):
+        raise click.UsageError(f"--seeds: expected two or more different whole numbers such as 0,1,2; got {text!r}")
+    return [int(part) for part in parts]
+
+
+def _repeated(
+    seeds: list[int], settings: Settings, given: set[str], preset: str | None, style: str, output: Path | None
+) -> int:
+    """Run once with each seed, save every run as `seed-N`, and print mean and spread; exit code as of the worst."""
+    from ood_toolkit.cli.streams import print_form, shape
+    from ood_toolkit.report.columns import SHOWN
+    from ood_toolkit.report.comparison import spread
+    from ood_toolkit.report.comparison_tables import spread_grid, text_of
+
+    reports = {}
+    for seed in seeds:
+        with options.usage():
+            reports[f"seed {seed}"] = _measured(replace(settings, seed=seed), given, preset)
+        if output is not None:
+            reports[f"seed {seed}"].save(output / f"seed-{seed}")
+    records = spread(reports)
+    grid = spread_grid(records, SHOWN.get(settings.protocol, SHOWN["native"]))
+    print_form(text_of(records, grid, style, *shape()), "")
+    return 1 if any(report.failed or not report.ran for report in reports.values()) else 0
+
+
+def _needed(settings: Settings, given: set[str], preset: str | None) -> int:
+    """Say what the run needs and what of it is here; exit code 1 where something is missing."""
+    from ood_toolkit.api.registry import get_registry
+    from ood_toolkit.benchmark.preflight import looked_for
+    from ood_toolkit.benchmark.run import checked
+    from ood_toolkit.cli.listing import print_rows
+    from ood_toolkit.cli.streams import print_line
+
+    if preset == SEMINAR:
+        raise click.UsageError(f"--dry-run: does not go with --preset {SEMINAR}")
+    registry = get_registry()
+    benchmark = None if preset is None else _benchmark(preset)
+    with options.usage():
+        settings = checked(settings if benchmark is None else benchmark.filled(settings, given), registry)
+    found = looked_for(settings, registry, () if benchmark is None else benchmark.models())
+    print_rows([one.flat() for one in found], False)
+    print_line(f"scorers: {', '.join(one.spec for one in registry.scorers(settings.scorers, {}))}")
+    return 0 if all(one.here for one in found) else 1
+
+
+def _benchmark(preset: str) -> Benchmark:
+    from ood_toolkit.api.registry import get_registry
+    from ood_toolkit.benchmark.presets import find_preset
+    from ood_toolkit.benchmark.presets.applied import Benchmark
+
+    return Benchmark(find_preset(preset), get_registry())
+
+
 def _measured(settings: Settings, given: set[str], preset: str | None) -> Report:
     """Run the settings, as a preset fills them, and compare what they gave."""
     from ood_toolkit.api.registry import get_registry
     from ood_toolkit.benchmark.checks import check_comparisons, reference
-    from ood_toolkit.benchmark.presets import find_preset
-    from ood_toolkit.benchmark.presets.applied import Benchmark
     from ood_toolkit.benchmark.run import run
     from ood_toolkit.cli.progress import Stderr, progress
     from ood_toolkit.report.comparison import compared
 
     registry, told = get_registry(), Stderr()
-    benchmark = None if preset is None else Benchmark(find_preset(preset), registry)
+    benchmark = None if preset is None else _benchmark(preset)
     check_comparisons(settings.ci, settings.ci_replicates, settings.paired, settings.against)
     settings = settings if benchmark is None else benchmark.filled(settings, given)
     against = reference(settings, registry)
-    report = run(settings, registry, told, given, sys.argv[1:])
+    suggested = None if benchmark is None else benchmark.models()
+    report = run(settings, registry, told, given, sys.argv[1:], suggested)
     if settings.ci or settings.paired:
         replicates = settings.ci_replicates if settings.ci else 0
         report = compared(report, replicates, settings.paired, settings.seed, against, progress)

@@ -13,7 +13,7 @@ from ood_toolkit.cli.streams import print_form, shape
 
 @click.command("compare")
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
-@click.option("--scorers", multiple=True, metavar="SPEC", help="Only this scorer; repeat it for several.")
+@click.option("--scorers", multiple=True, metavar="SPECS", help="Only these scorers, such as msp,knn:k=100.")
 @click.option(
     "--against",
     default="",
@@ -45,6 +45,7 @@ def command(
     Differences of AUROC (DeLong's test) and FPR95(ID) (paired bootstrap) on the same images, matched by their ids,
     with 95 % intervals and p-values corrected after Holm over the table. One run is enough with --against.
     """
+    from ood_toolkit.api.spec import split_specs
     from ood_toolkit.report import Report
     from ood_toolkit.report import comparison as comparing
     from ood_toolkit.report.columns import SHOWN
@@ -57,6 +58,7 @@ def command(
         raise click.UsageError(
             "--protocol: goes with --spread; tests are of AUROC and FPR95(ID), whatever the protocol"
         )
+    scorers = tuple(spec for text in scorers for spec in split_specs(text))
     if len(runs) < 2 and not against:
         raise click.UsageError("expected two or more runs, or one with --against SPEC")
     if len(set(runs)) < len(runs):

@@ -9,7 +9,7 @@ import click
 
 from ood_toolkit.api.registry import get_registry
 from ood_toolkit.cli import options
-from ood_toolkit.cli.listing import as_json, listing, print_facts
+from ood_toolkit.cli.listing import as_json, listing, print_facts, print_rows
 from ood_toolkit.data.root import default_data_root
 
 
@@ -58,3 +58,24 @@ def show(name: str, data_root: Path | None, as_json: bool) -> None:
     if dataset is None:
         raise DataError(f"unknown data set {name!r}; {nearest(name, get_registry().names('datasets'))}")
     print_facts(describe(dataset, data_root or default_data_root()), as_json)
+
+
+@command.command("check")  # type: ignore[untyped-decorator]
+@click.option("--preset", required=True, metavar="NAME", help="The benchmark whose models and data sets are wanted.")
+@options.of("models")
+@options.data_root
+@options.store
+@as_json
+def check(preset: str, models: tuple[str, ...], data_root: Path | None, store: Path | None, as_json: bool) -> int:
+    """Tell which weights and data sets of a preset are here, and how to get the rest; exit code 1 where some lack."""
+    from ood_toolkit.benchmark.preflight import looked_for
+    from ood_toolkit.benchmark.presets import find_preset
+    from ood_toolkit.benchmark.presets.applied import Benchmark
+    from ood_toolkit.benchmark.run import checked
+
+    benchmark = Benchmark(find_preset(preset), get_registry())
+    settings = options.settings_of(models=models, data_root=data_root, store=store)
+    settings = checked(benchmark.filled(settings, {"models"} if models else set()), get_registry())
+    found = looked_for(settings, get_registry(), benchmark.models())
+    print_rows([one.flat() for one in found], as_json)
+    return 0 if all(one.here for one in found) else 1

@@ -38,9 +38,9 @@ def of(name: str, parameter: str | None = None, **changed: Any) -> Callable[[Com
     default = default_of(declared)
     if made.kind is bool:
         return click.option(made.flag, parameter or name, is_flag=True, help=made.help)
-    more: dict[str, Any] = {"default": default, "show_default": True} if made.shows_default else {}
-    if made.many:
-        more["multiple"] = True
+    more: dict[str, Any] = {"multiple": True} if made.many else {}
+    if made.shows_default:
+        more |= {"default": (default,) if made.many else default, "show_default": True}
     return click.option(made.flag, parameter or name, type=_type(made), help=made.help, metavar=made.metavar, **more)
 
 

@@ -134,7 +134,8 @@ def _absent(
     held = _held(imports, splits)
     embedded = [name for name in registry.names("datasets") if registry.get("datasets", name).embedded]
     known = {e.name for e in imports.entries()} | set(registry.names("datasets"))
-    close = [hint for name in absent if (hint := nearest(name, known - set(names))).startswith("did you mean")]
+    close = [f"did you mean 'folder:{name}'?" for name in absent if Path(name).is_dir()]
+    close += [hint for name in absent if (hint := nearest(name, known - set(names))).startswith("did you mean")]
     said = ". ".join([f"not here: {', '.join(absent)}", *(hint[0].upper() + hint[1:] for hint in close)])
     lines = [f"{said}{'' if close else '.'} Bring their arrays into the store {imports.folder} with"]
     lines += [f"oodkit import {name} FILE.npz [--text TEXT.npz]{under}" for name in absent]

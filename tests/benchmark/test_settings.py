@@ -15,7 +15,7 @@ from ood_toolkit.errors import DataError, UsageError
 def test_every_option_of_a_run_is_an_option_of_bench():
     typed = {part.name: part.opts for part in command.params if isinstance(part, click.Option)}
     assert {name: typed[name] for name in options()} == {name: [made.flag] for name, made in options().items()}
-    assert set(typed) - set(options()) == {"preset", "style", "output", "on"}
+    assert set(typed) - set(options()) == {"preset", "style", "output", "on", "dry_run", "seeds"}
 
 
 def test_what_is_no_option_is_derived_from_scorers():
@@ -32,7 +32,7 @@ def test_texts_are_read_by_the_reader_of_the_field(tmp_path):
     words = tmp_path / "words.txt"
     words.write_text("house\nsea\n")
     made = Settings.read(
-        ids=(" a", "a", "b"), groups=("near=x,y", "z", "near=y,w"), csid=("c,d", "d"), tune="t, u",
+        ids=(" a", "a", "b"), groups=("near=x,y", "z", "near=y,w"), csid=("c,d", "d"), tune=("t, u",),
         texts=(f"no={words}",), negatives=str(words), prompts=("a {}", "simple"),
     )  # fmt: skip
     assert made.ids == ("a", "b")
@@ -52,7 +52,7 @@ def test_texts_are_read_by_the_reader_of_the_field(tmp_path):
         ({"negatives": "nowhere.txt"}, DataError, "--negatives: expected wordnet or a file"),
         ({"prompts": ("nothing",)}, DataError, "--prompts: expected a template with {}"),
         ({"prompts": ("{} and {}",)}, DataError, "--prompts: expected {} once"),
-        ({"tune": ","}, DataError, "--tune: expected names of OOD validation sets"),
+        ({"tune": (",",)}, DataError, "--tune: expected names of OOD validation sets"),
     ],
 )
 def test_what_cannot_be_read_names_its_option(typed, error, part):

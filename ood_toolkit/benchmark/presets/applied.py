@@ -67,6 +67,18 @@ class Benchmark:
         specs = dict.fromkeys(self.spec_of(row.scorer) for row in own or rows)
         return ",".join(specs) or self.preset.scorers
 
+    def models(self) -> tuple[str, ...]:
+        """Name the models of the published rows that can be loaded by name, each once."""
+        named = dict.fromkeys(row.model for row in self.preset.published if self.spec_of(row.scorer))
+        return tuple(model for model in named if self._is_known(model))
+
+    def _is_known(self, model: str) -> bool:
+        try:
+            find_model(model, self.registry)
+        except ModelError:
+            return False
+        return True
+
     def spec_of(self, scorer: str) -> str:
         """Write a scorer canonically; "" where none of that name or with these parameters is installed."""
         try:
