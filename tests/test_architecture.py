@@ -160,7 +160,9 @@ print(json.dumps(found))
 
 def test_help_version_and_listings_import_nothing_heavy(tmp_path):
     lines = [["--help"], ["--version"]]
-    lines += [[name, "--help"] for name in ("bench", "report", "compare", "score", "import")]
+    lines += [
+        [name, "--help"] for name in ("bench", "report", "compare", "score", "fit", "inspect", "predict", "import")
+    ]
     for kind in ("scorers", "combiners", "datasets", "models", "plugins"):
         lines += [[kind], [kind, "--json"], [kind, "--help"]]
     lines += [["published"], ["published", "imagenet1k-mos"], ["published", "semantic-shift", "--json"]]

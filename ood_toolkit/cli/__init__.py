@@ -17,8 +17,8 @@ from ood_toolkit.errors import OodkitError, one_line
 __all__ = ["cli", "main"]
 
 COMMANDS = (
-    "bench", "report", "compare", "score", "encode", "train", "discover", "scorers", "combiners", "datasets", "models",
-    "plugins", "published", "import", "store", "negatives",
+    "bench", "report", "compare", "score", "fit", "inspect", "predict", "encode", "train", "discover", "scorers",
+    "combiners", "datasets", "models", "plugins", "published", "import", "store", "negatives",
 )  # fmt: skip
 
 

@@ -1,0 +1,46 @@
+"""`oodkit inspect`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ood_toolkit.cli.listing import as_json
+from ood_toolkit.cli.streams import print_form, print_json, print_line, shape
+
+
+@click.command("inspect")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--move", "rule", metavar="RULE", help="Write a copy with the thresholds of another rule, from the stored rows."
+)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="With --move: the copy."
+)
+@as_json
+def command(file: Path, rule: str | None, output: Path | None, as_json: bool) -> None:
+    """Show what a detector is: its operating point, its guarantee, and its calibration scores with the threshold."""
+    if (rule is None) != (output is None):
+        raise click.UsageError("--move RULE and -o FILE go together")
+    from ood_toolkit.detectors.detector import Detector
+    from ood_toolkit.detectors.summary import facts, histogram, summary
+    from ood_toolkit.errors import OodkitError
+
+    made = Detector.load(file)
+    if rule is not None and output is not None:
+        try:
+            made = made.moved(rule)
+        except OodkitError as error:
+            raise type(error)(f"{file}: {error}") from None
+        made.save(output)
+    if as_json:
+        print_json(facts(made))
+        return
+    print_line(f"{file if output is None else output}: {made.digest}")
+    for line in summary(made):
+        print_line(line)
+    if made.rows is not None:
+        print_line("calibration scores:")
+        for line in histogram(made.rows, made.threshold, shape()[0] or 80):
+            print_form(line)

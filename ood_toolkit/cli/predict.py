@@ -1,0 +1,187 @@
+"""`oodkit predict`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ood_toolkit.benchmark.settings import MODEL_HELP
+from ood_toolkit.cli import options
+from ood_toolkit.cli.streams import print_form, print_message
+from ood_toolkit.report.cells import plain
+
+if TYPE_CHECKING:
+    from ood_toolkit.detectors.detector import Detector
+    from ood_toolkit.detectors.gate import Gate
+    from ood_toolkit.detectors.prediction import Counts
+    from ood_toolkit.detectors.sources import Finder
+    from ood_toolkit.detectors.writing import Known, Writer
+
+
+@click.command("predict")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.option("--csv", "as_csv", is_flag=True, help="Write CSV instead of JSON lines.")
+@click.option(
+    "--parquet", type=click.Path(path_type=Path), metavar="FILE|DIR/",
+    help="Write Parquet: a file, whole or not at all, or a folder of parts; needs pyarrow.",
+)  # fmt: skip
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+    help="Write JSON lines or CSV there instead of to stdout.",
+)  # fmt: skip
+@click.option("--only", type=click.Choice(["rejected", "accepted"]), help="Write these rows alone.")
+@click.option(
+    "--append", is_flag=True,
+    help="Go on with a file, or a folder of parts, of an earlier run: what it holds, by name and content, is skipped.",
+)  # fmt: skip
+@click.option(
+    "--fdr", type=click.FloatRange(0, 1, min_open=True, max_open=True), metavar="RATE",
+    help="Let Benjamini-Hochberg flag OOD images over the whole run, so that on average at most this share of the "
+    "flagged is ID; in the place of the threshold.",
+)  # fmt: skip
+@click.option("--storey", is_flag=True, help="With --fdr: estimate the share of ID images, which flags more.")
+@click.option("--strict", is_flag=True, help="Exit with 1 where an image could not be read.")
+@click.option("--split", default="test", show_default=True, help="Of a data set: the split to decide on.")
+@click.option("--column", metavar="NAME", help="Array of an .npz, or column of a Parquet file, that holds vectors.")
+@click.option("--model", metavar="NAME", help=f"Where the file's model lies elsewhere now. {MODEL_HELP}")
+@click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Images in a forward pass.")
+@options.of("workers")
+@options.of("device")
+@options.of("download")
+@options.data_root
+@options.store
+def command(file: Path, paths: tuple[str, ...], fdr: float | None, strict: bool, **where: Any) -> int:
+    """Decide on pictures or embeddings with the detector in FILE, a row each, as JSON lines.
+
+    PATH is a picture, a folder of pictures with all below it, a data set, an .npz, .npy or Parquet file of embeddings,
+    or - for a list of pictures on stdin. What cannot be read is a row that is rejected with the reason.
+    """
+    from ood_toolkit.cli.progress import clear
+    from ood_toolkit.detectors.detector import Detector
+    from ood_toolkit.detectors.prediction import Prediction, check_rate
+    from ood_toolkit.detectors.sources import sources_of
+
+    _check_usage(fdr, where)
+    detector = Detector.load(file)
+    if fdr is not None:
+        check_rate(detector)
+    sources = sources_of(paths, sys.stdin, _finder(detector, where), where["column"])
+    gate = _gate(file, detector, where)
+    if any(type(source).__name__ == "PictureSource" for source in sources):
+        gate()  # what must be refused is refused before anything is written
+    writer, known = _writer(detector, where)
+    start = time.monotonic()
+    with writer:
+        run = Prediction(detector, gate, writer, known, where["only"], fdr, where["storey"], _told(start))
+        counts = run.run(sources)
+    clear()
+    _say(counts, time.monotonic() - start)
+    return 1 if strict and counts.unreadable else 0
+
+
+def _check_usage(fdr: float | None, where: dict[str, Any]) -> None:
+    if where["parquet"] is not None and (where["as_csv"] or where["output"] is not None):
+        raise click.UsageError("--parquet goes without --csv and -o")
+    if where["append"] and fdr is not None:
+        raise click.UsageError("--fdr looks at all rows of one finished run; leave out --append")
+    if where["append"] and where["parquet"] is None and where["output"] is None:
+        raise click.UsageError("--append: name the file with -o FILE, or --parquet DIR/")
+    if where["storey"] and fdr is None:
+        raise click.UsageError("--storey goes with --fdr")
+
+
+def _gate(file: Path, detector: Detector, where: dict[str, Any]) -> Callable[[], Gate]:
+    """Make what loads the model when it is first asked for, and once."""
+    from functools import cache
+
+    @cache
+    def load() -> Gate:
+        from ood_toolkit.api.registry import get_registry
+        from ood_toolkit.cli.progress import progress
+        from ood_toolkit.detectors.gate import Gate
+        from ood_toolkit.models.names import find_model
+
+        progress("loading the model")
+        how = {"batch": where["batch_size"], "workers": where["workers"], "device": where["device"]}
+        if where["model"] is None:
+            return Gate.load(file, download=where["download"], **how)
+        model = find_model(where["model"], get_registry(), download=where["download"]).load()
+        return Gate(model, detector, **how)
+
+    return load
+
+
+def _finder(detector: Detector, where: dict[str, Any]) -> Finder:
+    """Make what opens data sets with pictures, and arrays that were imported under the detector's model."""
+    from ood_toolkit.api.registry import get_registry
+    from ood_toolkit.data.root import default_data_root
+    from ood_toolkit.detectors.sources import Finder
+    from ood_toolkit.encode.choice import find_dataset
+    from ood_toolkit.store.files import default_store
+    from ood_toolkit.store.imports import Imports
+
+    registry, imports = get_registry(), Imports(where["store"] or default_store())
+    root, split = where["data_root"] or default_data_root(), where["split"]
+
+    def arrays(name: str) -> Any:
+        entry = imports.find(name, str(detector.encoder.get("model")), split)
+        return None if entry is None else imports.read(entry)
+
+    def pictures(name: str) -> Any:
+        found = find_dataset(registry, name)
+        return None if found is None else found.open(split, root)
+
+    def known() -> Iterable[str]:
+        return [*registry.names("datasets"), *(entry.name for entry in imports.entries())]
+
+    return Finder(pictures, arrays, known)
+
+
+def _writer(detector: Detector, where: dict[str, Any]) -> tuple[Writer, Known]:
+    from ood_toolkit.detectors.writing import Known, TextRows, parquet_writer, resumed
+    from ood_toolkit.errors import DetectorError
+
+    style, output = "csv" if where["as_csv"] else "json", where["output"]
+    if where["parquet"] is not None:
+        return parquet_writer(where["parquet"], detector.digest, append=where["append"])
+    if output is None:
+        return TextRows(style, say=lambda text: print_form(text, end="")), Known()
+    if where["append"]:
+        stream, known, new = resumed(output, style, detector.digest)
+        return TextRows(style, stream, header=new), known
+    if output.exists() and output.stat().st_size:
+        raise DetectorError(f"{output}: is there already; go on with it with --append, or name another file")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    stream = output.open("w", encoding="utf-8", errors="surrogateescape", newline="")
+    return TextRows(style, stream), Known()
+
+
+def _told(start: float) -> Callable[[int], None]:
+    from ood_toolkit.cli.progress import progress
+
+    def tell(done: int) -> None:
+        seconds = time.monotonic() - start
+        progress(f"decided {done:,} images, {done / max(seconds, 1e-9):,.1f} images/s")
+
+    return tell
+
+
+def _say(counts: Counts, seconds: float) -> None:
+    """Say on stderr what came of the run."""
+    rate = f", {counts.rows / seconds:,.1f} images/s" if seconds > 0 else ""
+    skipped = f", {counts.known:,} were decided before" if counts.known else ""
+    print_message(
+        f"decided {counts.rows:,} images: {counts.accepted:,} accepted, {counts.rejected:,} rejected{skipped}{rate}"
+    )
+    if counts.flagged or counts.note:
+        print_message(counts.note or f"flagged {counts.flagged:,} as OOD; those that could not be read are not counted")
+    for name, why in counts.reasons:
+        print_message(f"{plain(name)}: {plain(why)}")
+    if counts.unreadable > len(counts.reasons):
+        print_message(f"and {counts.unreadable - len(counts.reasons):,} more that could not be read")

@@ -1,0 +1,173 @@
+"""`Prediction`: one run of `oodkit predict`: sources through a detector into a writer, in constant memory."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from array import array
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from ood_toolkit.detectors.decisions import Decisions
+from ood_toolkit.detectors.detector import Detector
+from ood_toolkit.detectors.gate import Gate
+from ood_toolkit.detectors.p_values import benjamini_hochberg
+from ood_toolkit.detectors.pictures import Item
+from ood_toolkit.detectors.sources import Hashed, PictureSource, RowSource, Source, row_key
+from ood_toolkit.detectors.writing import Known, Writer
+from ood_toolkit.errors import DetectorError
+
+__all__ = ["Counts", "Prediction", "check_rate"]
+
+BATCH = 2000
+"""Rows that are read again together when discoveries are flagged."""
+
+
+@dataclass
+class Counts:
+    """What came of a run."""
+
+    accepted: int = 0
+    rejected: int = 0
+    unreadable: int = 0
+    known: int = 0
+    """Rows that an earlier run wrote."""
+    flagged: int = 0
+    note: str = ""
+    reasons: list[tuple[str, str]] = field(default_factory=list)
+    """The first few that could not be read, with why."""
+
+    @property
+    def rows(self) -> int:
+        """All rows that were decided."""
+        return self.accepted + self.rejected
+
+
+def check_rate(detector: Detector) -> None:
+    """Refuse to flag discoveries with a detector whose p-values promise nothing."""
+    known = detector.calibration
+    if detector.rows is None or known is None:
+        raise DetectorError("--fdr: a detector of format 1 has no calibration rows; fit it again")
+    if not known.fresh:
+        raise DetectorError(
+            f"--fdr: {detector.scorer.spec} took part in its calibration images, so its p-values promise nothing; fit "
+            "a score without thresholds, such as msp, with --rule conformal"
+        )
+
+
+@dataclass
+class Prediction:
+    """A run: what is decided with, and where rows go."""
+
+    detector: Detector
+    gate: Callable[[], Gate]
+    """Makes the gate, where there are pictures."""
+    writer: Writer
+    known: Known = field(default_factory=Known)
+    only: str | None = None
+    """`accepted` or `rejected`: write these alone."""
+    rate: float | None = None
+    """Flag OOD at this false discovery rate over the whole run."""
+    storey: bool = False
+    progress: Callable[[int], None] = lambda done: None
+
+    def run(self, sources: list[Source]) -> Counts:
+        """Decide on all rows of the sources, in their order."""
+        counts = Counts()
+        if self.rate is None:
+            for rows in self._rows(sources, counts):
+                self._write(rows, counts)
+            return counts
+        with tempfile.TemporaryFile("w+", encoding="ascii") as spool:
+            p_values = array("d")
+            for rows in self._rows(sources, counts):
+                p_values.extend(float("nan") if row["p_value"] is None else row["p_value"] for row in rows)
+                spool.write("".join(f"{json.dumps(row)}\n" for row in rows))
+            assert self.detector.rows is not None
+            found = benjamini_hochberg(np.frombuffer(p_values), self.rate, len(self.detector.rows), self.storey)
+            counts.note = found.note
+            spool.seek(0)
+            for start in range(0, len(p_values), BATCH):
+                flagged = found.flagged[start : start + BATCH]
+                self._write([self._judged(json.loads(spool.readline()), bool(flag)) for flag in flagged], counts)
+            counts.flagged = int(found.flagged.sum())
+        return counts
+
+    def _judged(self, row: dict[str, Any], flagged: bool) -> dict[str, Any]:
+        """Let the false discovery rate decide in the place of the threshold; what was not scored stays rejected."""
+        if row["score"] is None:
+            return row
+        return {**row, "accepted": not flagged, "why": f"flagged at a false discovery rate of {self.rate:g}" * flagged}
+
+    def _write(self, rows: list[dict[str, Any]], counts: Counts) -> None:
+        kept = sum(row["accepted"] for row in rows)
+        counts.accepted += kept
+        counts.rejected += len(rows) - kept
+        wanted = rows if self.only is None else [row for row in rows if row["accepted"] == (self.only == "accepted")]
+        if wanted:
+            self.writer.write(wanted)
+        self.progress(counts.rows)
+
+    def _rows(self, sources: list[Source], counts: Counts) -> Iterator[list[dict[str, Any]]]:
+        for source in sources:
+            for found, hashes in self._decided(source, counts):
+                for row, why in found.reasons.items():
+                    counts.unreadable += 1
+                    if len(counts.reasons) < 10:
+                        counts.reasons.append((str(found.id[row]), why))
+                digest = self.detector.digest
+                yield [
+                    {**row, "sha256": key, "detector": digest}
+                    for row, key in zip(found.to_dicts(), hashes, strict=True)
+                ]
+
+    def _decided(self, source: Source, counts: Counts) -> Iterator[tuple[Decisions, list[str]]]:
+        return self._of_pictures(source, counts) if isinstance(source, PictureSource) else self._of_rows(source, counts)
+
+    def _of_pictures(self, source: PictureSource, counts: Counts) -> Iterator[tuple[Decisions, list[str]]]:
+        """Let the gate read ahead, and keep the hash of each picture until its decision comes."""
+        waiting: deque[Hashed] = deque()
+
+        def items() -> Iterator[Item]:
+            for name, picture in source.walk():
+                hashed, content = Hashed(picture), None
+                if len(self.known):
+                    try:
+                        content = hashed.read()
+                    except OSError:
+                        hashed.key = ""
+                    if self.known.has(name, hashed.key):
+                        counts.known += 1
+                        continue
+                waiting.append(hashed)
+                yield Item(hashed if content is None else _Read(hashed, content), name)
+
+        for found in self.gate().stream(items()):
+            yield found, [waiting.popleft().key for _ in range(len(found))]
+
+    def _of_rows(self, source: RowSource, counts: Counts) -> Iterator[tuple[Decisions, list[str]]]:
+        for names, block in source.walk():
+            keys = [row_key(row) for row in block.cpu().numpy()]
+            fresh = [row for row, key in enumerate(keys) if not self.known.has(names[row], key)]
+            counts.known += len(keys) - len(fresh)
+            if len(fresh) < len(keys):
+                names, keys, block = [names[row] for row in fresh], [keys[row] for row in fresh], block[fresh]
+            if fresh:
+                found = self.detector.decide_rows(block, is_features=source.is_features)
+                yield replace(found, given_ids=np.array(names)), keys
+
+
+class _Read(Hashed):
+    """A picture whose bytes were read already, to tell whether it is known."""
+
+    def __init__(self, hashed: Hashed, content: bytes) -> None:
+        super().__init__(hashed.inner, hashed.key)
+        self.content = content
+
+    def read(self) -> bytes:
+        """Give the bytes."""
+        return self.content

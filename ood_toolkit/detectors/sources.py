@@ -1,0 +1,214 @@
+"""Where `oodkit predict` takes its rows from: picture files, folders, lists, data sets, files of embeddings."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from ood_toolkit.api.dataset import Pictures
+from ood_toolkit.api.picture import FilePicture, Picture
+from ood_toolkit.api.spec import nearest
+from ood_toolkit.data.readers.folders import SUFFIXES
+from ood_toolkit.detectors.inputs import as_matrix
+from ood_toolkit.errors import DataError
+
+__all__ = ["Hashed", "PictureSource", "RowSource", "Source", "row_key", "sources_of"]
+
+ROWS = 4096
+"""Rows of a file of embeddings that are read together."""
+COLUMNS = ("embedding", "embeddings", "features", "feature", "logits", "vector")
+NAMES = ("id", "ids", "path", "paths", "file", "files", "url")
+OPENED: dict[str, str] = {".npz": "npz", ".npy": "npy", ".parquet": "parquet"}
+
+
+@dataclass(eq=False)
+class Hashed(Picture):
+    """A picture that remembers the SHA-256 of its bytes once they were read."""
+
+    inner: Picture
+    key: str = ""
+
+    def read(self) -> bytes:
+        """Read the bytes."""
+        content = self.inner.read()
+        self.key = hashlib.sha256(content).hexdigest()
+        return content
+
+    def decode(self, content: bytes, least: int | None = None) -> Any:
+        """Decode as the picture inside does."""
+        return self.inner.decode(content, least)
+
+
+@dataclass(frozen=True)
+class PictureSource:
+    """Pictures, each with its name, found while they are walked."""
+
+    walk: Callable[[], Iterator[tuple[str, Picture]]]
+    count: int | None = None
+
+
+@dataclass(frozen=True)
+class RowSource:
+    """Features (n, d), or logits (n, k), in chunks, each with the names of its rows."""
+
+    walk: Callable[[], Iterator[tuple[Sequence[str], Tensor]]]
+    is_features: bool | None = None
+    """None: what has the width of the features is taken for features."""
+    count: int | None = None
+
+
+Source = PictureSource | RowSource
+
+
+@dataclass(frozen=True)
+class Finder:
+    """What a word that is no path may mean."""
+
+    dataset: Callable[[str], Pictures | None]
+    """Opens the pictures of a data set by its name."""
+    arrays: Callable[[str], dict[str, np.ndarray] | None]
+    """Opens the arrays that were imported under a name and the detector's model."""
+    known: Callable[[], Iterable[str]] = field(default=tuple)
+
+
+def sources_of(words: Sequence[str], stdin: Iterable[str], finder: Finder, column: str | None = None) -> list[Source]:
+    """Find what each word means, `-` being a list of paths; `DataError` for one that means nothing, or for none."""
+    found = [_source(word, stdin, finder, column) for word in words]
+    if not found:
+        raise DataError("expected at least one path, folder, data set, or - for a list on stdin")
+    return found
+
+
+def _source(word: str, stdin: Iterable[str], finder: Finder, column: str | None) -> Source:
+    path = Path(word)
+    if word == "-":
+        return PictureSource(lambda: _listed(stdin))
+    if path.is_dir():
+        if next(_below(path), None) is None:
+            raise DataError(f"{word}: expected pictures ({', '.join(SUFFIXES)}) below this folder, found none")
+        return PictureSource(lambda: _below(path))
+    if path.is_file():
+        kind = OPENED.get(path.suffix.lower())
+        if kind is None:
+            return PictureSource(lambda: iter([(word, FilePicture(word))]), 1)
+        return {"npz": _npz, "npy": _npy, "parquet": _parquet}[kind](path, column)
+    arrays = finder.arrays(word)
+    if arrays is not None:
+        return _of_arrays(arrays, word)
+    pictures = finder.dataset(word)
+    if pictures is not None:
+        named = [f"{word}/{name}" for name in pictures.ids]
+        return PictureSource(lambda: zip(named, pictures.items, strict=True), len(named))
+    hint = nearest(word, finder.known())
+    close = f"; {hint}" if hint.startswith("did you mean") else ""
+    raise DataError(f"{word}: no such file or folder, and no data set of that name{close}")
+
+
+def _listed(lines: Iterable[str]) -> Iterator[tuple[str, Picture]]:
+    for line in lines:
+        if path := line.rstrip("\n"):
+            yield path, FilePicture(path)
+
+
+def _below(folder: Path) -> Iterator[tuple[str, Picture]]:
+    """Walk the pictures below a folder, folder by folder, in the order of their names."""
+    for base, folders, files in os.walk(folder, followlinks=True):
+        folders.sort()
+        for name in sorted(files):
+            if name.lower().endswith(SUFFIXES):
+                path = os.path.join(base, name)
+                yield path, FilePicture(path)
+
+
+def _npz(path: Path, column: str | None) -> RowSource:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files if file[name].dtype.kind != "O"}
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        raise DataError(f"{path}: expected arrays in .npz, without pickle, got {_short(error)}") from None
+    except Exception as error:  # a damaged archive raises whatever zipfile runs into
+        raise DataError(f"{path}: damaged: {_short(error)}") from None
+    if column is not None:
+        if column not in arrays:
+            raise DataError(f"{path}: has no array {column!r}; it has {', '.join(arrays)}")
+        arrays = {"features": arrays[column], **{k: arrays[k] for k in NAMES if k in arrays}}
+    return _of_arrays(arrays, str(path))
+
+
+def _of_arrays(arrays: dict[str, np.ndarray], what: str) -> RowSource:
+    name = next((key for key in ("embeddings", "features", "logits") if key in arrays), None)
+    if name is None:
+        raise DataError(f"{what}: expected embeddings, features or logits, got {', '.join(arrays) or 'nothing'}")
+    ids = next((arrays[key] for key in NAMES if key in arrays and len(arrays[key]) == len(arrays[name])), None)
+    return _of_matrix(arrays[name], what, ids, None if name != "logits" else False)
+
+
+def _of_matrix(array: Any, what: str, ids: Any = None, is_features: bool | None = None) -> RowSource:
+    if array.ndim != 2:
+        raise DataError(f"{what}: expected rows (n, d), got shape {tuple(array.shape)}")
+    if not len(array):
+        raise DataError(f"{what}: expected at least one row, got none")
+
+    def walk() -> Iterator[tuple[Sequence[str], Tensor]]:
+        for start in range(0, len(array), ROWS):
+            part = array[start : start + ROWS]
+            rows = range(start, start + len(part))
+            yield [str(ids[row]) if ids is not None else f"{what}#{row}" for row in rows], as_matrix(part, what)
+
+    return RowSource(walk, is_features, len(array))
+
+
+def _npy(path: Path, column: str | None) -> RowSource:
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{path}: expected an array in .npy, without pickle, got {_short(error)}") from None
+    return _of_matrix(array, str(path))
+
+
+def _parquet(path: Path, column: str | None) -> RowSource:
+    try:
+        from pyarrow import parquet
+    except ImportError:
+        raise DataError(f"{path}: needs pyarrow to read Parquet: pip install 'ood-toolkit[parquet]'") from None
+    try:
+        with parquet.ParquetFile(path) as file:
+            schema, count = file.schema_arrow, file.metadata.num_rows
+    except Exception as error:  # pyarrow raises errors of its own
+        raise DataError(f"{path}: expected a Parquet file, got {_short(error)}") from None
+    lists = [one.name for one in schema if "list" in str(one.type)]
+    chosen = column or next((name for name in COLUMNS if name in lists), lists[0] if len(lists) == 1 else None)
+    if chosen not in schema.names:
+        raise DataError(f"{path}: expected a column of vectors, got {', '.join(schema.names)}; name one with --column")
+    if not count:
+        raise DataError(f"{path}: expected at least one row, got none")
+    named = next((name for name in NAMES if name in schema.names), None)
+
+    def walk() -> Iterator[tuple[Sequence[str], Tensor]]:
+        done = 0
+        with parquet.ParquetFile(path) as file:
+            for batch in file.iter_batches(ROWS, columns=[name for name in (chosen, named) if name]):
+                n = len(batch)
+                ids = [f"{path}#{row}" for row in range(done, done + n)] if named is None else (
+                    [str(one) for one in batch.column(named).to_pylist()]
+                )  # fmt: skip
+                yield ids, as_matrix(batch.column(chosen), f"{path}: {chosen}")
+                done += n
+
+    return RowSource(walk, False if chosen == "logits" else None, count)
+
+
+def row_key(row: np.ndarray) -> str:
+    """Give the SHA-256 of a row's bytes."""
+    return hashlib.sha256(np.ascontiguousarray(row).tobytes()).hexdigest()
+
+
+def _short(error: BaseException) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:200]

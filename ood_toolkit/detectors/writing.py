@@ -1,0 +1,268 @@
+"""Decisions into files: JSON lines, CSV or Parquet, and what a file of an interrupted run holds already."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+from ood_toolkit.detectors.decisions import COLUMNS
+from ood_toolkit.errors import DataError
+from ood_toolkit.report.cells import csv_cell, csv_rows
+from ood_toolkit.store.files import replaced_file
+
+__all__ = ["FIELDS", "Known", "TextRows", "Writer", "line_of", "parquet_writer", "resumed"]
+
+FIELDS = (*COLUMNS, "sha256", "detector")
+"""What a row holds: a decision, the hash of the picture's or row's bytes, and the detector's digest."""
+PART = 100_000
+"""Rows of a part of a folder, and of a row group of a file."""
+Row = Mapping[str, Any]
+
+
+class Known:
+    """Rows that an earlier run wrote, by name and content; 16 bytes each."""
+
+    def __init__(self, rows: Iterable[Row] = (), as_written: Callable[[str], Any] = str) -> None:
+        """Take the rows of a file, and how a name is written in it."""
+        self._keys, self._as_written = {_key(str(row["id"]), str(row["sha256"])) for row in rows}, as_written
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def has(self, name: str, sha256: str) -> bool:
+        """Tell whether a row of that name and content is written."""
+        return bool(self._keys) and _key(str(self._as_written(name)), sha256) in self._keys
+
+
+def _key(name: str, sha256: str) -> bytes:
+    return hashlib.blake2b(f"{name}\0{sha256}".encode(errors="surrogatepass"), digest_size=16).digest()
+
+
+class Writer(ABC):
+    """Takes rows and writes them; what it holds is whole when it is closed without an error."""
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close(kind is None)
+
+    @abstractmethod
+    def write(self, rows: list[dict[str, Any]]) -> None:
+        """Add rows."""
+
+    def close(self, whole: bool) -> None:
+        """End; `whole` tells whether all rows were given."""
+        return
+
+
+class TextRows(Writer):
+    """JSON lines or CSV, to a stream or a file, written out after each batch."""
+
+    def __init__(
+        self, style: str, stream: IO[str] | None = None, say: Callable[[str], None] = print, header: bool = True
+    ) -> None:
+        """Write to an open file, or else say what is written."""
+        self.stream, self.say, self.style = stream, say, style
+        if style == "csv" and header:
+            self._put(csv_rows([FIELDS]))
+
+    def write(self, rows: list[dict[str, Any]]) -> None:
+        """Add rows."""
+        if self.style == "csv":
+            self._put(csv_rows(["" if row[name] is None else row[name] for name in FIELDS] for row in rows))
+        else:
+            self._put("".join(f"{line_of(row)}\n" for row in rows))
+
+    def _put(self, text: str) -> None:
+        if self.stream is None:
+            self.say(text)
+        else:
+            self.stream.write(text)
+            self.stream.flush()
+
+    def close(self, whole: bool) -> None:
+        """Close a file that was opened here."""
+        if self.stream is not None:
+            self.stream.close()
+
+
+def line_of(row: Row) -> str:
+    """Give a row as one line of JSON, in ASCII; numbers that are not finite become null."""
+    known = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
+    return json.dumps(known).replace("\x7f", "\\u007f")
+
+
+def resumed(path: Path, style: str, digest: str) -> tuple[IO[str], Known, bool]:
+    """Open a file of rows to add to: the stream, what it holds, and whether it is new; a torn last row is cut off.
+
+    `DataError` where it holds rows of another detector, or anything else.
+    """
+    if not path.exists() or path.stat().st_size == 0:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("a", encoding="utf-8", errors="surrogateescape", newline=""), Known(), True
+    end = 0
+
+    def rows() -> Iterator[Row]:
+        nonlocal end
+        with path.open("rb") as file:
+            for number, record in enumerate(_records(file)):
+                if style == "csv" and number == 0:
+                    if next(csv.reader([record.decode(errors="replace")])) != list(FIELDS):
+                        raise DataError(f"{path}: expected the header of oodkit predict --csv; name another file")
+                else:
+                    row = _row(record, style, path, number + 1)
+                    if row["detector"] != digest:
+                        raise DataError(
+                            f"{path}: its rows are of detector {row['detector']}, this is {digest}; name another file"
+                        )
+                    yield row
+                end += len(record)
+
+    known = Known(rows(), csv_cell if style == "csv" else str)
+    with path.open("r+b") as file:
+        file.truncate(end)
+    return path.open("a", encoding="utf-8", errors="surrogateescape", newline=""), known, end == 0
+
+
+def _records(file: IO[bytes]) -> Iterator[bytes]:
+    """Walk whole records, each ended by a line break outside quotes; JSON has none inside."""
+    held = b""
+    for line in file:
+        held += line
+        if held.endswith(b"\n") and (held[:1] == b"{" or held.count(b'"') % 2 == 0):
+            yield held
+            held = b""
+
+
+def _row(record: bytes, style: str, path: Path, number: int) -> Row:
+    text = record.decode("utf-8", errors="surrogateescape")
+    try:
+        if style == "csv":
+            row: Any = dict(zip(FIELDS, next(csv.reader(io.StringIO(text))), strict=True))
+        else:
+            row = json.loads(text)
+        if not isinstance(row, dict) or not {"id", "sha256", "detector"} <= row.keys():
+            raise ValueError("no decision")
+    except (ValueError, StopIteration):
+        raise DataError(f"{path}: line {number} is no row of oodkit predict; name another file") from None
+    return row
+
+
+def parquet_writer(path: Path, digest: str, *, append: bool) -> tuple[Writer, Known]:
+    """Write Parquet: whole to a file, or in parts to a folder, which is what can be added to."""
+    try:
+        import pyarrow  # noqa: F401
+    except ImportError:
+        raise DataError("--parquet: needs pyarrow: pip install 'ood-toolkit[parquet]'") from None
+    as_folder = path.is_dir() or str(path).endswith(("/", "\\")) or path.suffix == ""
+    if append and not as_folder:
+        raise DataError(f"--append: a Parquet file is written whole; name a folder, such as {path.with_suffix('')}/")
+    if not as_folder:
+        return ParquetFile(path), Known()
+    parts = sorted(path.glob("part-*.parquet")) if path.is_dir() else []
+    if not append and path.is_dir() and any(path.iterdir()):
+        raise DataError(f"{path}: expected a new or empty folder; add to it with --append, or name another")
+    return ParquetFolder(path, len(parts)), Known(_of_parts(parts, digest))
+
+
+def _of_parts(parts: Iterable[Path], digest: str) -> Iterator[Row]:
+    from pyarrow import parquet
+
+    for part in parts:
+        try:
+            columns = parquet.read_table(part, columns=["id", "sha256", "detector"]).to_pylist()
+        except Exception as error:  # pyarrow raises errors of its own
+            raise DataError(f"{part}: no part of oodkit predict: {' '.join(str(error).split())[:200]}") from None
+        for row in columns:
+            if row["detector"] != digest:
+                raise DataError(f"{part}: its rows are of detector {row['detector']}, this is {digest}")
+            yield row
+
+
+def _table(rows: list[dict[str, Any]]) -> Any:
+    import pyarrow as pa
+
+    kinds = {name: pa.float64() for name in ("confidence", "score", "threshold", "margin", "p_value")}
+    schema = pa.schema([(name, pa.bool_() if name == "accepted" else kinds.get(name, pa.string())) for name in FIELDS])
+    return pa.Table.from_pylist(rows, schema=schema)
+
+
+def _nothing() -> Any:
+    """Give None, for what is made when the first rows come."""
+    return None
+
+
+class ParquetFile(Writer):
+    """One file, under a temporary name until it is whole."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.held = path, list[dict[str, Any]]()
+        self.stack, self.writer = ExitStack(), _nothing()
+        self.partial = self.stack.enter_context(replaced_file(path))
+
+    def write(self, rows: list[dict[str, Any]]) -> None:
+        """Add rows."""
+        self.held += rows
+        if len(self.held) >= PART // 10:
+            self._flush()
+
+    def _flush(self) -> None:
+        from pyarrow import parquet
+
+        table = _table(self.held)
+        writer: Any = self.writer or parquet.ParquetWriter(self.partial, table.schema)
+        self.writer = writer
+        writer.write_table(table)
+        self.held = []
+
+    def close(self, whole: bool) -> None:
+        """Put the file in its place, or take it away."""
+        if not whole:
+            if self.writer is not None:
+                self.writer.close()
+            error = DataError(f"{self.path}: not written whole")
+            try:
+                self.stack.__exit__(type(error), error, None)
+            except DataError:
+                return
+            return
+        self._flush()
+        assert self.writer is not None
+        self.writer.close()
+        self.stack.close()
+
+
+class ParquetFolder(Writer):
+    """A folder of parts, each whole."""
+
+    def __init__(self, path: Path, first: int) -> None:
+        self.path, self.next, self.held = path, first, list[dict[str, Any]]()
+        path.mkdir(parents=True, exist_ok=True)
+
+    def write(self, rows: list[dict[str, Any]]) -> None:
+        """Add rows."""
+        self.held += rows
+        if len(self.held) >= PART:
+            self._flush()
+
+    def _flush(self) -> None:
+        from pyarrow import parquet
+
+        with replaced_file(self.path / f"part-{self.next:05d}.parquet") as partial:
+            parquet.write_table(_table(self.held), partial)
+        self.next, self.held = self.next + 1, []
+
+    def close(self, whole: bool) -> None:
+        """Write the last part, also of a run that was stopped: its rows are decided."""
+        if self.held:
+            self._flush()
