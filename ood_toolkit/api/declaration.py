@@ -20,7 +20,7 @@ class Declaration(Component, ABC):
     """
 
     exempt: ClassVar[Mapping[str, str]] = {}
-    """Conformance checks that do not apply, each with the reason; sign and finiteness always apply, and so does refit,
+    """Conformance checks that do not apply, each with the reason; sign, finiteness and labels always apply, as does refit,
     or the memory of a scorer of streams."""
     group: ClassVar[str | None] = None
     """The group that lists it: clip, classical or thresholds."""

@@ -11,10 +11,11 @@ from ood_toolkit.api.scorer import Scorer
 from ood_toolkit.api.spec import nearest
 from ood_toolkit.api.stream import AnyScorer, StreamScorer
 from ood_toolkit.errors import OodkitError, ScorerError
-from ood_toolkit.testing.checks import ALWAYS, CHECKS, Trial
+from ood_toolkit.testing.checks import ALWAYS, CHECKS
 from ood_toolkit.testing.expectations import BreachError
 from ood_toolkit.testing.problem import Problem, ProblemMaker, make_problem
 from ood_toolkit.testing.streams import STREAM_ALWAYS, STREAM_CHECKS, StreamTrial
+from ood_toolkit.testing.trial import Trial
 
 if TYPE_CHECKING:
     import pytest

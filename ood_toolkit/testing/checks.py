@@ -1,4 +1,7 @@
-"""The checks of the conformance kit, each a function of a scorer under test; `testing` runs them."""
+"""The checks of the conformance kit, each a function of a scorer under test; `testing` runs them.
+
+Those for faults that a plain run does not show are in `traps`.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,6 @@ import copy
 import dataclasses
 import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, TypeAlias
 
 import torch
@@ -18,11 +19,11 @@ from ood_toolkit.api.scorer import Scorer
 from ood_toolkit.api.spec import nearest
 from ood_toolkit.api.stream import AnyScorer
 from ood_toolkit.errors import NotFittedError, NotSavableError
-from ood_toolkit.outputs import Outputs
 from ood_toolkit.scorers.candidates import candidates
 from ood_toolkit.testing.expectations import (
     BreachError,
     expect,
+    expect_bounds,
     expect_equal,
     expect_finite,
     expect_same,
@@ -31,48 +32,21 @@ from ood_toolkit.testing.expectations import (
     held,
     snapshot,
 )
-from ood_toolkit.testing.problem import Problem, ProblemMaker, bare, huge, permuted
+from ood_toolkit.testing.problem import bare, huge, permuted
+from ood_toolkit.testing.traps import TRAPS
+from ood_toolkit.testing.trial import Trial, fitted_on, scored
 
-__all__ = ["ALWAYS", "CHECKS", "METHODS", "Check", "Trial", "declared"]
+__all__ = ["ALWAYS", "CHECKS", "METHODS", "Check", "declared"]
 
-ALWAYS = frozenset({"declaration", "sign", "finiteness", "refit"})
+ALWAYS = frozenset({"declaration", "sign", "finiteness", "refit", "labels"})
 """Checks that no scorer can be exempt from."""
+MANY = 2000
+"""Images that are asked about together, more than any usual batch."""
 METHODS = frozenset({"parameters", "spec", "clone", "learned", "state", "from_state", "to", "fit", "score"})
 WORDS = (
     *("logits", "features", "nonnegative_features", "head", "zero_shot", "linear_head"),
     *("val", "val_labels", "train", "train_labels"),
 )
-
-
-@dataclass
-class Trial:
-    """A scorer under test; only clones of it are fitted."""
-
-    scorer: Scorer
-    make: ProblemMaker
-
-    def problem(self, classes: int = 5, seed: int = 0, also: str | None = None) -> Problem:
-        """Make a problem for its needs, and for one more."""
-        return self.make(frozenset(self.scorer.needs) | ({also} if also else set()), classes, seed)
-
-    def fit(self, problem: Problem) -> Scorer:
-        """Give a clone, fitted."""
-        return _fit(self.scorer.clone(), problem)
-
-    @cached_property
-    def usual(self) -> Problem:
-        """The problem that most checks use."""
-        return self.problem()
-
-    @cached_property
-    def fitted(self) -> Scorer:
-        """A clone, fitted on the usual problem."""
-        return self.fit(self.usual)
-
-    @cached_property
-    def scores(self) -> Tensor:
-        """Its scores on the usual problem, (n,) float64."""
-        return _scores(self.fitted, self.usual.x)
 
 
 # -- the checks, in the order they run -----------------------------------------------------------------------
@@ -111,7 +85,7 @@ def declared(
     expect(slug, "name to be a slug such as my-score", repr(name))
     for check, reason in scorer.exempt.items():
         expect(check in checks, f"exempt to name checks ({nearest(check, checks)})", repr(check))
-        expect(check not in always, f"{named} to apply always", f"an exemption from {check}")
+        expect(check not in always, f"{named} to apply always, as labels do", f"an exemption from {check}")
         expect(isinstance(reason, str) and reason.strip() != "", f"a reason for exempt[{check!r}]", repr(reason))
 
 
@@ -125,7 +99,7 @@ def _needs(trial: Trial) -> None:
     for problem in bare(trial.usual, needs):
         held = ", ".join(sorted(problem.x.provides))
         try:
-            _scores(trial.fit(problem), problem.x)
+            scored(trial.fit(problem), problem.x)
         except BreachError:
             raise
         except Exception as error:
@@ -150,35 +124,36 @@ def _dtype(trial: Trial) -> None:
 def _sign(trial: Trial) -> None:
     expect_sign(trial.scores, trial.usual)
     other = trial.problem(seed=1)
-    expect_sign(_scores(trial.fit(other), other.x), other)
+    expect_sign(scored(trial.fit(other), other.x), other)
 
 
 def _finiteness(trial: Trial) -> None:
     expect_finite(trial.scores, "ID and OOD images")
-    edges = _scores(trial.fitted, trial.usual.edges)
+    edges = scored(trial.fitted, trial.usual.edges)
     expect_finite(edges, "equal logits, a tie, a class text, a training image, a tiny length")
 
 
 def _bounds(trial: Trial) -> None:
-    least, most = trial.scorer.bounds or (-float("inf"), float("inf"))
-    low, high = float(trial.scores.min()), float(trial.scores.max())
-    expect(low >= least and high <= most, f"scores within bounds [{least}, {most}]", f"{low:.6g} to {high:.6g}")
+    expect_bounds(trial.scorer.bounds, trial.scores)
 
 
 def _batch_independence(trial: Trial) -> None:
     x, fitted, whole = trial.usual.x, trial.fitted, trial.scores
-    expect_equal("seven at a time", torch.cat([_scores(fitted, part) for part in x.chunks(7)]), whole)
+    expect_equal("seven at a time", torch.cat([scored(fitted, part) for part in x.chunks(7)]), whole)
     some = torch.arange(0, len(x), 8)
-    expect_equal("one by one", torch.cat([_scores(fitted, x[int(i)]) for i in some]), whole[some])
+    expect_equal("one by one", torch.cat([scored(fitted, x[int(i)]) for i in some]), whole[some])
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(0))
-    expect_equal("in another order", _scores(fitted, x[order]), whole[order])
+    expect_equal("in another order", scored(fitted, x[order]), whole[order])
     inside = ~trial.usual.ood
-    expect_equal("without the OOD images", _scores(fitted, x[inside]), whole[inside])
+    expect_equal("without the OOD images", scored(fitted, x[inside]), whole[inside])
+    many = torch.arange(MANY) % len(x)
+    expect_equal(f"among {MANY:,} images", scored(fitted, x[many])[: len(x)], whole)
 
 
 def _class_order(trial: Trial) -> None:
-    moved = trial.usual.changed(permuted)
-    expect_equal("with the classes in another order", _scores(trial.fit(moved), moved.x), trial.scores)
+    for seed in (0, 1):
+        moved = trial.usual.changed(lambda x, seed=seed: permuted(x, seed))  # type: ignore[misc]
+        expect_equal("with the classes in another order", scored(trial.fit(moved), moved.x), trial.scores)
 
 
 def _huge_logits(trial: Trial) -> None:
@@ -187,26 +162,26 @@ def _huge_logits(trial: Trial) -> None:
         problems.append(trial.problem(also="linear_head"))
     for problem in problems:
         fitted, large = trial.fit(problem), problem.changed(huge)
-        expect_finite(_scores(fitted, large.x), "logits 1e4 times as large as in fit")
-        expect_finite(_scores(trial.fit(large), large.x), "logits 1e4 times as large as usual, fit included")
+        expect_finite(scored(fitted, large.x), "logits 1e4 times as large as in fit")
+        expect_finite(scored(trial.fit(large), large.x), "logits 1e4 times as large as usual, fit included")
 
 
 def _repeatability(trial: Trial) -> None:
-    expect_equal("when asked again", _scores(trial.fitted, trial.usual.x), trial.scores)
-    expect_equal("after the same fit again", _scores(trial.fit(trial.usual), trial.usual.x), trial.scores)
+    expect_equal("when asked again", scored(trial.fitted, trial.usual.x), trial.scores)
+    expect_equal("after the same fit again", scored(trial.fit(trial.usual), trial.usual.x), trial.scores)
 
 
 def _refit(trial: Trial) -> None:
     scorer, usual = trial.fit(trial.problem(seed=2)), trial.usual
     given: Any = (usual.val, usual.train)
     expect(scorer.fit(*given) is scorer, "fit to return self", "something else")
-    expect_equal("after an earlier fit on other data", _scores(scorer, usual.x), trial.scores)
+    expect_equal("after an earlier fit on other data", scored(scorer, usual.x), trial.scores)
 
 
 def _parameters(trial: Trial) -> None:
     before, scorer = snapshot(trial.scorer), trial.scorer.clone()
     expect_same("a clone to have", snapshot(scorer), before)
-    _fit(scorer, trial.usual)
+    fitted_on(scorer, trial.usual)
     expect_same("fit to leave", snapshot(scorer), before)
     scorer.score(trial.usual.x)
     expect_same("score to leave", snapshot(scorer), before)
@@ -221,7 +196,7 @@ def _parameters(trial: Trial) -> None:
 def _unfitted(trial: Trial) -> None:
     learned = ", ".join(sorted(trial.fitted.learned()))
     try:
-        got = _scores(trial.scorer.clone(), trial.usual.x)
+        got = scored(trial.scorer.clone(), trial.usual.x)
     except NotFittedError as error:
         expect(bool(learned), "no NotFittedError, as fit sets nothing that ends in _", error)
         return
@@ -241,7 +216,7 @@ def _state(trial: Trial) -> None:
     found = foreign(state, "state")
     expect(found is None, "only arrays, strings, numbers, lists and dicts, or savable = False", found)
     restored = type(fitted).from_state(copy.deepcopy(state), **fitted.parameters())
-    expect_equal("after from_state(state())", _scores(restored, trial.usual.x), trial.scores)
+    expect_equal("after from_state(state())", scored(restored, trial.usual.x), trial.scores)
 
 
 def _input(trial: Trial) -> None:
@@ -262,11 +237,11 @@ def _one_image(trial: Trial) -> None:
 
 def _two_classes(trial: Trial) -> None:
     problem = trial.problem(classes=2)
-    expect_finite(_scores(trial.fit(problem), problem.x), "two classes")
+    expect_finite(scored(trial.fit(problem), problem.x), "two classes")
 
 
 Check: TypeAlias = Callable[[Trial], None]
-CHECKS: Mapping[str, Check] = {
+OPEN: Mapping[str, Check] = {
     check.__name__.strip("_").replace("_", "-"): check
     for check in (
         *(
@@ -293,23 +268,11 @@ CHECKS: Mapping[str, Check] = {
         ),
     )
 }
+CHECKS: Mapping[str, Check] = {**OPEN, **TRAPS}
 """Every check by the name that `exempt` uses."""
 
 
 # -- what the checks share -----------------------------------------------------------------------------------
-
-
-def _fit(scorer: Scorer, problem: Problem) -> Scorer:
-    given: Any = (problem.val, problem.train)
-    scorer.fit(*given)
-    return scorer
-
-
-def _scores(scorer: Scorer, x: Outputs) -> Tensor:
-    """Give the scores as (n,) float64 in whatever form they come; a fault of form fails its own check."""
-    got = torch.as_tensor(scorer.score(x)).detach().cpu().double()
-    expect(got.numel() == len(x), f"{len(x)} scores, one an image", f"shape {tuple(got.shape)}")
-    return got.reshape(len(x)).clone()
 
 
 def _savable(component: Component) -> bool:

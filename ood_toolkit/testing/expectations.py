@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,7 +17,9 @@ from ood_toolkit.testing.problem import Problem
 
 __all__ = [
     "BreachError",
+    "auroc_of",
     "expect",
+    "expect_bounds",
     "expect_equal",
     "expect_finite",
     "expect_same",
@@ -25,6 +28,7 @@ __all__ = [
     "held",
     "is_same",
     "snapshot",
+    "within",
 ]
 
 TOLERANCE = 1e-5
@@ -47,10 +51,32 @@ def expect_finite(scores: Tensor, what: str) -> None:
     expect(not len(bad), f"finite scores for {what}", f"{bad[:1].tolist()} and {len(bad)} such in {len(scores)}")
 
 
+def auroc_of(scores: Tensor, problem: Problem) -> float:
+    """Give the share of pairs in which the ID image scores higher, a tie counting half."""
+    inside, outside = scores[~problem.ood, None], scores[None, problem.ood]
+    return float((inside > outside).double().mean() + (inside == outside).double().mean() / 2)
+
+
+def within(bounds: tuple[float, float] | None, scores: Tensor) -> bool:
+    """Tell whether scores are within declared bounds, but for rounding."""
+    least, most = bounds or (-math.inf, math.inf)
+    return float(scores.min()) >= least - _room(bounds) and float(scores.max()) <= most + _room(bounds)
+
+
+def _room(bounds: tuple[float, float] | None) -> float:
+    return TOLERANCE * max([1.0, *(abs(end) for end in bounds or () if math.isfinite(end))])
+
+
+def expect_bounds(bounds: tuple[float, float] | None, scores: Tensor) -> None:
+    """Expect scores within declared bounds, but for rounding."""
+    least, most = bounds or (-math.inf, math.inf)
+    got = f"{float(scores.min())!r} to {float(scores.max())!r}"
+    expect(within(bounds, scores), f"scores within bounds [{least!r}, {most!r}], but for {_room(bounds):g}", got)
+
+
 def expect_sign(scores: Tensor, problem: Problem) -> None:
     """Expect ID images to score higher than OOD images, mostly."""
-    inside, outside = scores[~problem.ood, None], scores[None, problem.ood]
-    auroc = float((inside > outside).double().mean() + (inside == outside).double().mean() / 2)
+    auroc = auroc_of(scores, problem)
     got = f"{auroc:.3f}" + ("; turn the sign" if auroc < 0.2 else "")
     expect(auroc > 0.5, "AUROC of clear ID against clear OOD above 0.5 (higher = more in-distribution)", got)
 

@@ -86,9 +86,20 @@ def make_problem(needs: frozenset[str] = frozenset(), classes: int = 5, seed: in
     return Problem(x, ood, outputs(edges, torch.zeros(len(edges))), val, train)
 
 
-def permuted(x: Outputs) -> Outputs:
-    """Give the same images with the classes in another order, in which none keeps its place."""
-    order = torch.arange(x.classes).roll(1)
+def shuffled(classes: int, seed: int) -> Tensor:
+    """Draw an order (classes,) in which no class keeps its place or, with four or more of them, a neighbour of it."""
+    draw, places = torch.Generator().manual_seed(seed), torch.arange(classes)
+    while True:
+        order = torch.randperm(classes, generator=draw)
+        apart = (order - order.roll(1)) % classes  # 1 or -1 where neighbours stay neighbours
+        near = bool(((apart == 1) | (apart == classes - 1)).all()) and classes > 3
+        if classes < 2 or (not bool((order == places).any()) and not near):
+            return order
+
+
+def permuted(x: Outputs, seed: int = 0) -> Outputs:
+    """Give the same images with the classes in another order, drawn, in which none keeps its place."""
+    order = shuffled(x.classes, seed)
     labels = None if x.labels is None else torch.cat([order.argsort(), torch.tensor([-1])])[x.labels]
     if x.head is None:
         return Outputs(x.features, x.logits[:, order] if x.classes else None, labels, _ids(x), x.extras)
@@ -107,6 +118,18 @@ def huge(x: Outputs) -> Outputs:
     features = None if x.features is None else x.features * HUGE
     logits = x.logits * HUGE if x.head is None and x.classes else None
     return Outputs(features, logits, x.labels, _ids(x), x.extras, x.head)
+
+
+def rescaled(x: Outputs, factor: float) -> Outputs:
+    """Give the same images with logits so many times as large; features and cosines stay as they are."""
+    if x.head is None:
+        ready = x.logits * factor if x.classes else None
+        return Outputs(x.features, ready, x.labels, _ids(x), x.extras)
+    if x.head.kind == "zero_shot":
+        head = dataclasses.replace(x.head, scale=x.head.scale * factor, bias=x.head.bias * factor)
+    else:
+        head = dataclasses.replace(x.head, weight=x.head.weight * factor, bias=x.head.bias * factor)
+    return Outputs(x.features, None, x.labels, _ids(x), x.extras, head)
 
 
 def bare(problem: Problem, needs: frozenset[str]) -> list[Problem]:

@@ -13,19 +13,21 @@ from torch import Tensor
 from ood_toolkit.api.scorer import SPLIT_NEEDS, Scorer
 from ood_toolkit.api.stream import StreamScorer
 from ood_toolkit.outputs import Outputs
-from ood_toolkit.testing.checks import CHECKS, METHODS, Trial, declared
+from ood_toolkit.testing.checks import CHECKS, METHODS, declared
 from ood_toolkit.testing.expectations import expect, expect_equal, expect_same, is_same, snapshot
 from ood_toolkit.testing.problem import ProblemMaker
+from ood_toolkit.testing.trial import Trial
 
 __all__ = ["STREAM_ALWAYS", "STREAM_CHECKS", "StreamTrial"]
 
-STREAM_ALWAYS = frozenset({"declaration", "sign", "finiteness", "memory"})
+STREAM_ALWAYS = frozenset({"declaration", "sign", "finiteness", "memory", "labels"})
 """Checks that no scorer of streams can be exempt from."""
 ROWS = 7
 """Images of a batch: few, so that a problem of a hundred images has a before and an after."""
 SAME = (
     *("needs", "shape", "dtype", "sign", "finiteness", "bounds", "class-order"),
     *("huge-logits", "repeatability", "input", "one-image", "two-classes"),
+    *("labels", "generators", "separation", "scale"),
 )
 """The checks of other scorers that apply."""
 
