@@ -15,11 +15,11 @@ import numpy as np
 from ood_toolkit.detectors.decisions import Decisions
 from ood_toolkit.detectors.detector import Detector
 from ood_toolkit.detectors.gate import Gate
-from ood_toolkit.detectors.p_values import benjamini_hochberg
 from ood_toolkit.detectors.pictures import Item
 from ood_toolkit.detectors.sources import Hashed, PictureSource, RowSource, Source, row_key
 from ood_toolkit.detectors.writing import Known, Writer
 from ood_toolkit.errors import DetectorError
+from ood_toolkit.metrics.discoveries import benjamini_hochberg
 
 __all__ = ["Counts", "Prediction", "check_rate"]
 

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from ood_toolkit.errors import DetectorError
+from ood_toolkit.metrics.discoveries import conformal_p_values
 
-__all__ = ["MOST", "Rows", "conformal_p_values"]
+__all__ = ["MOST", "Rows", "same_names"]
 
 MOST = 100_000
 """Rows that are kept; of more a uniform sample is drawn, and n is the number kept."""
@@ -85,23 +86,6 @@ class Rows:
             mine = prediction == c
             found[mine] = conformal_p_values(self.score[self.prediction == c], scores[mine], seed)
         return found
-
-
-def conformal_p_values(calibration: Any, scores: Any, seed: int | None = None) -> np.ndarray:
-    """Give (1 + #{s_i <= s}) / (n + 1) of sorted calibration scores (n,) and scores (m,), as (m,) float64.
-
-    P(p <= a) <= a for an ID image that is exchangeable with them (Vovk et al. 2005), on average over calibration sets.
-    With a seed the smoothed form (#{s_i < s} + U (1 + #{s_i = s})) / (n + 1), U uniform, which is exactly uniform.
-    """
-    known, asked = np.asarray(calibration, dtype=np.float64), np.asarray(scores, dtype=np.float64)
-    up_to = np.searchsorted(known, asked, side="right")
-    if seed is None:
-        made: np.ndarray = (1 + up_to) / (len(known) + 1)
-        return made
-    below = np.searchsorted(known, asked, side="left")
-    drawn = np.random.default_rng(seed).uniform(size=asked.shape)
-    smoothed: np.ndarray = (below + drawn * (1 + up_to - below)) / (len(known) + 1)
-    return smoothed
 
 
 def same_names(class_names: Sequence[str] | None, classes: int) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Metrics of two named arrays, `(id_scores, ood_scores)`, with the rule behind every number on record."""
 
+from ood_toolkit.metrics.binomial import Share, accepted_share, clopper_pearson
 from ood_toolkit.metrics.calibration import accuracy, ece
 from ood_toolkit.metrics.decisions import accuracy_uncertain, f1_uncertain, id_accepted, ood_detected
 from ood_toolkit.metrics.delong import Interval, auroc_interval, auroc_variance
@@ -14,6 +15,7 @@ from ood_toolkit.metrics.detection import (
     fpr95_ood,
     tnr_at_tpr95,
 )
+from ood_toolkit.metrics.discoveries import Flags, benjamini_hochberg, conformal_p_values
 from ood_toolkit.metrics.paired import Difference, delong_test, holm, paired_bootstrap
 from ood_toolkit.metrics.protocols import PROTOCOLS, Measure, Protocol, evaluate, find_protocol
 from ood_toolkit.metrics.ranking import Counts, Ranking
@@ -24,10 +26,13 @@ __all__ = [
     "PROTOCOLS",
     "Counts",
     "Difference",
+    "Flags",
     "Interval",
     "Measure",
     "Protocol",
     "Ranking",
+    "Share",
+    "accepted_share",
     "accuracy",
     "accuracy_uncertain",
     "ap_in",
@@ -38,7 +43,10 @@ __all__ = [
     "auroc",
     "auroc_interval",
     "auroc_variance",
+    "benjamini_hochberg",
     "bootstrap",
+    "clopper_pearson",
+    "conformal_p_values",
     "delong_test",
     "detection_error",
     "eaurc",

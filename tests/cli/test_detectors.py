@@ -333,7 +333,7 @@ def test_parquet_in_parts_is_added_to(oodkit, fitted, mixed, tmp_path):
 
 
 def test_false_discoveries_are_flagged_over_the_whole_run(oodkit, fitted, mixed):
-    from ood_toolkit.detectors.p_values import benjamini_hochberg
+    from ood_toolkit.metrics.discoveries import benjamini_hochberg
 
     _, file = fitted()
     plain = rows(oodkit("predict", file, mixed, "letters").out)

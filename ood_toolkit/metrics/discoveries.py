@@ -1,4 +1,4 @@
-"""False discoveries: which images of a batch to flag as OOD by their p-values, at a rate that is promised."""
+"""Conformal p-values of scores, and which images of a batch to flag as OOD by them at a rate that is promised."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from ood_toolkit.errors import MetricError
 
-__all__ = ["Flags", "benjamini_hochberg"]
+__all__ = ["Flags", "benjamini_hochberg", "conformal_p_values"]
 
 LAMBDA = 0.5
 """From which p-value on Storey's correction counts images as ID."""
@@ -26,6 +26,23 @@ class Flags:
     """The largest p-value that is flagged; 0 where none is."""
     note: str = ""
     """Why nothing could be flagged."""
+
+
+def conformal_p_values(calibration: Any, scores: Any, seed: int | None = None) -> np.ndarray:
+    """Give (1 + #{s_i <= s}) / (n + 1) of sorted calibration scores (n,) and scores (m,), as (m,) float64.
+
+    P(p <= a) <= a for an ID image that is exchangeable with them (Vovk et al. 2005), on average over calibration sets.
+    With a seed the smoothed form (#{s_i < s} + U (1 + #{s_i = s})) / (n + 1), U uniform, which is exactly uniform.
+    """
+    known, asked = np.asarray(calibration, dtype=np.float64), np.asarray(scores, dtype=np.float64)
+    up_to = np.searchsorted(known, asked, side="right")
+    if seed is None:
+        made: np.ndarray = (1 + up_to) / (len(known) + 1)
+        return made
+    below = np.searchsorted(known, asked, side="left")
+    drawn = np.random.default_rng(seed).uniform(size=asked.shape)
+    smoothed: np.ndarray = (below + drawn * (1 + up_to - below)) / (len(known) + 1)
+    return smoothed
 
 
 def benjamini_hochberg(p_values: Any, rate: float, n: int | None = None, storey: bool = False) -> Flags:

@@ -6,9 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ood_toolkit import Detector
-from ood_toolkit.detectors.p_values import benjamini_hochberg
-from ood_toolkit.detectors.rows import conformal_p_values
 from ood_toolkit.errors import MetricError
+from ood_toolkit.metrics.discoveries import benjamini_hochberg, conformal_p_values
 
 grid = st.lists(st.integers(1, 40).map(lambda i: i / 40), min_size=1, max_size=60)
 
