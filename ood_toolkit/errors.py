@@ -122,11 +122,16 @@ REASONS = {
 
 def one_line(error: BaseException) -> str:
     """Say an error in one line, with its type unless it is one of ours; of the system's, path, reason and remedy."""
-    if isinstance(error, OSError) and error.errno in REASONS:
+    if isinstance(error, OSError) and (why := refusal(error)):
         named = dict.fromkeys(os.fsdecode(path) for path in (error.filename, error.filename2) if _is_path(path))
-        return f"{' to '.join(named)}{': ' if named else ''}{REASONS[error.errno]}"
+        return f"{' to '.join(named)}{': ' if named else ''}{why}"
     said = " ".join(str(error).split())
     return said if isinstance(error, OodkitError) else f"{type(error).__name__}: {said or 'no message'}"
+
+
+def refusal(error: OSError) -> str:
+    """Give in words why the system refused something and what to do, without the path; "" for a reason unknown here."""
+    return REASONS.get(error.errno or 0, "")
 
 
 def _is_path(path: object) -> bool:

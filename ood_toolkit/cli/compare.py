@@ -17,8 +17,9 @@ from ood_toolkit.cli.streams import print_form, shape
 @click.option(
     "--against",
     default="",
-    metavar="SPEC",
-    help="Test everything against this scorer of the first run. Default: each scorer against itself in the first run.",
+    metavar="SPEC|best",
+    help="Test everything against this scorer of the first run, or against the best of all runs on each pair of sets. "
+    "Default: each scorer against itself in the first run.",
 )
 @click.option(
     "--spread",
@@ -49,7 +50,7 @@ def command(
     from ood_toolkit.report import Report
     from ood_toolkit.report import comparison as comparing
     from ood_toolkit.report.columns import SHOWN
-    from ood_toolkit.report.comparison_tables import differences_grid, spread_grid, text_of
+    from ood_toolkit.report.comparison_tables import about_runs, differences_grid, spread_grid, text_of
     from ood_toolkit.report.run_folder import read_run
 
     if spread and (against or scorers):
@@ -63,6 +64,7 @@ def command(
         raise click.UsageError("expected two or more runs, or one with --against SPEC")
     if len(set(runs)) < len(runs):
         raise click.UsageError("a run is named twice")
+    notes: list[str] = []
     reports = {}
     for run in runs:
         held = read_run(run)
@@ -70,10 +72,13 @@ def command(
     if spread:
         if protocol:
             reports = {name: comparing.measured(report, protocol) for name, report in reports.items()}
-        records = comparing.spread(reports)
+        records = comparing.spread(reports, notes)
         rules = next(iter(reports.values())).header["protocol"]
         grid = spread_grid(records, SHOWN.get(rules, SHOWN["native"]))
     else:
-        records = comparing.compared_runs(reports, scorers, against, ci_replicates, seed)
+        asked = options.given()
+        replicates = ci_replicates if "ci_replicates" in asked else None
+        wanted = [spec for given in scorers for spec in split_specs(given)]
+        records = comparing.compared_runs(reports, wanted, against, replicates, seed, notes)
         grid = differences_grid(records)
-    print_form(text_of(records, grid, style, *shape()), "")
+    print_form(text_of(records, grid, style, *shape(), about_runs(reports), notes), "")

@@ -21,7 +21,7 @@ from ood_toolkit.detectors.decisions import Decisions, empty, merged
 from ood_toolkit.detectors.detector import Detector
 from ood_toolkit.detectors.identity import check_same_model
 from ood_toolkit.detectors.pictures import Item, items_of, prepared
-from ood_toolkit.errors import DataError, DetectorError, ModelError, OodkitError, one_line
+from ood_toolkit.errors import DataError, DetectorError, ModelError, OodkitError, one_line, refusal
 from ood_toolkit.models.names import find_model
 from ood_toolkit.outputs.classifier import find_layer, logits_of
 
@@ -136,7 +136,7 @@ class Gate:
         except DataError as error:
             return str(error)
         except OSError as error:
-            return f"cannot be read: {error.strerror or error}"
+            return f"cannot be read: {refusal(error) or one_line(error)}"
 
     def _loaded(self, items: Iterable[Item]) -> Iterator[list[tuple[Item, Prepared]]]:
         """Read and decode in threads, a few batches ahead of the network."""

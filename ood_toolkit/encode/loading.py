@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ood_toolkit.api.model import Model
 from ood_toolkit.api.picture import Picture
-from ood_toolkit.errors import DataError
+from ood_toolkit.errors import DataError, one_line, refusal
 from ood_toolkit.store.hashes import Stamp, stamp_of
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def load_one(model: Model, item: Picture, place: int, key: bytes | None, wanted:
     except DataError as error:
         return Loaded(place, key or b"", stamp, unreadable=str(error))
     except OSError as error:
-        return Loaded(place, unreadable=f"cannot be read: {error.strerror or error}")
+        return Loaded(place, unreadable=f"cannot be read: {refusal(error) or one_line(error)}")
 
 
 def _one_thread_each() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -17,11 +18,27 @@ from ood_toolkit.report.published import matched_again
 from ood_toolkit.report.report import Report
 from ood_toolkit.report.results import Row
 
-__all__ = ["FIRST", "compared", "compared_runs", "measured", "spread", "with_intervals", "with_tests"]
+__all__ = [
+    "FIRST",
+    "compared",
+    "compared_runs",
+    "enough_replicates",
+    "measured",
+    "spread",
+    "with_intervals",
+    "with_tests",
+]
 
 CONFIDENCE = 0.95
 FIRST, BEST = "first", "best"
 """Which scorer the others are tested against: the first of the run, or the one with the largest AUROC on the pair."""
+BEST_NOTE = (
+    "best is the scorer of the largest AUROC on each ID and OOD set; it was chosen on the same images, so its lead is "
+    "a little too large and its tests a little too sure"
+)
+LEVEL, LEAST_REPLICATES, FLOOR_SHARE = 0.05, 1000, 0.8
+"""Where a difference counts as shown; the replicates that there are at least; and which share of the level the least
+p-value that they can give may take after Holm's correction."""
 LAPSED = ("intervals", "paired")
 """What a header says of metrics; it does not hold for metrics computed by other rules."""
 Progress = Callable[[str, int, int, str], None]
@@ -76,13 +93,15 @@ def with_tests(report: Report, against: str = FIRST) -> Report:
     """Add to the header, under `paired`, DeLong's test of each scorer's AUROC against one scorer's on the same images.
 
     `against` is `first`, `best` or the spec of a scorer. The p-values are corrected after Holm over all tests of the
-    report. With `best` the reference was chosen by the same images, which makes the tests a little too sure.
+    report. With `best` the reference was chosen by the same images, which makes the tests a little too sure; a note
+    says so, and which scorers were not tested.
     """
     tests: list[dict[str, Any]] = []
-    notes = list(report.header.get("notes", []))
-    for (id_name, ood), cases in _by_pair(cases_of(report)).items():
-        reference = _reference(cases, against)
-        for case in cases:
+    notes: list[str] = []
+    cases = cases_of(report)
+    for (id_name, ood), held in _by_pair(cases).items():
+        reference = _reference(held, against)
+        for case in held:
             if reference is None or case is reference:
                 continue
             try:
@@ -91,8 +110,26 @@ def with_tests(report: Report, against: str = FIRST) -> Report:
                 notes.append(f"{case.row.scorer} on {ood}: no test against {reference.row.scorer}: {error}")
     if against not in (FIRST, BEST) and not any(row.scorer == against for row in report.rows):
         raise ScorerError(f"--against: no scorer {against!r} in this run; {nearest(against, _specs(report.rows))}")
-    more = {"notes": notes} if notes else {}
+    notes += _untested({"": report}, {"": cases})
+    if not tests and not notes:
+        notes.append("--paired: there is nothing to test, the run has one scorer; name more after --scorers")
+    if tests and against == BEST:
+        notes.append(BEST_NOTE)
+    told = list(dict.fromkeys([*report.header.get("notes", []), *notes]))
+    more = {"notes": told} if told else {}
     return Report(report.rows, {**report.header, **more, "paired": _corrected(tests, ["p"])}, report.answers)
+
+
+def _untested(runs: Mapping[str, Report], cases: Mapping[str, Sequence[Case]]) -> list[str]:
+    """Name the scorers of each run that have no scores to test, with the reason."""
+    notes = []
+    for name, report in runs.items():
+        tested = {case.row.scorer for case in cases[name]}
+        for row in report.rows:
+            if row.kind == "ood" and row.status != "ok" and row.scorer not in tested:
+                why = f": {row.notes[0]}" if row.notes else ""
+                notes.append(f"not tested: {row.scorer}{f' of {name}' if name else ''}, {row.status}{why}")
+    return list(dict.fromkeys(notes))
 
 
 def measured(report: Report, protocol: str) -> Report:
@@ -120,41 +157,100 @@ def measured(report: Report, protocol: str) -> Report:
 
 
 def compared_runs(
-    runs: Mapping[str, Report], scorers: Sequence[str] = (), against: str = "", replicates: int = 1000, seed: int = 0
+    runs: Mapping[str, Report],
+    scorers: Sequence[str] = (),
+    against: str = "",
+    replicates: int | None = 1000,
+    seed: int = 0,
+    notes: list[str] | None = None,
 ) -> list[dict[str, Any]]:
     """Test AUROC and FPR95(ID) of every scorer of the later runs against the same scorer of the first, paired by image.
 
-    With `against`, a scorer of the first run, everything else of all runs, the first included, is tested against it.
-    `scorers` restricts what is tested. AUROC is compared by DeLong's test, FPR95(ID) by the paired bootstrap, and each
-    metric's p-values are corrected after Holm over all tests. Raises `DataError` where runs hold different images, or
-    nothing that can be compared.
+    With `against`, a scorer of the first run, everything else of all runs, the first included, is tested against it;
+    `best` is whatever has the largest AUROC of all runs on an ID and OOD set. `scorers` restricts what is tested. AUROC
+    is compared by DeLong's test, FPR95(ID) by the paired bootstrap, and each metric's p-values are corrected after Holm
+    over all tests. With `replicates` None there are as many as that correction needs to reach 0.05. `notes` is given
+    what is to be said: scorers that were not tested, and p-values that cannot be small enough. Raises `DataError`
+    where runs hold different images, or nothing that can be compared.
     """
     cases = {name: [replace(case, run=name) for case in cases_of(report)] for name, report in runs.items()}
     first = next(iter(cases))
     known = list(dict.fromkeys(case.row.scorer for held in cases.values() for case in held))
-    for spec in [*scorers, *([against] if against else [])]:
+    for spec in [*scorers, *([against] if against not in ("", BEST) else [])]:
         if spec not in known:
             raise ScorerError(f"no scorer {spec!r} in these runs; {nearest(spec, known)}")
-    tests = []
-    for (id_name, ood), held in _by_pair([case for listed in cases.values() for case in listed]).items():
-        for case in held:
-            reference = _reference_run(case, held, first, against)
-            if reference is not None and (not scorers or case.row.scorer in scorers):
-                found = _test(case, reference) | _fpr95_test(case, reference, replicates, seed)
-                tests.append({"id": id_name, "ood": ood, **found})
-    if not tests:
+    pairs = _run_pairs(cases, first, scorers, against)
+    if not pairs:
         raise DataError(
             f"nothing to compare: {', '.join(runs)} share no scorer on the same ID and OOD set; name the scorer of "
             "the first run that others are tested against with --against"
         )
-    return _corrected(tests, ["p", "fpr95_id_p"])
+    drawn = enough_replicates(len(pairs)) if replicates is None else replicates
+    tests = []
+    for case, reference in pairs:
+        found = _test(case, reference) | _fpr95_test(case, reference, drawn, seed)
+        tests.append({"id": case.row.id, "ood": case.row.ood, **found})
+    if notes is not None:
+        notes += _run_notes(runs, cases, pairs, scorers, against, drawn)
+    sizes = [{"n_id": len(case.test), "n_ood": len(case.ood), "replicates": drawn} for case, _ in pairs]
+    return [test | size for test, size in zip(_corrected(tests, ["p", "fpr95_id_p"]), sizes, strict=True)]
 
 
-def spread(runs: Mapping[str, Report]) -> list[dict[str, Any]]:
+def enough_replicates(tests: int) -> int:
+    """Give the replicates of a bootstrap with which so many tests can reach 0.05 after Holm's correction.
+
+    The least p-value of R replicates is 2 / (R + 1), and of t tests the correction multiplies it by t.
+    """
+    return max(LEAST_REPLICATES, math.ceil(2 * tests / (FLOOR_SHARE * LEVEL)) - 1)
+
+
+def _run_pairs(
+    cases: Mapping[str, Sequence[Case]], first: str, scorers: Sequence[str], against: str
+) -> list[tuple[Case, Case]]:
+    """Find what is tested against what."""
+    pairs = []
+    for held in _by_pair([case for listed in cases.values() for case in listed]).values():
+        wanted = [case for case in held if not scorers or case.row.scorer in scorers]
+        best = _reference(wanted, BEST) if against == BEST and wanted else None
+        for case in wanted:
+            reference = best if against == BEST else _reference_run(case, held, first, against)
+            if reference is not None and reference is not case:
+                pairs.append((case, reference))
+    return pairs
+
+
+def _run_notes(
+    runs: Mapping[str, Report],
+    cases: Mapping[str, Sequence[Case]],
+    pairs: Sequence[tuple[Case, Case]],
+    scorers: Sequence[str],
+    against: str,
+    replicates: int,
+) -> list[str]:
+    """Say what was not tested and why, and what the tests cannot show."""
+    notes = [BEST_NOTE] if against == BEST else []
+    notes += [note for note in _untested(runs, cases) if not scorers or any(spec in note for spec in scorers)]
+    seen = {(case.run, case.row.scorer) for pair in pairs for case in pair}
+    for run, held in cases.items():
+        alone = dict.fromkeys(case.row.scorer for case in held if (run, case.row.scorer) not in seen)
+        left = [spec for spec in alone if not scorers or spec in scorers]
+        if left:
+            notes.append(f"not tested: {', '.join(left)} of {run}, which no other run has on the same sets")
+    floor = len(pairs) * 2 / (replicates + 1)
+    if floor > LEVEL:
+        notes.append(
+            f"p of FPR95(ID) cannot be less than {min(floor, 1.0):.3f} after Holm's correction, with {replicates} "
+            f"replicates for {len(pairs)} tests; --ci-replicates {enough_replicates(len(pairs))} reaches {LEVEL:g}"
+        )
+    return notes
+
+
+def spread(runs: Mapping[str, Report], notes: list[str] | None = None) -> list[dict[str, Any]]:
     """Give mean and sample standard deviation over runs of every metric, for each row that all runs have.
 
     For runs that repeat one thing with other seeds or checkpoints: images, and where a run has one model its name, may
-    differ. The deviation has the number of runs less one in its denominator. Raises `DataError` for fewer than two
+    differ. The deviation has the number of runs less one in its denominator. `notes` is given the scorers that not all
+    runs have. Raises `DataError` for fewer than two
     runs, other protocols, or no row in common.
     """
     if len(runs) < 2:
@@ -178,6 +274,10 @@ def spread(runs: Mapping[str, Report]) -> list[dict[str, Any]]:
         found.append({**about, "runs": len(rows), "mean": means, "std": deviations})
     if not found:
         raise DataError(f"spread: {', '.join(runs)} have no row in common")
+    if notes is not None:
+        shown = {row["scorer"] for row in found}
+        left = dict.fromkeys(row.scorer for report in runs.values() for row in report.rows if row.scorer not in shown)
+        notes += [f"left out, as not all runs have a result of it: {spec}" for spec in left]
     return found
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ood_toolkit.report import formats, table
 from ood_toolkit.report.cells import csv_rows, json_text
 from ood_toolkit.report.columns import NAMES, against, p_value, percent, points, told_apart
 from ood_toolkit.report.grid import Grid
 
-__all__ = ["differences_grid", "spread_grid", "text_of"]
+if TYPE_CHECKING:
+    from ood_toolkit.report.report import Report
+
+__all__ = ["about_runs", "differences_grid", "spread_grid", "text_of"]
 
 HEADS: Mapping[str, str] = {"run": "run", "model": "model", "decider": "decides"}
 
@@ -50,17 +53,47 @@ def spread_grid(rows: Sequence[Mapping[str, Any]], measures: Sequence[str]) -> G
     return Grid(title, columns, cells, [False] * len(cells), len(whose) + 3)
 
 
-def text_of(records: Sequence[Mapping[str, Any]], grid: Grid, style: str, width: int | None, color: bool) -> str:
-    """Give records as JSON or CSV in full precision, or their table as text, Markdown or LaTeX."""
+def text_of(
+    records: Sequence[Mapping[str, Any]],
+    grid: Grid,
+    style: str,
+    width: int | None,
+    color: bool,
+    lines: Sequence[str] = (),
+    notes: Sequence[str] = (),
+) -> str:
+    """Give records as JSON or CSV in full precision, or their table as text, Markdown or LaTeX.
+
+    `lines` say what was compared and stand above the table, `notes` below it; CSV has the notes in its last column.
+    """
     if style == "json":
         return json_text(list(records)) + "\n"
     if style == "csv":
-        flat = [_flat(record) for record in records]
+        flat = [_flat(record) | ({"notes": "; ".join(notes)} if notes else {}) for record in records]
         names = list(dict.fromkeys(key for row in flat for key in row))
         return csv_rows([names, *([row.get(name) for name in names] for row in flat)])
     if style == "markdown":
-        return formats.markdown_grid(grid) + "\n"
-    return formats.latex_grid(grid) if style == "latex" else table.laid_out([], [grid], [], width, color) + "\n"
+        parts = [formats.markdown_list(lines), formats.markdown_grid(grid), formats.markdown_list(notes)]
+        return "\n\n".join(part for part in parts if part) + "\n"
+    if style == "latex":
+        return "\n".join(part for part in (formats.latex_grid(grid), formats.latex_notes([*lines, *notes])) if part)
+    return table.laid_out(lines, [grid], notes, width, color) + "\n"
+
+
+def about_runs(runs: Mapping[str, Report]) -> list[str]:
+    """Say in a line each what the runs are: name, model, protocol and numbers of images."""
+    lines = []
+    for name, report in runs.items():
+        header = report.header
+        models = [str(part.get("model", "")) for part in header.get("models", [header])]
+        ids = header.get("id") or header.get("models", [{}])[0].get("id", [])
+        sets = [f"{part['name']} ({part['images']})" for part in ids]
+        ood = [f"{ood} ({count})" for ood, count in header.get("ood", {}).items()]
+        said = [f"model {', '.join(filter(None, models))}" if any(models) else "", f"ID {', '.join(sets)}"]
+        said += [f"OOD {', '.join(ood)}" if ood else "", f"protocol {header.get('protocol', 'native')}"]
+        lines.append(f"{name}: {'; '.join(part for part in said if part)}")
+        lines += [f"  {note}" for note in header.get("notes", [])]
+    return lines
 
 
 def _flat(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -38,6 +38,23 @@ def test_two_runs_are_tested_on_the_same_images(oodkit, runs, tmp_path):
         assert cell in oodkit(*words, "--format", style).out
     (row,) = csv.DictReader(io.StringIO(oodkit(*words, "--format", "csv").out))
     assert float(row["p_holm"]) == auroc.p
+    assert [*row][-4:] == ["fpr95_id_p_holm", "n_id", "n_ood", "replicates"]  # what is new stands last
+    assert (row["n_id"], row["n_ood"], row["replicates"]) == ("90", "70", "50")
+    for style in ("table", "markdown", "latex"):
+        text = oodkit(*words, "--format", style).out
+        assert "model toy; ID i (90); OOD o (70); protocol native" in " ".join(text.split())
+
+
+def test_best_is_chosen_and_said(oodkit, runs, tmp_path):
+    words = ("compare", tmp_path / "one", tmp_path / "two", "--against", "best", "--ci-replicates", "60")
+    aurocs = {run: metrics.auroc(runs[run, "i"], runs[run, "o"]) for run in ("one", "two")}
+    (found,) = oodkit(*words, "--format", "json").read
+    assert found["against"]["run"] == str(tmp_path / max(aurocs, key=aurocs.get))
+    for style in ("table", "markdown", "latex", "csv"):
+        assert "chosen on the same images" in " ".join(oodkit(*words, "--format", style).out.split())
+    twice = oodkit("compare", tmp_path / "one", tmp_path / "two", "--scorers", "toy,toy", "--format", "json").read
+    assert len(twice) == 1
+    assert twice[0]["replicates"] == 1000
 
 
 def test_spread_over_runs(oodkit, runs, tmp_path):

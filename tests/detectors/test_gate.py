@@ -88,7 +88,7 @@ def test_what_cannot_be_read_is_rejected_with_the_reason(gate, digits, mixed):
     bad = [1, 2, 3, 5, 6, 7, 8, 9]
     assert not found.accepted[bad].any()
     assert np.isnan(found.score[bad]).all()
-    for row, part in {1: "not a readable picture", 2: "not a readable picture", 3: "cannot be read: No such file",
+    for row, part in {1: "not a readable picture", 2: "not a readable picture", 3: "cannot be read: no such file",
                       5: r"expected uint8 (h, w) or (h, w, 3), got float64", 6: "the file is empty", 7: "NaN",
                       8: "the model cannot take it", 9: "expected a tensor (c, h, w)"}.items():  # fmt: skip
         assert part in found.why[row], found.why[row]

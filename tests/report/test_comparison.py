@@ -240,3 +240,81 @@ def test_spread_refuses_what_cannot_be_averaged(report):
         comparing.spread({"one": report, "two": other})
     with pytest.raises(DataError, match="have no row in common"):
         comparing.spread({"one": report, "two": Report([], report.header)})
+
+
+def test_replicates_are_enough_for_the_correction(report):
+    for tests in (1, 19, 20, 32, 500):
+        drawn = comparing.enough_replicates(tests)
+        assert tests * 2 / (drawn + 1) <= 0.04 or drawn == 1000
+        assert drawn >= 1000
+    assert comparing.enough_replicates(32) == 1599
+    runs = {"one": report, "two": shuffled(report)}
+    notes = []
+    few = comparing.compared_runs(runs, replicates=50, notes=notes)
+    assert [test["replicates"] for test in few] == [50] * len(few)
+    floor = len(few) * 2 / 51
+    assert f"p of FPR95(ID) cannot be less than {floor:.3f} after Holm's correction, with 50 replicates" in notes[-1]
+    assert min(test["fpr95_id_p_holm"] for test in few) >= floor
+    quiet = []
+    assert comparing.compared_runs(runs, replicates=None, notes=quiet)[0]["replicates"] == 1000
+    assert not [note for note in quiet if "cannot be less" in note]
+
+
+def test_a_large_difference_among_many_tests_can_be_shown():
+    from ood_toolkit.report.results import Row
+
+    draw = np.random.default_rng(0)
+    specs = [f"s{place}" for place in range(33)]
+    both = {"test": draw.normal(3, 1, 80), "ood:o": draw.normal(0, 1, 80)}
+    answers = {
+        ("i", key): Answers(
+            np.arange(80).astype(str), {spec: base if spec == "s0" else draw.normal(0, 1, 80) for spec in specs}
+        )
+        for key, base in both.items()
+    }
+    header = {"protocol": "native", "id": [{"name": "i", "images": 80}], "ood": {"o": 80}}
+    rows = [Row("ood", spec, "i", "o", metrics={"auroc": 0.5}) for spec in specs]
+    found = comparing.compared_runs({"r": Report(rows, header, answers)}, against="s0", replicates=None)
+    assert len(found) == 32
+    assert all(test["fpr95_id_p_holm"] <= 0.05 for test in found)
+
+
+def test_the_best_of_all_runs_is_chosen_for_each_pair(report):
+    notes = []
+    runs = {"one": named(report, "energy", "energy"), "two": shuffled(named(report, "msp", "msp"))}
+    found = comparing.compared_runs(runs, against="best", replicates=20, notes=notes)
+    for test in found:
+        values = {spec: metrics.auroc(*scores_of(report, spec, test["ood"])) for spec in ("msp", "energy")}
+        best = max(values, key=values.get)
+        assert (test["against"]["scorer"], test["scorer"]) == (best, ({"msp", "energy"} - {best}).pop())
+        assert test["difference"] <= 0
+    assert "chosen on the same images" in notes[0]
+    alone = comparing.compared_runs({"one": report}, against="best", replicates=20)
+    assert len(alone) == 2 * 2  # two others on two sets
+
+
+def test_what_is_not_tested_is_named_with_the_reason(report):
+    notes = []
+    runs = {"one": report, "two": shuffled(named(report, "msp", "msp"))}
+    comparing.compared_runs(runs, replicates=2000, notes=notes)
+    assert notes == [
+        "not tested: knn of one, skipped: needs train",
+        "not tested: energy, classwise of one, which no other run has on the same sets",
+    ]
+    only = []
+    comparing.compared_runs(runs, ["msp"], replicates=2000, notes=only)
+    assert only == []
+    assert "not tested: knn, skipped: needs train" in comparing.with_tests(report).header["notes"]
+    twice = comparing.with_tests(comparing.with_tests(report, "best"), "best").header["notes"]
+    assert len(twice) == len(set(twice)) == 2
+    left = []
+    comparing.spread({"one": report, "two": report}, left)
+    assert left == ["left out, as not all runs have a result of it: knn"]
+
+
+@pytest.mark.parametrize("against", ["first", "best", "msp"])
+def test_one_scorer_has_nothing_to_be_tested_against(make_outputs, against):
+    made = bench("msp", make_outputs(20, seed=1), {"o": make_outputs(20, seed=2)})
+    header = comparing.with_tests(made, against).header
+    assert header["paired"] == []
+    assert header["notes"] == ["--paired: there is nothing to test, the run has one scorer; name more after --scorers"]
