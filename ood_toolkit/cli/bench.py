@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ood_toolkit.cli import options
+from ood_toolkit.cli import options, printing
 from ood_toolkit.cli.seminar import NAME as SEMINAR
 from ood_toolkit.cli.seminar import seminar
 
@@ -37,6 +37,7 @@ FORMATS = ("table", "json", "csv", "markdown", "latex")
     show_default=True,
     help="Form of the result.",
 )
+@printing.sort
 @click.option("--output", type=click.Path(path_type=Path), metavar="DIR", help="Also write the run folder.")
 @click.option(
     "--seeds",
@@ -50,7 +51,8 @@ FORMATS = ("table", "json", "csv", "markdown", "latex")
     help="With --preset ust-etri: run it on the embedded sets, or on the CLIP vectors in a folder.",
 )
 def command(
-    style: str, output: Path | None, seeds: str | None, dry_run: bool, preset: str | None, on: str | None, **typed: Any
+    style: str, sort: str | None, output: Path | None, seeds: str | None, dry_run: bool, preset: str | None,
+    on: str | None, **typed: Any,
 ) -> int:  # fmt: skip
     """Compare scorers: how well each tells an ID set from OOD sets, and right from wrong predictions.
 
@@ -71,7 +73,7 @@ def command(
     with options.usage():
         report = seminar(on, given, settings) if preset == SEMINAR else _measured(settings, given, preset)
     clear()
-    return _told(report, style, output)
+    return _told(report, style, output, sort)
 
 
 def _seeds(text: str, given: set[str], preset: str | None) -> list[int]:
@@ -94,7 +96,7 @@ def _repeated(
     from ood_toolkit.cli.streams import print_form, shape
     from ood_toolkit.report.columns import SHOWN
     from ood_toolkit.report.comparison import spread
-    from ood_toolkit.report.comparison_tables import spread_grid, text_of
+    from ood_toolkit.report.comparison_tables import about_runs, spread_grid, text_of
 
     reports = {}
     for seed in seeds:
@@ -102,9 +104,10 @@ def _repeated(
             reports[f"seed {seed}"] = _measured(replace(settings, seed=seed), given, preset)
         if output is not None:
             reports[f"seed {seed}"].save(output / f"seed-{seed}")
-    records = spread(reports)
+    notes: list[str] = []
+    records = spread(reports, notes)
     grid = spread_grid(records, SHOWN.get(settings.protocol, SHOWN["native"]))
-    print_form(text_of(records, grid, style, *shape()), "")
+    print_form(text_of(records, grid, style, *shape(), about_runs(reports), notes), "")
     return 1 if any(report.failed or not report.ran for report in reports.values()) else 0
 
 
@@ -157,16 +160,15 @@ def _measured(settings: Settings, given: set[str], preset: str | None) -> Report
     return report if benchmark is None else benchmark.beside(report)
 
 
-def _told(report: Report, style: str, output: Path | None) -> int:
+def _told(report: Report, style: str, output: Path | None, sort: str | None = None) -> int:
     """Save and print a report, printing it even where it cannot be saved; exit code 1 where something failed."""
-    from ood_toolkit.cli.printing import print_report
     from ood_toolkit.cli.streams import print_message
 
     try:
         if output is not None:
             report.save(output)
     finally:
-        print_report(report, style)
+        printing.print_report(report, style, sort)
     for row in report.failed[:1]:
         print_message(f"oodkit: {row.scorer} failed: {row.notes[0]}")
     if not report.ran:

@@ -76,9 +76,7 @@ def command(
         rules = next(iter(reports.values())).header["protocol"]
         grid = spread_grid(records, SHOWN.get(rules, SHOWN["native"]))
     else:
-        asked = options.given()
-        replicates = ci_replicates if "ci_replicates" in asked else None
-        wanted = [spec for given in scorers for spec in split_specs(given)]
-        records = comparing.compared_runs(reports, wanted, against, replicates, seed, notes)
+        replicates = ci_replicates if "ci_replicates" in options.given() else None
+        records = comparing.compared_runs(reports, scorers, against, replicates, seed, notes)
         grid = differences_grid(records)
     print_form(text_of(records, grid, style, *shape(), about_runs(reports), notes), "")

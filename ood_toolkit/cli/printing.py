@@ -4,16 +4,51 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ood_toolkit.cli.streams import print_form, print_line, shape
+import click
+
+from ood_toolkit.cli.streams import print_form, print_line, print_message, shape
 
 if TYPE_CHECKING:
     from ood_toolkit.report import Report
 
-__all__ = ["print_report"]
+__all__ = ["print_report", "sort"]
 
 
-def print_report(report: Report, style: str) -> None:
-    """Print a report; a table stands between the preset that ran and the published values, where its header has any."""
+def _known(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Refuse a metric that no protocol has before anything is run."""
+    if value in (None, "name", "seconds", "none"):
+        return value
+    from ood_toolkit.api.spec import nearest
+    from ood_toolkit.report.columns import NAMES
+
+    if value not in NAMES:
+        known = [*NAMES, "name", "seconds", "none"]
+        raise click.BadParameter(f"expected a metric, name, seconds or none, got {value!r}; {nearest(value, known)}")
+    return value
+
+
+sort = click.option(
+    "--sort",
+    callback=_known,
+    metavar="METRIC|name|seconds|none",
+    help="Order of the scorers in tables: by a metric's mean, such as auroc, the best first; by name or cost; or as "
+    "they were named. Default: auroc beyond eight scorers, else none.",
+)
+
+
+def print_report(report: Report, style: str, sort: str | None = None) -> None:
+    """Print a report; a table stands between the preset that ran and the published values, where its header has any.
+
+    `sort` orders the scorers of tables; JSON and CSV keep the order in which they ran.
+    """
+    from ood_toolkit.report.columns import NAMES
+
+    if sort in NAMES and not any(sort in row.metrics for row in report.rows):
+        print_message(f"--sort: this run has no {sort}; its tables are in their own order")
+        sort = None
+    if style in ("markdown", "latex"):
+        print_form(report.to_markdown(sort) if style == "markdown" else report.to_latex(sort), "")
+        return
     if style != "table":
         print_form(getattr(report, f"to_{style}")(), "")
         return
@@ -28,6 +63,6 @@ def print_report(report: Report, style: str) -> None:
         return
     if "preset" in report.header:
         print_line(preset_line(report.header["preset"]))
-    print_form(report.table(*shape()))
+    print_form(report.table(*shape(), sort=sort))
     if "published" in report.header:
         print_form("\n" + comparison_text(report.header["published"], *shape()))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ood_toolkit.cli import options
+from ood_toolkit.cli import options, printing
 from ood_toolkit.cli.bench import FORMATS
 
 
@@ -26,12 +26,20 @@ from ood_toolkit.cli.bench import FORMATS
     help="Compute the metrics again by these rules, from the scores of every image: native, openood-v1.5, "
     "pytorch-ood, mcm, clipn, knn-ood or vim.",
 )
+@printing.sort
 @options.ci
 @options.ci_replicates
 @options.paired
 @options.against
 def command(
-    run: Path, style: str, protocol: str | None, ci: bool, ci_replicates: int, paired: bool, against: str
+    run: Path,
+    style: str,
+    protocol: str | None,
+    sort: str | None,
+    ci: bool,
+    ci_replicates: int,
+    paired: bool,
+    against: str,
 ) -> None:
     """Print a run again, which `oodkit bench --output RUN` wrote.
 
@@ -39,7 +47,6 @@ def command(
     preset has are shown again, under another protocol beside the new numbers. Nothing is written.
     """
     from ood_toolkit.benchmark.checks import check_comparisons
-    from ood_toolkit.cli.printing import print_report
     from ood_toolkit.cli.progress import clear, progress
     from ood_toolkit.report import Report
     from ood_toolkit.report.comparison import compared, measured
@@ -57,7 +64,7 @@ def command(
         report = measured(report, protocol)
     report = compared(report, ci_replicates if ci else 0, paired, seed_of(held.header.get("seed")), against, progress)
     clear()
-    print_report(report, style)
+    printing.print_report(report, style, sort)
 
 
 def seed_of(seed: object) -> int:

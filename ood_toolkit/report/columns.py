@@ -11,11 +11,12 @@ from ood_toolkit.report.results import Row
 
 __all__ = [
     "NAMES",
+    "SHOWN",
     "against",
     "footnotes",
-    "grids",
     "ood_grid",
     "p_value",
+    "paired_grid",
     "percent",
     "points",
     "right_grid",
@@ -86,12 +87,6 @@ def paired_grid(header: Mapping[str, Any]) -> Grid | None:
     ]  # fmt: skip
     width = len(whose) + 3 + several
     return Grid("AUROC, paired on the same images (%, points)", columns, cells, [False] * len(cells), width)
-
-
-def grids(header: Mapping[str, Any], rows: Sequence[Row]) -> list[Grid]:
-    """Give the tables of a report, those that hold anything."""
-    made = (ood_grid(header, rows), right_grid(header, rows), paired_grid(header))
-    return [grid for grid in made if grid is not None]
 
 
 def told_apart(tests: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> list[str]:
@@ -178,19 +173,16 @@ def _of_all(header: Mapping[str, Any]) -> list[str]:
 
 
 def footnotes(rows: Sequence[Row]) -> list[str]:
-    """Collect what rows have to say, each once, with the scorers it is about."""
-    said: dict[str, list[str]] = {}
+    """Collect what rows have to say, each once, with the scorers it is about; what was skipped or failed comes last."""
+    said: dict[str, dict[str, list[str]]] = {"ok": {}, "skipped": {}, "failed": {}}
     models = len({row.model for row in rows}) > 1
     for row in rows:
         for note in row.notes:
             about = f"{row.scorer}{f' ({row.decider})' if row.decider else ''}{f' of {row.model}' if models else ''}"
-            if row.status == "skipped":
-                note = f"skipped: {note}"
-            elif row.status == "failed":
-                note = f"failed: {note}"
-            if about not in said.setdefault(note, []):
-                said[note].append(about)
-    return [f"{', '.join(about)}: {note}" for note, about in said.items()]
+            told = said[row.status].setdefault(note if row.status == "ok" else f"{row.status}: {note}", [])
+            if about not in told:
+                told.append(about)
+    return [f"{', '.join(about)}: {note}" for notes in said.values() for note, about in notes.items()]
 
 
 def _grid(title: str, part: list[Row], where: str | None, name: Any, measures: list[str]) -> Grid | None:

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ood_toolkit.report.cells import csv_rows, markdown_cell
-from ood_toolkit.report.columns import footnotes, grids, summary
 from ood_toolkit.report.grid import Grid
 from ood_toolkit.report.latex import latex_cell
+from ood_toolkit.report.layout import Layout
 from ood_toolkit.report.results import Row
 
 __all__ = ["csv_text", "latex", "latex_grid", "latex_notes", "markdown", "markdown_grid", "markdown_list"]
@@ -64,18 +64,18 @@ def _of_id(header: Mapping[str, Any], name: str) -> dict[str, Any]:
     }
 
 
-def markdown(header: Mapping[str, Any], rows: Sequence[Row]) -> str:
+def markdown(report: Layout) -> str:
     """Give summary, tables and notes as Markdown."""
-    parts = [markdown_list([line.strip() for line in summary(header)])]
-    parts += [markdown_grid(grid) for grid in grids(header, rows)]
-    parts += [markdown_list(footnotes(rows))]
+    parts = [markdown_list([line.strip() for line in report.lines])]
+    parts += [markdown_grid(grid) for grid in report.grids]
+    parts += [markdown_list(report.notes)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def latex(header: Mapping[str, Any], rows: Sequence[Row]) -> str:
+def latex(report: Layout) -> str:
     """Give the tables as LaTeX, with summary and notes below in small print; the preamble needs `booktabs`."""
-    tables = [latex_grid(grid) for grid in grids(header, rows)]
-    lines = [line.strip() for line in [*summary(header), *footnotes(rows)]]
+    tables = [latex_grid(grid) for grid in report.grids]
+    lines = [line.strip() for line in [*report.lines, *report.notes]]
     return "\n".join([*tables, latex_notes(lines)] if tables else [])
 
 

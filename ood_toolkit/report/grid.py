@@ -25,6 +25,8 @@ class Grid:
     """Cells, as (row, column), that hold the best value of their column."""
     tied: Places = frozenset()
     """Cells that cannot be told apart from the best."""
+    short: str = ""
+    """What the columns of numbers are of, where the table may stand beside others with the same names."""
 
     def written(self, cell: Callable[[object], str]) -> Grid:
         """Give the grid with every text in one form of output."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ood_toolkit.report import formats, table
+from ood_toolkit.report.layout import laid
 from ood_toolkit.report.results import Answers, Row, to_json
 from ood_toolkit.report.run_folder import write_run
 
@@ -34,9 +35,14 @@ class Report:
         """Whether any row holds a result."""
         return any(row.status == "ok" for row in self.rows)
 
-    def table(self, width: int | None = 100, color: bool = False) -> str:
-        """Give the table as text of at most `width` columns, None for any, with ANSI colours on request."""
-        return table.render(self.header, self.rows, width, color)
+    def table(self, width: int | None = 100, color: bool = False, sort: str | None = None) -> str:
+        """Give the table as text of at most `width` columns, None for any, with ANSI colours on request.
+
+        Up to eight scorers have a row for each OOD set, more of them a line each with the sets across. `sort` orders
+        them by a metric's mean, the best first, by `name` or `seconds`, or leaves them (`none`); matrices are sorted by
+        AUROC otherwise.
+        """
+        return table.render(laid(self.header, self.rows, sort), width, color)
 
     def to_json(self) -> str:
         """Give header and rows as JSON, the schema of `result.json`."""
@@ -46,13 +52,13 @@ class Report:
         """Give the rows as CSV, one column a field and metric, full precision."""
         return formats.csv_text(self.header, self.rows)
 
-    def to_markdown(self) -> str:
-        """Give the table as Markdown."""
-        return formats.markdown(self.header, self.rows)
+    def to_markdown(self, sort: str | None = None) -> str:
+        """Give the table as Markdown; `sort` as in `table`."""
+        return formats.markdown(laid(self.header, self.rows, sort))
 
-    def to_latex(self) -> str:
-        """Give the table as LaTeX with booktabs rules."""
-        return formats.latex(self.header, self.rows)
+    def to_latex(self, sort: str | None = None) -> str:
+        """Give the table as LaTeX with booktabs rules; `sort` as in `table`."""
+        return formats.latex(laid(self.header, self.rows, sort))
 
     def to_pandas(self) -> Any:
         """Give the rows as a pandas data frame; needs the extra `ood-toolkit[pandas]`."""

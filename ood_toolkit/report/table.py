@@ -7,10 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from ood_toolkit.report.cells import plain
-from ood_toolkit.report.columns import footnotes, grids, summary
 from ood_toolkit.report.folding import folded, longest_part, width_of
 from ood_toolkit.report.grid import Grid
-from ood_toolkit.report.results import Row
+from ood_toolkit.report.layout import Layout
 
 __all__ = ["BEST", "TIED", "described", "laid_out", "render", "said"]
 
@@ -23,9 +22,9 @@ BEST, TIED = "*", "~"
 BOLD, DIM, END = "\x1b[1m", "\x1b[2m", "\x1b[0m"
 
 
-def render(header: Mapping[str, Any], rows: Sequence[Row], width: int | None, color: bool) -> str:
-    """Give header, tables and footnotes as text of `width` columns; None folds nothing."""
-    return laid_out(summary(header), grids(header, rows), footnotes(rows), width, color)
+def render(report: Layout, width: int | None, color: bool) -> str:
+    """Give lines, tables and notes as text of `width` columns; None folds nothing."""
+    return laid_out(report.lines, report.grids, report.notes, width, color)
 
 
 def laid_out(lines: Sequence[str], tables: Sequence[Grid], notes: Sequence[str], width: int | None, color: bool) -> str:
@@ -35,8 +34,7 @@ def laid_out(lines: Sequence[str], tables: Sequence[Grid], notes: Sequence[str],
     other, and at last one line a cell; no number is cut.
     """
     made = list(_folded(lines, width, "", color))
-    for grid in tables:
-        clean = _marked(grid.written(plain))
+    for clean in _joined([_marked(grid.written(plain)) for grid in tables], width):
         made += ["", *_folded([clean.title], width, BOLD, color)]
         for part in _parts(clean, width):
             made += _table(part, width, color)
@@ -62,6 +60,44 @@ def _marked(grid: Grid) -> Grid:
         for y, row in enumerate(grid.rows)
     ]
     return replace(grid, rows=rows)
+
+
+def _joined(grids: Sequence[Grid], width: int | None) -> Iterator[Grid]:
+    """Put tables of the same rows side by side, as many as fit."""
+    held: Grid | None = None
+    for grid in grids:
+        both = None if held is None else _beside(held, grid)
+        if both is not None and (width is None or len(_parts(both, width)) == 1):
+            held = both
+            continue
+        if held is not None:
+            yield held
+        held = grid
+    if held is not None:
+        yield held
+
+
+def _beside(left: Grid, right: Grid) -> Grid | None:
+    """Put one table on the right of another of the same rows; the heads say which each column is of."""
+    names = left.text_columns
+    same = [row[:names] for row in left.rows] == [row[:names] for row in right.rows]
+    if not (left.short and right.short and same and names == right.text_columns):
+        return None
+    columns = left.columns if "\n" in "".join(left.columns) else _headed(left)
+    shift = len(left.columns) - names
+    best, tied = (
+        ours | {(y, x + shift) for y, x in theirs}
+        for ours, theirs in ((left.best, right.best), (left.tied, right.tied))
+    )
+    rows = [mine + other[names:] for mine, other in zip(left.rows, right.rows, strict=True)]
+    title = f"{left.title}, {right.title}".replace(" (%),", ",")
+    return replace(left, title=title, columns=[*columns, *_headed(right)[names:]], rows=rows, best=best, tied=tied)
+
+
+def _headed(grid: Grid) -> list[str]:
+    """Put what a table is of above the names of its columns of numbers."""
+    numbers = [f"{grid.short}\n{name}" for name in grid.columns[grid.text_columns :]]
+    return [*grid.columns[: grid.text_columns], *numbers]
 
 
 def _parts(grid: Grid, width: int | None) -> list[Grid]:
