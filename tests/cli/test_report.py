@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 
 import numpy as np
 import pytest
@@ -206,3 +207,26 @@ def test_what_is_no_run_or_no_scorer_is_refused(oodkit, toy, tmp_path):
     oodkit("bench", "--scorers", "msp,mcm", "--paired", "--against", "energy").is_refused(
         "--against: expected one of the scorers of this run, msp, mcm; got 'energy'"
     )
+
+
+def test_the_order_of_scorers_is_asked_for(oodkit, tmp_path):
+    from ood_toolkit.report import Report
+    from ood_toolkit.report.results import Row
+
+    rows = [Row("ood", name, "i", "o", metrics={"auroc": auroc}) for name, auroc in (("b", 0.5), ("a", 0.25))]
+    Report(rows, {"protocol": "native", "id": [{"name": "i", "images": 2}], "ood": {"o": 2}}).save(tmp_path / "run")
+
+    def shown(*words):
+        done = oodkit("report", tmp_path / "run", *words)
+        assert done.code == 0
+        return re.findall(r"^\W*([ab])\b.*\d\d\.\d\d", done.out, re.MULTILINE), done.err
+
+    assert shown() == (["b", "a"], "")
+    assert shown("--sort", "name") == (["a", "b"], "")
+    assert shown("--sort", "auroc", "--format", "markdown") == (["b", "a"], "")
+    assert shown("--sort", "aurc")[0] == ["b", "a"]
+    assert "this run has no aurc" in shown("--sort", "aurc")[1]
+    refused = oodkit("report", tmp_path / "run", "--sort", "auroq")
+    assert (refused.code, refused.out) == (2, "")
+    assert "did you mean 'auroc'" in refused.err
+    assert oodkit("bench", "--sort", "speed").code == 2
