@@ -32,6 +32,8 @@ class Pictures:
     """Class names as they go into a prompt."""
     notes: tuple[str, ...] = ()
     """What a reader of the result should know of these pictures, such as how many of the published ones are here."""
+    unlabelled: str = ""
+    """Why there are no labels where some might be expected, for who takes the set as in-distribution."""
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -46,12 +46,17 @@ class Model(ABC):
     """The linear head of a classifier; None for a model with a text tower."""
     label_space: str = ""
     """The numbering of the head's classes that data sets share, such as `imagenet-1k`; "" if there is none."""
+    assumed_names: bool = False
+    """Whether the names of the head's classes follow from the name of the model and not from its weights file, so that
+    WordNet ids are not looked up among them."""
     templates: tuple[str, ...] = ()
     """Prompts that the model was trained with, in place of a data set's default; empty where any will do."""
     no_templates: tuple[str, ...] = ()
     """Prompts that the model was trained to read as "not this class"; empty if it was not."""
     has_no_tower: bool = False
     """Whether `encode_no_texts` is another tower than `encode_texts`."""
+    notes: tuple[str, ...] = ()
+    """What a reader of a result should know of the weights, such as which of several in a file were taken."""
     learned_prompt: bool = False
     """Whether learned vectors are the prompt, so that texts are class names and other prompts have no meaning."""
 

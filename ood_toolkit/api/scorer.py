@@ -116,6 +116,6 @@ def missing_needs(scorer: Scorer, x: Outputs | None, val: Outputs | None, train:
     provided: set[str] = set()
     for name, split in (("val", val), ("train", train)):
         if split is not None:
-            provided |= {name} | ({f"{name}_labels"} if split.labels is not None else set())
+            provided |= {name} | ({f"{name}_labels"} if split.has_labels else set())
     asked = scorer.needs & SPLIT_NEEDS if x is None else x.lacking(frozenset(scorer.needs))
     return sorted(asked - provided)

@@ -12,6 +12,7 @@ from ood_toolkit.benchmark.heads import head_for, maker, templates_of
 from ood_toolkit.benchmark.members import Member
 from ood_toolkit.benchmark.settings import Settings
 from ood_toolkit.benchmark.splits import Split, of_known_classes, planned
+from ood_toolkit.data.by_path import real_place
 from ood_toolkit.encode.choice import Find, Imported
 from ood_toolkit.encode.encoded_sets import EncodedSets
 from ood_toolkit.encode.images import encode_pictures
@@ -25,6 +26,10 @@ from ood_toolkit.outputs.head import Head
 from ood_toolkit.store.imports import Imports
 
 __all__ = ["Gathered", "gather", "open_sets", "ready_scores"]
+
+
+SHOWN = 10
+"""Classes that the header names."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,9 +79,9 @@ def gather(settings: Settings, sets: Sets, *, with_train: bool) -> Gathered:
     members, tune, notes = {}, dict[str, Outputs](), list[str]()
     for name, head in heads.items():
 
-        def chosen(part: str, other: str, head: Head | None = head) -> Outputs:
+        def chosen(part: str, other: str, head: Head | None = head, name: str = name) -> Outputs:
             split, index = plans[other].parts[part]
-            x = _with_ids(sets.outputs(other, split, head), other, split)
+            x = _with_ids(sets.outputs(other, split, head, own=other == name), other, split)
             return x if index is None else x[index]
 
         validated = all("val" in plan.parts for plan in plans.values())
@@ -109,7 +114,14 @@ def gather(settings: Settings, sets: Sets, *, with_train: bool) -> Gathered:
         "val_split": settings.val_split,
         "seed": settings.seed,
         "limit": settings.limit,
-        "notes": [*_shared(settings, sets), *notes, *_also_tested(settings, sets, splits)],
+        "notes": [
+            *sets.notes(),
+            *_classes(settings, sets),
+            *_one_place(settings),
+            *_shared(settings, sets),
+            *notes,
+            *_also_tested(settings, sets, splits),
+        ],
         **({"tune_splits": splits} if splits else {}),
         **sets.about(),
     }
@@ -121,6 +133,33 @@ def _plan(sets: Sets, name: str, head: Head | None, settings: Settings) -> Split
     own = settings.val_split is None and sets.has(name, "val")
     val = sets.outputs(name, "val", head) if own else None
     return planned(sets, name, x, settings.val_split, settings.seed, settings.limit, val)
+
+
+def _classes(settings: Settings, sets: Sets) -> list[str]:
+    """Say which classes an ID set has that is named by its place: there nobody else says so."""
+    notes = []
+    for name in settings.ids:
+        try:
+            known = sets.classes(name) if real_place(name) is not None else ()
+        except DataError:  # a set without classes under a linear head
+            known = ()
+        if known:
+            more = ", ..." if len(known) > SHOWN else ""
+            which = "1 class" if len(known) == 1 else f"{len(known):,} classes"
+            notes.append(f"{name}: {which}: {', '.join(known[:SHOWN])}{more}")
+    return notes
+
+
+def _one_place(settings: Settings) -> list[str]:
+    """Say which sets are one and the same place under two names, such as `folder:a` and `folder:./a`."""
+    named: dict[str, str] = {}
+    notes = []
+    for name in dict.fromkeys((*settings.ids, *settings.ood, *settings.csid, *settings.tune)):
+        place = real_place(name)
+        other = name if place is None else named.setdefault(place, name)
+        if other != name:
+            notes.append(f"{other} and {name} are one place: its images are counted under both names")
+    return notes
 
 
 def _shared(settings: Settings, sets: Sets) -> list[str]:

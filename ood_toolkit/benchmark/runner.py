@@ -20,6 +20,7 @@ from ood_toolkit.benchmark.tuning import tuned
 from ood_toolkit.errors import OutputsError
 from ood_toolkit.metrics import find_protocol
 from ood_toolkit.outputs import Outputs, as_outputs
+from ood_toolkit.outputs.doubts import doubts_of_head, doubts_of_outputs
 from ood_toolkit.outputs.head import Head
 from ood_toolkit.report import Report
 from ood_toolkit.report.comparison import compared
@@ -111,7 +112,7 @@ def bench(
         listed += [row for scorer in instances for row in rows.of_combination(combiner, scorer.spec)]
     header = {
         "protocol": protocol,
-        "id": [header_of(name, answers[name]) for name in by_name],
+        "id": [header_of(name, answers[name], one.tests[name].classes) for name, one in by_name.items()],
         "ood": {ood: len(x) for ood, x in member.ood.items()},
         **({"groups": groups} if groups else {}),
         **({"csid": full_header(first, answers[first], list(member.csid))} if member.csid else {}),
@@ -119,10 +120,22 @@ def bench(
         "versions": versions(),
         **(about or {}),
     }
+    if doubts := _doubts(by_name):
+        header["notes"] = [*header.get("notes", []), *doubts]
     kept: dict[tuple[str, ...], Answers] = {(n, key): said for n, sets in answers.items() for key, said in sets.items()}
     model = str(header.get("model", ""))
     report = Report([replace(row, model=model) for row in listed], header, kept | rows.merged)
     return compared(report, ci, paired, seed)
+
+
+def _doubts(members: Mapping[str, Member]) -> list[str]:
+    """Say of which outputs one may doubt that they are what they are said to be, each thing once."""
+    notes: dict[str, None] = {}
+    for name, member in members.items():
+        sets = {**member.tests, **member.ood}
+        notes |= {f"{name}: {doubt}": None for doubt in doubts_of_head(sets[name].head)}
+        notes |= {f"{one}: {doubt}": None for one, x in sets.items() for doubt in doubts_of_outputs(x)}
+    return list(notes)
 
 
 def _only_member(
@@ -190,7 +203,7 @@ def bench_scores(
         rows += [replace(row, model=model) for row in (*made, *mean_rows(made, named_groups))]
     header = {
         "protocol": protocol,
-        "id": [{"name": name, "images": len(said[name])} for name in ids],
+        "id": [header_of(name, {TEST: said[name], **sets}) for name in ids],
         "ood": {name: len(said[name]) for name in ood},
         **({"groups": named_groups} if named_groups else {}),
         **({"csid": full_header(ids[0], {TEST: said[ids[0]], **sets}, csid)} if csid else {}),

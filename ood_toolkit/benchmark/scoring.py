@@ -251,5 +251,5 @@ def _add_truth(answers: Answers, x: Outputs | None) -> None:
     if x is None or x.labels is None:
         return
     answers.truth = np.append(class_names(x), "")[to_numpy(x.labels)]
-    if answers.prediction is not None:
+    if answers.prediction is not None and x.has_labels:
         answers.right = answers.prediction == answers.truth

@@ -15,7 +15,7 @@ from torch import Tensor
 from ood_toolkit.api.dataset import Pictures
 from ood_toolkit.api.picture import FilePicture, Picture
 from ood_toolkit.api.spec import nearest
-from ood_toolkit.data.readers.folders import SUFFIXES
+from ood_toolkit.data.readers.suffixes import is_picture
 from ood_toolkit.detectors.inputs import as_matrix
 from ood_toolkit.errors import DataError
 
@@ -92,7 +92,7 @@ def _source(word: str, stdin: Iterable[str], finder: Finder, column: str | None)
         return PictureSource(lambda: _listed(stdin))
     if path.is_dir():
         if next(_below(path), None) is None:
-            raise DataError(f"{word}: expected pictures ({', '.join(SUFFIXES)}) below this folder, found none")
+            raise DataError(f"{word}: expected pictures below this folder, by the ends of their names, found none")
         return PictureSource(lambda: _below(path))
     if path.is_file():
         kind = OPENED.get(path.suffix.lower())
@@ -122,7 +122,7 @@ def _below(folder: Path) -> Iterator[tuple[str, Picture]]:
     for base, folders, files in os.walk(folder, followlinks=True):
         folders.sort()
         for name in sorted(files):
-            if name.lower().endswith(SUFFIXES):
+            if is_picture(name):
                 path = os.path.join(base, name)
                 yield path, FilePicture(path)
 

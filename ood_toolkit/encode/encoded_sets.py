@@ -14,8 +14,9 @@ from ood_toolkit.api.model import Model
 from ood_toolkit.api.scorer import Prompts
 from ood_toolkit.encode.banks import furnished
 from ood_toolkit.encode.images import Encoded, encode_pictures, is_stored, stored
+from ood_toolkit.encode.labels import Labelled, labels_among
 from ood_toolkit.encode.noise import with_noise
-from ood_toolkit.encode.sets import Place, Sets, drawn, labels_among, labels_under
+from ood_toolkit.encode.sets import Place, Sets, drawn
 from ood_toolkit.encode.texts import zero_shot_head
 from ood_toolkit.errors import AbsentError, DataError
 from ood_toolkit.outputs import Outputs
@@ -25,6 +26,9 @@ from ood_toolkit.store.listings import Listing, Listings
 __all__ = ["EncodedSets"]
 
 Encoder = Callable[..., Encoded]
+ASSUMED = (
+    "a weights file does not say whose classes it has; add classes=imagenet-1k to the model if they are ImageNet's"
+)
 GONE = "its pictures are gone; this is as it was when it was encoded"
 
 
@@ -47,6 +51,7 @@ class EncodedSets(Sets):
         self._encoded: dict[tuple[str, str], dict[str, Encoded]] = {}
         self._heads: dict[tuple[tuple[str, ...], Prompts], Head] = {}
         self._local: dict[str, Head] = {}
+        self._notes = [f"model {model.name}: {note}" for note in model.notes]
 
     def has(self, name: str, split: str, *, download: bool = False) -> bool:
         """Tell whether a split is here, or remembered from when it was encoded."""
@@ -70,9 +75,7 @@ class EncodedSets(Sets):
         """Give the model's linear head, or encode the classes of a data set under its own prompts, or under these."""
         if self.model.head is not None:
             return self.model.head
-        classes = self._classes(name)
-        if not classes:
-            raise DataError(f"{name}: has no classes, so it can only be an OOD set; name another after --id")
+        classes = self.classes(name)
         key = (classes, self._readable(prompts or Prompts(self.default_templates(name))))
         if key not in self._heads:
             told = lambda done, of: self.progress("encoding words", done, of)  # noqa: E731
@@ -81,9 +84,13 @@ class EncodedSets(Sets):
             self._heads[key] = with_noise(self.model, made, key[1].noise, self.place.effort.own_device)
         return self._heads[key]
 
-    def outputs(self, name: str, split: str, head: Head | None) -> Outputs:
+    def outputs(self, name: str, split: str, head: Head | None, *, own: bool = True) -> Outputs:
         """Take a split from the store, encoding what it lacks."""
-        return self._taken(name, split, name, head)
+        return self._taken(name, split, name, head, own=own)
+
+    def ood(self, name: str, head: Head | None, split: str = "test") -> Outputs:
+        """Take a split of an OOD set from the store, encoding what it lacks; its labels stay its own."""
+        return self._taken(name, split, "", head)
 
     def bare(self, name: str, split: str) -> Outputs:
         """Take features and labels of a split from the store, encoding what it lacks."""
@@ -96,7 +103,9 @@ class EncodedSets(Sets):
         """Name the classes of a data set."""
         classes = self._classes(name)
         if not classes:
-            raise DataError(f"{name}: has no classes, so it can only be an OOD set; name another after --id")
+            why = self.pictures(name, "test").unlabelled if "test" in self._dataset(name).counts else ""
+            hint = f"its images have no labels: {why}" if why else "name another after --id"
+            raise DataError(f"{name}: has no classes, so it can only be an OOD set; {hint}")
         return classes
 
     def origin(self) -> dict[str, Any]:
@@ -117,9 +126,10 @@ class EncodedSets(Sets):
 
     def shifted(self, name: str, of: str, head: Head | None) -> Outputs:
         """Take the test split of a covariate-shifted set; labels go by name to the ID set's classes."""
-        return self._taken(name, "test", of, head)
+        return self._taken(name, "test", of, head, own=False)
 
-    def _taken(self, name: str, split: str, of: str, head: Head | None) -> Outputs:
+    def _taken(self, name: str, split: str, of: str, head: Head | None, *, own: bool = True) -> Outputs:
+        """Take a split, its labels as those of the classes of an ID set `of`; none where that is ""."""
         pictures = self.pictures(name, split)
         extras: dict[str, Any] = {}
         texts = head if head is None else self._local.get(head.fingerprint, head)  # those that `local` is of
@@ -137,8 +147,7 @@ class EncodedSets(Sets):
         labels = None if pictures.labels is None else pictures.labels[made.rows]
         if labels is not None:
             extras["source_labels"] = labels
-            classes = pictures.classes if of == name else self._classes(of)
-            labels = self._under(head, of, labels_among(classes, labels, pictures.classes), classes)
+            labels = self._labels(head, name, of, labels, pictures.classes, own=own) if of else None
         ids = np.array(pictures.ids)[made.rows] if len(made.rows) < len(pictures.ids) else pictures.ids
         x = Outputs(made.outputs["features"], labels=labels, ids=ids, extras=extras, head=head)
         device = self.place.effort.own_device
@@ -248,6 +257,10 @@ class EncodedSets(Sets):
         banks = tuple(replace(bank, templates=(), adjectives=()) for bank in prompts.banks)
         return replace(prompts, templates=self.model.templates, shuffles=0, banks=banks)
 
+    def notes(self) -> list[str]:
+        """Say what is to be known of the weights, and whose labels could not be matched."""
+        return list(self._notes)
+
     def about(self) -> dict[str, Any]:
         """Count, for each split, its images, those encoded now and those that could not be read; with notes."""
         counts: dict[str, Any] = {}
@@ -280,12 +293,22 @@ class EncodedSets(Sets):
     def _classes(self, name: str) -> tuple[str, ...]:
         return self._dataset(name).classes or self.pictures(name, "test").classes
 
-    def _under(self, head: Head | None, name: str, labels: np.ndarray, classes: Sequence[str]) -> np.ndarray | None:
+    def _labels(
+        self, head: Head | None, name: str, of: str, labels: np.ndarray, classes: tuple[str, ...], *, own: bool
+    ) -> np.ndarray | None:
         """Renumber labels to the classes of a head: by name, or as they are where both follow one numbering."""
-        dataset = self._dataset(name)
-        if head is self.model.head and head is not None and dataset.label_space == self.model.label_space != "":
+        model, space = self.model, self._dataset(of).label_space
+        if of != name:  # a covariate-shifted set, whose classes are those of its ID set
+            labels, classes = labels_among(self._classes(of), labels, classes, name, space), self._classes(of)
+        is_model_head = head is not None and head is model.head
+        if is_model_head and space == model.label_space != "":
             return labels
-        return labels_under(head, labels, classes)
+        ids_of = model.label_space if is_model_head and not model.assumed_names else ""
+        said = Labelled(name, labels, classes, ids_of, ASSUMED if model.assumed_names else "")
+        found, note = said.under(head, own=own)
+        if note and note not in self._notes:
+            self._notes.append(note)
+        return found
 
 
 def _held_key(kind: str, head: Head | None) -> str:

@@ -5,16 +5,21 @@ from __future__ import annotations
 import numpy as np
 
 from ood_toolkit.api.scorer import Prompts
+from ood_toolkit.api.spec import nearest
 from ood_toolkit.encode.banks import mined
-from ood_toolkit.encode.sets import Sets, labels_among, labels_under
+from ood_toolkit.encode.labels import Labelled, labels_among
+from ood_toolkit.encode.sets import Sets
 from ood_toolkit.errors import DataError
 from ood_toolkit.outputs import Outputs
+from ood_toolkit.outputs.class_names import shown
 from ood_toolkit.outputs.head import Bank, Head
 from ood_toolkit.store.imports import Imports
 from ood_toolkit.store.npz import head_of, outputs_of
 
 __all__ = ["ImportedSets"]
 
+MOST_NAMED = 20
+"""Classes that a message about an unknown one lists."""
 CANDIDATES = "candidates"
 """The bank of imported texts that negatives are mined from."""
 
@@ -25,6 +30,7 @@ class ImportedSets(Sets):
     def __init__(self, imports: Imports, label: str, device: str = "cpu") -> None:
         self.imports, self.label, self.device = imports, label, device
         self._trained: set[str] = set()
+        self._notes: dict[str, None] = {}
 
     def has(self, name: str, split: str, *, download: bool = False) -> bool:
         """Tell whether a split is in the store."""
@@ -58,13 +64,41 @@ class ImportedSets(Sets):
         arrays.pop("labels", None)
         return self._outputs(name, arrays, head)
 
-    def outputs(self, name: str, split: str, head: Head | None) -> Outputs:
+    def outputs(self, name: str, split: str, head: Head | None, *, own: bool = True) -> Outputs:
         """Wrap the memory maps of a split."""
         arrays = self.arrays(name, split)
+        if own:
+            self._refuse_unknown(name, arrays, head)
         names, labels = arrays.get("classes"), arrays.get("labels")
         if labels is not None and head is not None and names is not None:
-            arrays["labels"] = labels_under(head, labels, tuple(names.tolist()))
+            found, note = Labelled(name, np.asarray(labels), tuple(names.tolist())).under(head, own=own)
+            arrays = {key: array for key, array in arrays.items() if key != "labels"}
+            arrays |= {} if found is None else {"labels": found}
+            self._notes |= {note: None} if note else {}
         return self._outputs(name, arrays, head)
+
+    def _refuse_unknown(self, name: str, arrays: dict[str, np.ndarray], head: Head | None) -> None:
+        """Refuse labels that were given as names and are no classes; note those that no class has a name for."""
+        given = arrays.get("source_names")
+        if given is None:
+            return
+        if "labels" not in arrays:
+            self._notes[
+                f"{name}: its labels are names, but its logits have no class names: accuracy and misclassification are "
+                "left out; import classes beside them"
+            ] = None
+            return
+        lacking = list(dict.fromkeys(given[np.asarray(arrays["labels"]) < 0].tolist()))
+        if lacking := [one for one in lacking if one]:
+            known = arrays["classes"].tolist() if head is None else list(head.class_names)
+            raise DataError(
+                f"{name}: the {'label' if len(lacking) == 1 else 'labels'} {shown(lacking)} of its images: expected "
+                f"names among its {len(known):,} classes, {shown(known)}; {nearest(lacking[0], known[:MOST_NAMED])}"
+            )
+
+    def notes(self) -> list[str]:
+        """Say which labels are no classes of anything."""
+        return list(self._notes)
 
     def shifted(self, name: str, of: str, head: Head | None) -> Outputs:
         """Wrap the memory maps of a covariate-shifted set; labels without class names number the ID set's classes."""
@@ -75,7 +109,7 @@ class ImportedSets(Sets):
         if labels is not None and names is not None:
             if known is None:
                 raise DataError(f"{name}: expected {of} to have class names as {name} has; import it with classes")
-            arrays["labels"] = labels_among(known.tolist(), labels, names.tolist())
+            arrays["labels"] = labels_among(known.tolist(), labels, names.tolist(), name)
         return self._outputs(name, arrays | ({} if known is None else {"classes": known}), head)
 
     def classes(self, name: str) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from ood_toolkit.errors import DataError
 from ood_toolkit.outputs import Outputs
 from ood_toolkit.outputs.head import Head
 
-__all__ = ["Place", "Sets", "drawn", "labels_among", "labels_under"]
+__all__ = ["Place", "Sets", "drawn"]
 
 
 @dataclass(frozen=True)
@@ -54,12 +54,16 @@ class Sets(ABC):
         """Give the head of an ID set under its own prompts, or under these."""
 
     @abstractmethod
-    def outputs(self, name: str, split: str, head: Head | None) -> Outputs:
-        """Give a split of a set under a head; labels of classes that the head knows by name."""
+    def outputs(self, name: str, split: str, head: Head | None, *, own: bool = True) -> Outputs:
+        """Give a split of a set under a head, its labels by class name those of the head.
 
+        A class that the head does not know is a `DataError` where the head is the set's `own`; under another set's head
+        its images get -1. Where the head's classes have no names there are no labels, and `notes` says so.
+        """
+
+    @abstractmethod
     def ood(self, name: str, head: Head | None, split: str = "test") -> Outputs:
-        """Give a split of an OOD set, whose labels are no classes of the head."""
-        return self.outputs(name, split, head).without_labels()
+        """Give a split of an OOD set, whose labels are no classes of the head and are never matched with them."""
 
     @abstractmethod
     def shifted(self, name: str, of: str, head: Head | None) -> Outputs:
@@ -112,23 +116,13 @@ class Sets(ABC):
                 if not self.has(name, split):
                     raise DataError(f"{name}: model {self.label!r} has no {split} split of it")
 
+    def notes(self) -> list[str]:
+        """Say what a reader of a result should know of the model and of labels that were left out."""
+        return []
+
     def about(self) -> dict[str, Any]:
         """Say how the outputs came about, for the header of a result."""
         return {}
-
-
-def labels_under(head: Head | None, labels: np.ndarray, classes: Sequence[str]) -> np.ndarray:
-    """Renumber labels (n,) by class name to the classes of a head; -1 for a class that it does not know."""
-    return labels if head is None else labels_among(head.class_names, labels, classes)
-
-
-def labels_among(known: Sequence[str], labels: np.ndarray, classes: Sequence[str]) -> np.ndarray:
-    """Renumber labels (n,) of some classes by name to the known ones; -1 for a class that is not among them."""
-    if tuple(classes) == tuple(known):
-        return labels
-    places = {name: place for place, name in reversed(list(enumerate(known)))}
-    renumbered: np.ndarray = np.append([places.get(name, -1) for name in classes], -1)[labels]
-    return renumbered
 
 
 def drawn(count: int, limit: int | None, seed: int) -> np.ndarray | None:

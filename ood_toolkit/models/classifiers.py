@@ -109,12 +109,16 @@ def imagenet_names() -> tuple[str, ...]:
 
 
 def read_names(file: str) -> tuple[str, ...]:
-    """Read class names, one a line in the order of the head's rows."""
+    """Read class names, one a line in the order of the head's rows; `imagenet-1k` stands for those of ImageNet."""
     path = Path(file).expanduser()
+    if file == IMAGENET and not path.exists():
+        return imagenet_names()
     try:
-        names = tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+        names = tuple(line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip())
     except (OSError, UnicodeDecodeError):
-        raise ModelError(f"classes: expected a text file with a class name on each line, got {file}") from None
+        raise ModelError(
+            f"classes: expected a text file in UTF-8 with a class name on each line, or {IMAGENET}, got {file}"
+        ) from None
     if not names:
         raise ModelError(f"classes: expected a class name on each line of {file}, got an empty file")
     return names

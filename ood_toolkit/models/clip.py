@@ -15,7 +15,7 @@ from ood_toolkit.models.digits_clip import check_digits_clip, load_digits_clip, 
 from ood_toolkit.models.names import PRECISIONS
 from ood_toolkit.models.open_clip_recipe import OpenClipRecipe, of_folder, of_name, of_repository
 from ood_toolkit.models.pretrained import Hub
-from ood_toolkit.models.weights import load_strictly, read_weights, sha256_of
+from ood_toolkit.models.weights import load_strictly, read_checkpoint, sha256_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -145,11 +145,13 @@ def _load(
         raise ModelError("weights: expected a file, got none")
     file = recipe.weights
     recipe = check_options(recipe, precision, context, **changes) or recipe
-    clip, weights = build_clip(recipe), read_weights(file)
+    clip, held = build_clip(recipe), read_checkpoint(file)
+    weights = held.weights
     if "text_projection_no" in weights:
         raise ModelError(f"{recipe.what}: it has a second text tower, as CLIPN's checkpoints do; pass clipn:ARCH/FILE")
     load_strictly(clip, as_this_open_clip(weights, clip), recipe.what)
-    model = OpenClip(clip, recipe, sha256_of(file), build_tokenizer(recipe))
+    model = OpenClip(clip, recipe, held.fingerprint, build_tokenizer(recipe))
+    model.notes = held.notes
     model.precision = precision
     if context is not None:
         model.put_context(read_context(context, clip, recipe.what, own_tokenizer=recipe.tokenizer is None))

@@ -16,7 +16,7 @@ from ood_toolkit.models.preprocessing import Preprocessing
 from ood_toolkit.models.pretrained import architectures, config_of
 from ood_toolkit.models.saving import folder_config
 from ood_toolkit.models.templates import clipn_templates
-from ood_toolkit.models.weights import check_file, load_strictly, read_held, sha256_of, weights_of
+from ood_toolkit.models.weights import Checkpoint, check_file, checkpoint_of, load_strictly, read_held
 from ood_toolkit.store.files import replaced_file
 
 if TYPE_CHECKING:
@@ -83,25 +83,26 @@ def load_clipn(
     clip = build_clip(recipe)
     if not is_plain(clip) or recipe.config["text_cfg"].get("hf_tokenizer_name"):
         raise ModelError(f"{recipe.what}: CLIPN doubles text towers like OpenAI's CLIP, which this one is not")
-    trained_with = _fill(clip, recipe.weights, recipe.what)
-    model = Clipn(clip, recipe, sha256_of(recipe.weights), build_tokenizer(recipe), quoted, trained_with)
-    model.precision = precision
+    found, trained_with = _fill(clip, recipe.weights, recipe.what)
+    model = Clipn(clip, recipe, found.fingerprint, build_tokenizer(recipe), quoted, trained_with)
+    model.precision, model.notes = precision, found.notes
     return model
 
 
-def _fill(clip: Any, file: Path, what: str) -> tuple[Sequence[str], Sequence[str]] | None:
-    """Load a checkpoint into a network, its second text tower too; give the templates that it was trained with."""
+def _fill(clip: Any, file: Path, what: str) -> tuple[Checkpoint, tuple[Sequence[str], Sequence[str]] | None]:
+    """Load a checkpoint into a network, its second text tower too; give it and the templates it was trained with."""
     from ood_toolkit.models.text_tower import add_no_tower
 
     held = read_held(file)
-    weights = weights_of(held, file)
+    found = checkpoint_of(held, file)
+    weights = found.weights
     if not any("_no." in name or name.endswith("_no") for name in weights):
         raise ModelError(f"{what}: it has no second text tower; pass {what.removeprefix('clipn:')}")
     prompts = weights.get("prompt_no")
     add_no_tower(clip, None if prompts is None else max(1, len(prompts)) if prompts.ndim else 1)
     load_strictly(clip, as_this_open_clip(weights, clip), what)
     yes, no = held.get("templates"), held.get("no_templates")
-    return (yes, no) if yes and no else None
+    return found, (yes, no) if yes and no else None
 
 
 def _of_digits(argument: str) -> Path | None:
@@ -115,8 +116,10 @@ def _load_digits(argument: str, file: Path, precision: str = "fp32", **changes: 
 
     _check_digits(argument, file, precision, **changes)
     clip = build_digits()
-    trained_with = _fill(clip, file, f"clipn:{argument}")
-    return DigitsClipn(clip, sha256_of(file), f"clipn:{DigitsClip.name}/{file}", trained_with)
+    found, trained_with = _fill(clip, file, f"clipn:{argument}")
+    model = DigitsClipn(clip, found.fingerprint, f"clipn:{DigitsClip.name}/{file}", trained_with)
+    model.notes = found.notes
+    return model
 
 
 def _check_digits(argument: str, file: Path, precision: str = "fp32", **changes: Any) -> None:

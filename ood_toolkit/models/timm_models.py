@@ -15,7 +15,7 @@ from ood_toolkit.errors import ModelError
 from ood_toolkit.models.classifiers import IMAGENET, Classifier, imagenet_names, loaded, read_names
 from ood_toolkit.models.preprocessing import Preprocessing
 from ood_toolkit.models.pretrained import Hub, package_folder
-from ood_toolkit.models.weights import check_file, read_weights, sha256_of
+from ood_toolkit.models.weights import check_file, read_checkpoint
 
 __all__ = ["TIMM", "check_timm", "known_names", "load_timm"]
 
@@ -55,13 +55,14 @@ def load_timm(
     assert file is not None  # a hub that fetches gives a file or raises
     import timm
 
+    held = read_checkpoint(file)
     config = timm.get_pretrained_cfg(name)
     if config is None:
         raise ModelError(f"timm:{name}: timm has no configuration of it")
     net = loaded(
         lambda number: timm.create_model(name, pretrained=False, num_classes=number),
         config.num_classes,
-        read_weights(file),
+        held.weights,
         f"timm:{name}",
     )
     rows = net.num_classes
@@ -69,9 +70,10 @@ def load_timm(
     names = read_names(classes) if classes else imagenet_names() if is_imagenet else None
     preprocessing = _preprocessing(name, _data_config(net)).changed(resize, interpolation)
     model = Classifier(f"timm:{name}", net, names, preprocessing, precision)
-    model.fingerprint = sha256_of(file)
+    model.fingerprint, model.notes = held.fingerprint, held.notes
     model.architecture = json.dumps({"timm": name.partition(".")[0], "classes": rows})
-    model.label_space = IMAGENET if is_imagenet and not classes else ""
+    model.label_space = IMAGENET if classes == IMAGENET or (is_imagenet and not classes) else ""
+    model.assumed_names = weights is not None and classes is None and is_imagenet
     model.licence = "unknown" if weights else str(config.license or "unknown")
     return model
 
@@ -98,7 +100,7 @@ def _settled(name: str, weights: str | None, classes: str | None, hub: Hub) -> P
     tags = _tags_of(architecture)
     if tag and tag not in tags:
         raise ModelError(f"timm:{architecture}: unknown tag {tag!r}; {nearest(tag, tags)}")
-    if classes is not None:
+    if classes is not None and classes != IMAGENET:
         read_names(classes)
     if weights is not None:
         check_file(Path(weights).expanduser())
@@ -139,7 +141,7 @@ TIMM = ModelEntry(
     check=check_timm,
     options={
         "weights": "a weights file, after ARCH or ARCH.TAG",
-        "classes": "a text file with the class names of a weights file, one a line",
+        "classes": "a text file with the class names of a weights file, one a line, or imagenet-1k",
         "precision": "fp32, bf16 or fp16: what the network computes in",
         "resize": "pixels that the shorter side is resized to before the crop, such as 256",
         "interpolation": "bicubic or bilinear",

@@ -16,7 +16,7 @@ from ood_toolkit.errors import ModelError
 from ood_toolkit.models.classifiers import IMAGENET, Classifier, imagenet_names, loaded, read_names
 from ood_toolkit.models.preprocessing import Preprocessing
 from ood_toolkit.models.pretrained import package_folder, refuse, torch_cache
-from ood_toolkit.models.weights import check_file, read_weights, sha256_of
+from ood_toolkit.models.weights import check_file, read_checkpoint, sha256_of
 
 __all__ = ["TORCHVISION", "check_torchvision", "load_torchvision", "registered_weights"]
 
@@ -63,20 +63,22 @@ def load_torchvision(
         file = _downloaded(registered_weights()[architecture][tag])
     from torchvision.models import get_model_weights
 
-    fingerprint, known = sha256_of(file), get_model_weights(architecture)
-    tag = tag or _tag_of(architecture, fingerprint)
-    _check_hash(argument, tag and registered_weights()[architecture][tag], file, fingerprint)
+    known = get_model_weights(architecture)
+    sha256 = sha256_of(file)
+    tag = tag or _tag_of(architecture, sha256)
+    _check_hash(argument, tag and registered_weights()[architecture][tag], file, sha256)
+    held = read_checkpoint(file)
     registered = known[tag or "DEFAULT"]
     net = loaded(
         _builder(architecture, registered),
         len(registered.meta["categories"]),
-        _renamed(architecture, read_weights(file)),
+        _renamed(architecture, held.weights),
         f"torchvision:{argument}",
     )
     names = read_names(classes) if classes else registered.meta["categories"] if tag else None
     preprocessing = _preprocessing(registered).changed(resize, interpolation)
     model = Classifier(f"torchvision:{argument}", net, names, preprocessing, precision)
-    model.fingerprint = fingerprint
+    model.fingerprint, model.notes = held.fingerprint, held.notes
     model.architecture = json.dumps({"torchvision": architecture, "classes": model.head.classes})
     model.label_space = IMAGENET if model.head.class_names == imagenet_names() else ""
     return model
@@ -102,7 +104,7 @@ def _settled(argument: str, weights: str | None, classes: str | None, download: 
     known = registered_weights()
     if architecture not in known:
         raise ModelError(f"torchvision: unknown classifier {architecture!r}; {nearest(architecture, known)}")
-    if classes is not None:
+    if classes is not None and classes != IMAGENET:
         read_names(classes)
     if weights is not None:
         if tag:
@@ -188,7 +190,7 @@ TORCHVISION = ModelEntry(
     check=check_torchvision,
     options={
         "weights": "a weights file in place of registered weights, after ARCH alone",
-        "classes": "a text file with the class names of a weights file, one a line",
+        "classes": "a text file with the class names of a weights file, one a line, or imagenet-1k",
         "precision": "fp32, bf16 or fp16: what the network computes in",
         "resize": "pixels that the shorter side is resized to before the crop, such as 256",
         "interpolation": "bicubic or bilinear",

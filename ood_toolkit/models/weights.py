@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,13 +17,20 @@ from ood_toolkit.store.hashes import sha256_of as hash_of
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["SUFFIXES", "check_file", "load_strictly", "read_held", "read_weights", "sha256_of", "weights_of"]
+__all__ = [
+    "SUFFIXES", "Checkpoint", "check_file", "checkpoint_of", "load_strictly", "read_checkpoint", "read_held",
+    "read_weights", "sha256_of",
+]  # fmt: skip
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
 DASSL = re.compile(r"\.pth\.tar(-\d+)?$")
 """How Dassl's trainers name a checkpoint, such as `model.pth.tar-50`."""
-WRAPPERS = ("state_dict", "model_state_dict")
-"""Under which training programs keep the weights beside their optimizer's state."""
+AVERAGED = ("state_dict_ema", "model_ema")
+"""Under which timm keeps the moving average of the weights, which it evaluates."""
+WRAPPERS = (*AVERAGED, "state_dict", "model_state_dict", "model")
+"""Under which training programs keep the weights beside their optimizer's state, in the order in which timm looks."""
+PREFIXES = ("_orig_mod.", "module.", "_orig_mod.")
+"""What compiling and data-parallel training, in either order, put before the names."""
 KEYS_SHOWN = 3
 """Names of keys in an error."""
 
@@ -53,30 +62,83 @@ def _hashed(path: Path, stamp: tuple[int, ...]) -> str:
     return hash_of(path).hex()
 
 
+@dataclass(frozen=True)
+class Checkpoint:
+    """The weights in a file, and which part of it they are."""
+
+    weights: dict[str, Tensor]
+    sha256: str
+    """Of the file."""
+    part: str = ""
+    """Under which name they lay in the file; "" where the file is them."""
+    others: tuple[str, ...] = ()
+    """Under which other names the file holds weights that were not taken."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Which weights these are: the file's hash, and for an average beside plain weights another."""
+        if self.part not in AVERAGED:
+            return self.sha256
+        return hashlib.sha256(f"{self.sha256} {self.part}".encode()).hexdigest()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Say which weights were taken where the file holds several."""
+        if not self.others:
+            return ()
+        return (f"weights of {self.part} were taken, as timm does; the file also holds {', '.join(self.others)}",)
+
+
 def read_weights(path: Path) -> dict[str, Tensor]:
     """Read a state dict from safetensors, or from a pickle of tensors alone; one inside a checkpoint is taken out."""
-    return weights_of(read_held(path), path)
+    return read_checkpoint(path).weights
 
 
-def weights_of(held: Any, path: Path) -> dict[str, Tensor]:
-    """Give the state dict in what `read_held` read of a file."""
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read the weights in a file as timm does: the moving average first, and names without the marks of training."""
+    return checkpoint_of(read_held(path), path)
+
+
+def checkpoint_of(held: Any, path: Path) -> Checkpoint:
+    """Give the weights in what `read_held` read of a file."""
     import torch
 
-    held = unwrapped(held)
-    if not isinstance(held, dict) or not held or not all(isinstance(value, torch.Tensor) for value in held.values()):
-        raise ModelError(f"weights: expected {path} to hold tensors by name, or such under {' or '.join(WRAPPERS)}")
-    return held
+    parts = _parts(held)
+    weights = _bare(held[parts[0]] if parts else held, path)
+    if (
+        not isinstance(weights, dict)
+        or not weights
+        or not all(isinstance(value, torch.Tensor) for value in weights.values())
+    ):
+        known = f"{', '.join(WRAPPERS[:-1])} or {WRAPPERS[-1]}"
+        raise ModelError(f"weights: expected {path} to hold tensors by name, or such under {known}")
+    return Checkpoint(weights, sha256_of(path), parts[0] if parts else "", tuple(parts[1:]))
 
 
 def unwrapped(held: Any) -> Any:
-    """Take the state dict out of a checkpoint, and the prefix of data-parallel training off its names."""
-    for wrapper in WRAPPERS:
-        if isinstance(held, dict) and isinstance(held.get(wrapper), dict):
-            held = held[wrapper]
-            break
-    if isinstance(held, dict) and held and all(str(name).startswith("module.") for name in held):
-        held = {name.removeprefix("module."): value for name, value in held.items()}
-    return held
+    """Take the state dict out of a checkpoint, and the prefixes of training off its names."""
+    parts = _parts(held)
+    return _bare(held[parts[0]] if parts else held)
+
+
+def _parts(held: Any) -> list[str]:
+    """Name the parts of a checkpoint that hold weights, first the one that is taken."""
+    return [part for part in WRAPPERS if isinstance(held, dict) and isinstance(held.get(part), dict) and held[part]]
+
+
+def _bare(held: Any, path: Path | str = "") -> Any:
+    """Take the marks of training off the names, each by itself; `ModelError` where two names become one."""
+    if not isinstance(held, dict):
+        return held
+    named: dict[Any, Any] = {}
+    for name, value in held.items():
+        bare = name
+        for prefix in PREFIXES if isinstance(name, str) else ():
+            bare = bare.removeprefix(prefix)
+        if bare in named:
+            raise ModelError(f"weights: {path} holds {bare!r} twice, with and without a prefix; save one network")
+        named[bare] = value
+    return named
 
 
 def read_held(path: Path, what: str = "weights", suffixes: Sequence[str] = SUFFIXES, inert: Sequence[str] = ()) -> Any:

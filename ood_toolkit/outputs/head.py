@@ -155,6 +155,11 @@ class Head:
         return self.weight.shape[0]
 
     @property
+    def has_names(self) -> bool:
+        """Whether the classes have names, and not only the numbers that stand for missing ones."""
+        return self.class_names != tuple(map(str, range(self.classes)))
+
+    @property
     def width(self) -> int:
         """Width of the features, d."""
         return self.weight.shape[1]

@@ -13,6 +13,7 @@ from torch import Tensor
 from ood_toolkit.errors import OutputsError, RowError
 from ood_toolkit.outputs.arrays import ArrayLike, as_extra, as_ids, as_labels, as_tensor, scoring_precision
 from ood_toolkit.outputs.checking import STEP, check_contradiction, checked, checked_names
+from ood_toolkit.outputs.class_names import ClassNames
 from ood_toolkit.outputs.derived import Derived
 from ood_toolkit.outputs.head import Bank, Head, ReadOnly
 
@@ -229,6 +230,17 @@ class Outputs(Derived):
         bare._set(**{name: value for name, value in vars(self).items() if name not in vars(bare)})
         return bare
 
+    @cached_property
+    def has_labels(self) -> bool:
+        """Whether the class of any image is known: there are labels, and not all are -1."""
+        return self.labels is not None and bool((self.labels >= 0).any())
+
+    def with_known_labels(self) -> Outputs:
+        """Give those of these images whose class is known; all where that is so for each, or for none."""
+        if not self.has_labels or self.labels is None or bool((self.labels >= 0).all()):
+            return self
+        return self[self.labels >= 0]
+
     def named(self, ids: Sequence[str]) -> Outputs:
         """Give the same images under these ids (n,)."""
         return self._like(ids=as_ids(ids, len(self)))
@@ -281,8 +293,8 @@ class Outputs(Derived):
             return self.labels
         if self.class_names is None:
             raise OutputsError("with_head: expected class names to carry the labels over, got none")
-        places = {name: place for place, name in reversed(list(enumerate(head.class_names)))}
-        moved = torch.tensor([places.get(name, -1) for name in self.class_names] + [-1], device=self.device)
+        names = ClassNames(head.class_names)
+        moved = torch.tensor([*map(names.place, self.class_names), -1], device=self.device)
         return moved[self.labels]
 
 

@@ -129,6 +129,7 @@ def _of_ids(header: Mapping[str, Any]) -> list[str]:
         if where or "validation_images" in part:
             count = part.get("validation_images", 0)
             lines.append(f"  validation: {where or 'given'}" + (f", {count} images" if count else ""))
+        lines += [f"  {note}" for note in part.get("notes", [])]
     whole = header.get("csid")
     if whole:
         lines.append(f"full spectrum {whole['name']}: {', '.join(_facts(whole))}")
@@ -139,6 +140,12 @@ def _of_ids(header: Mapping[str, Any]) -> list[str]:
 def _facts(part: Mapping[str, Any]) -> list[str]:
     """Give the number of images and, where it is known, how right the model is on them."""
     facts = [f"{part['images']} test images"]
+    unlabelled = part.get("unlabelled", 0)
+    if unlabelled:
+        share = 100 * unlabelled / part["images"]
+        facts.append(
+            f"{unlabelled} of them without a known class ({share:.1f} %), left out of accuracy and misclassification"
+        )
     if "accuracy" in part:
         facts.append(f"accuracy {100 * part['accuracy']:.2f} %, ECE {100 * part['ece']:.2f} %")
     return facts

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ood_toolkit import metrics
+from ood_toolkit.report.doubts import CONSTANT, doubts_of, is_constant
 from ood_toolkit.report.results import Answers, Row, joined
 
 __all__ = [
@@ -53,11 +54,13 @@ def _ood_row(about: About, test: Answers, name: str, said: Answers, protocol: st
     failed = test.failed.get(spec) or said.failed.get(spec)
     if failed:
         return about.row("ood", ood=name, status="failed", notes=(failed,), **sizes)
-    found = dict(metrics.evaluate(test.beside(name, spec), said.beside(name, spec), protocol))
+    scores = test.beside(name, spec), said.beside(name, spec)
+    found = dict(metrics.evaluate(*scores, protocol))
     if spec in test.accepted:
         found["id_accepted"] = metrics.id_accepted(test.accepted[spec])
         found["ood_detected"] = metrics.ood_detected(said.accepted[spec])
-    return about.row("ood", ood=name, notes=about.notes, metrics=found, **sizes)
+    notes = about.notes + ((CONSTANT,) if is_constant(*scores) else ())
+    return about.row("ood", ood=name, notes=notes, metrics=found, **sizes)
 
 
 def mean_rows(rows: Sequence[Row], groups: Mapping[str, Sequence[str]]) -> list[Row]:
@@ -81,13 +84,17 @@ def mean_rows(rows: Sequence[Row], groups: Mapping[str, Sequence[str]]) -> list[
 
 
 def misclassification(about: About, test: Answers) -> list[Row]:
-    """Ask on ID alone how well the score tells wrong predictions from right ones; none without labels."""
+    """Ask on ID alone how well the score tells wrong predictions from right ones; none without labels.
+
+    Images whose class is not known are left out.
+    """
     spec = about.spec
     if test.right is None:
         return []
     if spec in test.failed:
         return [about.row("misclassification", status="failed", notes=(test.failed[spec],), n_id=len(test))]
-    scores, right = test.scores[spec], test.right
+    known = test.known
+    scores, right = test.scores[spec][known], test.right[known]
     notes, found = about.notes, {}
     if right.all() or not right.any():
         notes += (f"all {len(right)} predictions are {'right' if right.all() else 'wrong'}: nothing to tell apart",)
@@ -95,11 +102,11 @@ def misclassification(about: About, test: Answers) -> list[Row]:
         measures = {"auroc": metrics.auroc, "aurc": metrics.aurc, "eaurc": metrics.eaurc}
         found = {name: measure(scores[right], scores[~right]) for name, measure in measures.items()}
     if spec in test.accepted:
-        uncertain = ~test.accepted[spec]
+        uncertain = ~test.accepted[spec][known]
         found["f1_uncertain"] = metrics.f1_uncertain(uncertain, ~right)
         found["accuracy_uncertain"] = metrics.accuracy_uncertain(uncertain, ~right)
         found["id_accepted"] = metrics.id_accepted(~uncertain)
-    return [about.row("misclassification", n_id=len(test), notes=notes, metrics=found)]
+    return [about.row("misclassification", n_id=len(right), notes=notes, metrics=found)]
 
 
 def full_name(id_name: str) -> str:
@@ -118,17 +125,25 @@ def full_header(id_name: str, sets: Mapping[str, Answers], shifted: Sequence[str
     return {"name": full_name(id_name), **_facts(full_spectrum(sets, shifted)), "sets": parts}
 
 
-def header_of(name: str, sets: Mapping[str, Answers]) -> dict[str, Any]:
-    """Say how large the ID sets are, how accurate the model is on the test and how calibrated (ECE)."""
+def header_of(name: str, sets: Mapping[str, Answers], classes: int = 0) -> dict[str, Any]:
+    """Say how large the ID sets are, how accurate the model is on the test and how calibrated (ECE).
+
+    `classes` is how many classes the model has, where that is known, for a note on accuracy that is no better than
+    chance.
+    """
     test = sets["test"]
     validation = {"validation_images": len(sets["val"])} if "val" in sets else {}
-    return {"name": name, **_facts(test), **validation}
+    notes = doubts_of(sets, classes)
+    return {"name": name, **_facts(test), **validation, **({"notes": notes} if notes else {})}
 
 
 def _facts(said: Answers) -> dict[str, Any]:
-    """Count images and, where the truth is known, give accuracy and ECE."""
+    """Count images and, where the truth is known, give accuracy and ECE of those of which it is."""
     found: dict[str, Any] = {"images": len(said)}
+    if said.truth is not None and not said.known.all():
+        found["unlabelled"] = int((~said.known).sum())
     if said.right is not None and said.confidence is not None:
-        found["accuracy"] = metrics.accuracy(said.right)
-        found["ece"] = metrics.ece(said.confidence, said.right)
+        known = said.known
+        found["accuracy"] = metrics.accuracy(said.right[known])
+        found["ece"] = metrics.ece(said.confidence[known], said.right[known])
     return found

@@ -73,9 +73,9 @@ class Answers:
     """(n,) names of predicted classes."""
     confidence: np.ndarray | None = None
     right: np.ndarray | None = None
-    """(n,) bool, where the truth is known."""
+    """(n,) bool; None where no truth is known, False for an image of which it is not."""
     truth: np.ndarray | None = None
-    """(n,) names of true classes, "" for none of the model's."""
+    """(n,) names of true classes, "" where it is none of the model's or not known."""
     accepted: dict[str, np.ndarray] = field(default_factory=dict)
     """(n,) bool by spec: decided in-distribution; none where there was nothing to calibrate on."""
     streamed: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
@@ -83,6 +83,11 @@ class Answers:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def known(self) -> np.ndarray:
+        """(n,) bool: whose truth is a class of the model, so that a prediction can be right or wrong."""
+        return np.full(len(self), self.right is not None) if self.truth is None else self.truth != ""
 
     def beside(self, ood: str, spec: str) -> np.ndarray:
         """Give the scores (n,) that are compared where the OOD set is this one."""

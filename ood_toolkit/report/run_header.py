@@ -26,7 +26,11 @@ from ood_toolkit.report.shapes import (
 __all__ = ["check_header", "csid_names", "id_names", "parts_of"]
 
 
-FACTS = {"accuracy": is_finite, "ece": is_finite, "validation_images": is_number}
+FACTS = {
+    **dict.fromkeys(("accuracy", "ece"), is_finite),
+    **dict.fromkeys(("validation_images", "unlabelled"), is_number),
+    "notes": each(is_text),
+}
 SET = {"name": is_text, "images": is_number}
 TESTED = {"scorer": is_text}
 WHOSE = {"model": is_text, "decider": is_text}

@@ -23,7 +23,7 @@ def fit(scorer: str | Scorer, val: Outputs | None = None, train: Outputs | None 
 
     `val` and `train` are ID validation and ID training outputs; a scorer takes those that its `needs` name. The scorer
     given is left as it was. Raises `ScorerError` where a split or an array that it needs is missing, `SpecError` where
-    a spec is not understood.
+    a spec is not understood. A scorer that needs the labels of validation gets the images whose label is known.
 
     >>> import numpy as np
     >>> from ood_toolkit import Outputs, fit
@@ -33,6 +33,8 @@ def fit(scorer: str | Scorer, val: Outputs | None = None, train: Outputs | None 
     """
     made = each_alone(get_registry().scorer(scorer), STREAM).clone()
     check_needs(made, None, val, train)
+    if val is not None and "val_labels" in made.needs:
+        val = val.with_known_labels()
     # Where there is no val, the check has seen that the scorer does not look at it.
     return made if val is None and train is None else made.fit(cast(Outputs, val), train)
 

@@ -32,6 +32,8 @@ class Listing:
     """(n,) int64 indices into `classes`."""
     classes: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    unlabelled: str = ""
+    """Why there are no labels; not written down."""
 
 
 class Listings:

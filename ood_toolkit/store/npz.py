@@ -11,6 +11,7 @@ import numpy as np
 
 from ood_toolkit.errors import DataError
 from ood_toolkit.outputs import Outputs
+from ood_toolkit.outputs.class_names import ClassNames
 from ood_toolkit.outputs.head import Head
 
 __all__ = ["head_of", "outputs_of", "read_import", "read_scores"]
@@ -206,13 +207,15 @@ def _labels(
         if named is None or classes is None or list(named) == list(classes):
             return {"labels": truth}
         truth = np.append(named.astype(str), "")[truth]
-        absent = sorted(set(truth.tolist()) - set(classes.tolist()) - {""})
+        known = ClassNames(classes.tolist())
+        absent = [name for name in sorted(set(truth.tolist()) - {""}) if known.place(name, str(file)) < 0]
         if absent:
             raise DataError(f"{file}: class {absent[0]!r} has no text or weight; its classes and the head's differ")
     if classes is None:
         return {"source_names": truth}
-    places = {name: place for place, name in reversed(list(enumerate(classes.tolist())))}
-    labels = np.array([places.get(name, -1) for name in truth.tolist()], dtype=np.int64)
+    known = ClassNames(classes.tolist())
+    places = {name: known.place(name, str(file)) if name else -1 for name in set(truth.tolist())}
+    labels = np.array([places[name] for name in truth.tolist()], dtype=np.int64)
     return {"labels": labels, "source_names": truth}
 
 

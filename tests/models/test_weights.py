@@ -6,7 +6,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from ood_toolkit.errors import ModelError
-from ood_toolkit.models.weights import check_file, load_strictly, read_weights, sha256_of
+from ood_toolkit.models.weights import check_file, load_strictly, read_checkpoint, read_weights, sha256_of
 
 WEIGHTS = {"weight": torch.arange(6.0).view(2, 3), "bias": torch.ones(2)}
 
@@ -32,8 +32,50 @@ def test_the_weights_of_cmas_checkpoints_are_taken_out(tmp_path):
     assert set(found) == set(WEIGHTS)
     assert all(torch.equal(found[name], WEIGHTS[name]) for name in WEIGHTS)
     torch.save({"epoch": 9, "optimizer_state_dict": state}, tmp_path / "w.pt")
-    with pytest.raises(ModelError, match=r"tensors by name, or such under state_dict or model_state_dict$"):
+    with pytest.raises(ModelError, match=r"tensors by name, or such under state_dict_ema, .* or model$"):
         read_weights(tmp_path / "w.pt")
+
+
+AVERAGE = {name: value + 1 for name, value in WEIGHTS.items()}
+
+
+@pytest.mark.parametrize(
+    ("held", "part"),
+    [
+        ({"state_dict": WEIGHTS, "state_dict_ema": AVERAGE, "epoch": 3}, "state_dict_ema"),
+        ({"model": WEIGHTS, "model_ema": AVERAGE}, "model_ema"),
+        ({"model": {"_orig_mod." + name: value for name, value in WEIGHTS.items()}, "optimizer": {}}, "model"),
+        ({"state_dict": {"module._orig_mod." + name: value for name, value in WEIGHTS.items()}}, "state_dict"),
+        ({"state_dict": {"_orig_mod.module." + name: value for name, value in WEIGHTS.items()}}, "state_dict"),
+        ({"_orig_mod." + name: value for name, value in WEIGHTS.items()}, ""),
+        ({"state_dict": WEIGHTS, "model": {"other": torch.ones(1)}}, "state_dict"),
+        ({"state_dict": WEIGHTS, "state_dict_ema": None}, "state_dict"),
+    ],
+)
+def test_checkpoints_are_read_as_timm_reads_them(tmp_path, held, part):
+    from timm.models import load_state_dict
+
+    torch.save(held, tmp_path / "w.pth")
+    found, peer = read_checkpoint(tmp_path / "w.pth"), load_state_dict(str(tmp_path / "w.pth"))
+    assert found.part == part
+    assert found.weights.keys() == peer.keys()
+    assert all(torch.equal(found.weights[name], peer[name]) for name in peer)
+
+
+def test_an_average_beside_plain_weights_is_another_network_and_is_said(tmp_path):
+    torch.save({"state_dict": WEIGHTS, "state_dict_ema": AVERAGE}, tmp_path / "w.pth")
+    found = read_checkpoint(tmp_path / "w.pth")
+    assert found.fingerprint != sha256_of(tmp_path / "w.pth") == found.sha256
+    assert found.notes == ("weights of state_dict_ema were taken, as timm does; the file also holds state_dict",)
+    torch.save({"state_dict": WEIGHTS}, tmp_path / "w.pth")
+    found = read_checkpoint(tmp_path / "w.pth")
+    assert (found.fingerprint, found.notes) == (sha256_of(tmp_path / "w.pth"), ())
+
+
+def test_names_that_become_one_without_their_prefix_are_refused(tmp_path):
+    torch.save({**WEIGHTS, "module.bias": torch.ones(2)}, tmp_path / "w.pth")
+    with pytest.raises(ModelError, match="holds 'bias' twice, with and without a prefix"):
+        read_weights(tmp_path / "w.pth")
 
 
 def test_hashes_are_of_the_bytes_and_follow_a_change(tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ood_toolkit.data.readers.folders import ClassFolders, class_folders, images_below, present, readable
+from ood_toolkit.data.readers.folders import ClassFolders, class_folders, images_below, present, readable, readable_all
 from ood_toolkit.errors import DataError
 
 FRUIT = ClassFolders(("apple_pie", "pear", "water_melon"), ("apple pie", "pear", "water melon"))
@@ -104,4 +104,68 @@ def test_two_folders_of_one_class_name_are_refused(tmp_path):
         (tmp_path / name).mkdir()
         Image.new("RGB", (2, 2)).save(tmp_path / name / "a.png")
     with pytest.raises(DataError, match="class folders 'apple pie' and 'apple_pie' make one class name; rename one"):
+        class_folders(tmp_path, None)
+
+
+@pytest.mark.parametrize(
+    ("folders", "names"),
+    [
+        (("001.Black_footed", "002.Laysan"), ("Black footed", "Laysan")),
+        (("1.5 V", "3.7 V", "9 V"), ("1.5 V", "3.7 V", "9 V")),
+        (("1.5V", "3.7V"), ("1.5V", "3.7V")),
+        (("7.up", "cola"), ("7.up", "cola")),
+        (("2.0_litre", "1.6_litre"), ("2.0 litre", "1.6 litre")),
+        (("1.a", "1.b"), ("1.a", "1.b")),
+        (("3.5_inch_disk",), ("3.5 inch disk",)),
+    ],
+)
+def test_a_number_in_front_goes_where_it_counts_the_classes(folders, names):
+    assert readable_all(folders) == names
+
+
+@pytest.mark.parametrize(("one", "two"), [("+5V", "-5V"), ("C", "C++"), ("1.5 l", "15 l"), ("a", "ａ́")])
+def test_folders_that_differ_in_signs_alone_are_two_classes(tmp_path, one, two):
+    for name in (one, two):
+        draw(tmp_path / name / "1.png")
+    found = class_folders(tmp_path, None)
+    assert sorted(found.labels.tolist()) == [0, 1]
+    assert {found.classes[label]: id.split("/")[0] for label, id in zip(found.labels, found.ids, strict=True)} == {
+        one: one,
+        two: two,
+    }
+
+
+def test_a_folder_that_two_classes_fit_is_an_error():
+    cases = ClassFolders(("Crane", "crane"), ("Crane", "crane"))
+    assert [cases.label(name, "") for name in ("Crane", "crane")] == [0, 1]
+    with pytest.raises(DataError, match="set: 'CRANE' fits the classes 'Crane' and 'crane'"):
+        cases.label("CRANE", "set")
+
+
+def test_empty_class_folders_stay_classes_and_are_named(tmp_path):
+    for name in ("cat", "dog", "ship"):
+        (tmp_path / name).mkdir()
+    draw(tmp_path / "dog" / "1.png")
+    (tmp_path / "ship" / "1.heic").write_bytes(b"")
+    found = class_folders(tmp_path, None)
+    assert (found.classes, found.labels.tolist()) == (("cat", "dog", "ship"), [1])
+    assert found.notes == (
+        "1 other file is left out, by their names no pictures: .heic 1",
+        "2 class folders, 'cat', 'ship' without images: they count among the classes",
+    )
+
+
+def test_pictures_of_all_kinds_that_pillow_reads_are_taken(tmp_path):
+    image = Image.new("RGB", (8, 8), (9, 9, 9))
+    for suffix, kind in (("jfif", "JPEG"), ("avif", "AVIF"), ("jp2", "JPEG2000"), ("tga", "TGA"), ("ico", "ICO")):
+        (tmp_path / suffix).mkdir()
+        image.save(tmp_path / suffix / f"1.{suffix}", kind)
+    found = class_folders(tmp_path, None)
+    assert found.classes == ("avif", "ico", "jfif", "jp2", "tga")
+    assert len([image.size for image in found.images]) == 5
+
+
+def test_a_folder_of_other_files_says_what_is_there(tmp_path):
+    (tmp_path / "1.heic").write_bytes(b"")
+    with pytest.raises(DataError, match=r"expected images, found none; there are other files \(.heic 1\)"):
         class_folders(tmp_path, None)

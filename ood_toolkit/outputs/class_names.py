@@ -1,0 +1,86 @@
+"""`ClassNames`: which class a text means, by one rule that holds wherever names of classes meet."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from typing import Any
+
+from ood_toolkit.errors import DataError
+
+__all__ = ["ClassNames", "named_alike", "plain", "shown", "text_of"]
+
+INVISIBLE = re.compile("[\ufeff\u200b]")
+"""The byte order mark and the blank without width."""
+BETWEEN = re.compile(r"(?<=\w)[-/](?=\w)")
+"""A hyphen or slash inside a name; one in front of a number is its sign."""
+SHOWN = 3
+"""Names in a message."""
+
+
+def plain(name: str) -> str:
+    """Bring a name to the form that is compared: composed (NFC), without case, one blank for `_`, `-` and blanks.
+
+    So `apple_pie`, `Apple-Pie` and `apple pie` are one, with or without a byte order mark. Other signs count: `C++` is
+    not `C`, `+5V` not `-5V`, `1.5 l` not `15 l`.
+    """
+    text = unicodedata.normalize("NFC", INVISIBLE.sub("", name)).casefold()
+    return " ".join(BETWEEN.sub(" ", unicodedata.normalize("NFC", text)).replace("_", " ").split())
+
+
+def text_of(name: Any) -> str:
+    """Read a name that an array or a file holds: bytes are UTF-8, and a byte order mark is no part of it."""
+    if isinstance(name, bytes):
+        try:
+            name = name.decode()
+        except UnicodeDecodeError:
+            raise DataError(f"class names: expected text in UTF-8, got the bytes {name!r}") from None
+    return str(name).removeprefix("\ufeff")
+
+
+class ClassNames:
+    """Known classes, each found by its name as it is, else by the one that equals it in `plain` form."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.names = tuple(names)
+        self._exact = {name: place for place, name in reversed(list(enumerate(self.names)))}
+
+    def place(self, name: str, where: str = "") -> int:
+        """Give the place of the class that a name means, -1 for none; equal names are one class.
+
+        Raises `DataError` where the name fits two classes and is neither.
+        """
+        if name in self._exact:
+            return self._exact[name]
+        found = self._plain.get(plain(name), [])
+        if len(found) > 1:
+            raise DataError(
+                f"{f'{where}: ' if where else ''}the class name {name!r} fits {found[0]!r} and {found[1]!r}; write it "
+                "as one of them"
+            )
+        return self._exact[found[0]] if found else -1
+
+    @cached_property
+    def _plain(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for name in self._exact:
+            found.setdefault(plain(name), []).append(name)
+        return {key: sorted(names, key=self._exact.__getitem__) for key, names in found.items()}
+
+
+def named_alike(names: Sequence[str]) -> tuple[str, str] | None:
+    """Give two different names that mean one class; None where there are none."""
+    first: dict[str, str] = {}
+    for name in names:
+        other = first.setdefault(plain(name), name)
+        if other != name:
+            return other, name
+    return None
+
+
+def shown(names: Sequence[str], most: int = SHOWN) -> str:
+    """Write the first of some names for a message."""
+    more = ", ..." if len(names) > most else ""
+    return ", ".join(map(repr, names[:most])) + more
