@@ -20,8 +20,8 @@ class Declaration(Component, ABC):
     """
 
     exempt: ClassVar[Mapping[str, str]] = {}
-    """Conformance checks that do not apply, each with the reason; sign, finiteness and labels always apply, as does refit,
-    or the memory of a scorer of streams."""
+    """Conformance checks that do not apply, each with the reason; sign, finiteness and labels always apply, and so does
+    refit, or the memory of a scorer of streams."""
     group: ClassVar[str | None] = None
     """The group that lists it: clip, classical or thresholds."""
 
