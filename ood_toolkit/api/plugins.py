@@ -17,14 +17,16 @@ from ood_toolkit.api import hookspecs
 from ood_toolkit.api.combiner import Combiner
 from ood_toolkit.api.component import Component
 from ood_toolkit.api.dataset import DataSet
+from ood_toolkit.api.guards import check_needs_words, guarded_dataset, guarded_model
 from ood_toolkit.api.model import ModelEntry
 from ood_toolkit.api.scorer import Scorer
 from ood_toolkit.api.spec import nearest
 from ood_toolkit.api.stream import StreamScorer
-from ood_toolkit.errors import PluginError, one_line
+from ood_toolkit.errors import PluginError, ScorerError, one_line
 
 __all__ = [
     "ALSO",
+    "BUILT_IN",
     "KINDS",
     "PROJECT",
     "Plugin",
@@ -38,6 +40,7 @@ __all__ = [
 ]
 
 PROJECT = "ood_toolkit"
+BUILT_IN = "built-in"
 KINDS: Mapping[str, type] = {
     "scorers": Scorer,
     "combiners": Combiner,
@@ -82,8 +85,14 @@ def load_plugin(entry: EntryPoint, *, unique: bool) -> Plugin:
 
 
 def check_hooks(plugin: Plugin) -> None:
-    """Disable a plugin that marks a function as a hook that does not exist."""
+    """Disable a plugin that marks a function as a hook that does not exist, or leaves one that does unmarked."""
     if plugin.module is None:
+        return
+    known = [name for name in vars(hookspecs) if name.startswith("register_")]
+    unmarked = [name for name in known if _is_unmarked(plugin.module, name)]
+    if unmarked:
+        plugin.error = f"{unmarked[0]} lacks its mark, so it is no hook; put @hookimpl above it"
+        plugin.module = None
         return
     manager = pluggy.PluginManager(PROJECT)
     manager.add_hookspecs(hookspecs)
@@ -95,11 +104,18 @@ def check_hooks(plugin: Plugin) -> None:
     try:
         check()
     except pluggy.PluginValidationError as error:
-        known = [name for name in vars(hookspecs) if name.startswith("register_")]
         marked = [n for n, f in inspect.getmembers(plugin.module) if getattr(f, f"{PROJECT}_impl", None)]
         wrong = [n for n in marked if n not in known]
         plugin.error = f"no such hook {wrong[0]!r}; {nearest(wrong[0], known)}" if wrong else one_line(error)
         plugin.module = None
+
+
+def _is_unmarked(module: Any, name: str) -> bool:
+    """Tell whether a plugin defines a function named as a hook without the mark; one it imports is not its own."""
+    function = getattr(module, name, None)
+    if not callable(function) or hasattr(function, f"{PROJECT}_impl"):
+        return False
+    return not isinstance(module, ModuleType) or getattr(function, "__module__", None) == module.__name__
 
 
 def hook_of(plugin: Plugin, name: str) -> Callable[..., Any] | None:
@@ -160,4 +176,19 @@ def resolve(provided: Provided, kind: str) -> Any:
         )
     if isinstance(target, type) and not dataclasses.is_dataclass(target):
         raise PluginError(f"plugin {provided.plugin!r}: {target.__name__} is no dataclass; put @dataclass above it")
+    return target if provided.plugin == BUILT_IN else _guarded(target, provided)
+
+
+def _guarded(target: Any, provided: Provided) -> Any:
+    """Check what a plugin hands over, here or when it is asked."""
+    if isinstance(target, DataSet):
+        return guarded_dataset(target, provided.plugin)
+    if isinstance(target, ModelEntry):
+        return guarded_model(target, provided.plugin)
+    needs = inspect.getattr_static(target, "needs", None)
+    if needs is not None and not isinstance(needs, property):
+        try:
+            check_needs_words(needs, provided.name)
+        except ScorerError as error:
+            raise PluginError(f"plugin {provided.plugin!r}: {error}") from None
     return target

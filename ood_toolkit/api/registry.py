@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from ood_toolkit.api import builtin
 from ood_toolkit.api.combiner import Combiner
+from ood_toolkit.api.guards import check_needs_words
 from ood_toolkit.api.plugins import (
+    BUILT_IN,
     KINDS,
     PROJECT,
     Plugin,
@@ -73,6 +75,7 @@ class Registry:
     def scorer(self, scorer: str | AnyScorer) -> AnyScorer:
         """Make a scorer of a spec, of single images or of streams; an instance is given back as it is."""
         if isinstance(scorer, Scorer | StreamScorer):
+            check_needs_words(scorer.needs, getattr(type(scorer), "name", type(scorer).__name__))
             return scorer
         made: AnyScorer = self._build("scorers", _parsed(scorer, Scorer))
         return made
@@ -199,7 +202,10 @@ class Registry:
         missing = [f.name for f in fields.values() if _required(f) and f.name not in spec.arguments]
         if missing:
             raise SpecError(f"{spec.name}: expected a value for {missing[0]}, as in {spec.name}:{missing[0]}=...")
-        return cls(**{key: self._value(spec.name, fields[key], text) for key, text in spec.arguments.items()})
+        made = cls(**{key: self._value(spec.name, fields[key], text) for key, text in spec.arguments.items()})
+        if kind == "scorers":
+            check_needs_words(made.needs, f"plugin {self.provider(kind, spec.name)!r}: {spec.name}")
+        return made
 
     def _value(self, name: str, field: dataclasses.Field[Any], text: str) -> object:
         """Read a parameter by the words of its annotation."""
@@ -263,7 +269,7 @@ def get_registry() -> Registry:
 
 @lru_cache(maxsize=4)
 def _load(built_in_only: bool, path: tuple[str, ...]) -> Registry:
-    plugins = [Plugin("built-in", "", builtin)]
+    plugins = [Plugin(BUILT_IN, "", builtin)]
     if not built_in_only:
         found = sorted(entry_points(group=PROJECT), key=lambda e: (e.dist.name if e.dist else "", e.name))
         taken = [entry.name for entry in found]

@@ -37,7 +37,12 @@ def combined(
         parts = [union(answers[name], name, names) if key == TEST else answers[name][key] for name in names]
         if any(len(part) != len(parts[0]) or (part.ids != parts[0].ids).any() for part in parts):
             raise OutputsError(f"members are not aligned: their ids differ on {key}; give the same images in one order")
-        merged = combiner.combine([_scored(part, spec, cuts[name]) for part, name in zip(parts, names, strict=True)])
+        merged: object = combiner.combine(
+            [_scored(part, spec, cuts[name]) for part, name in zip(parts, names, strict=True)]
+        )
+        if not isinstance(merged, Scored) or len(merged) != len(parts[0]):
+            got = f"{len(merged)} rows" if isinstance(merged, Scored) else repr(merged)
+            raise OutputsError(f"combine: expected a Scored of {len(parts[0])} rows, got {got}")
         sets[key] = _answers_of(merged, parts[0], spec)
     return sets
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ood_toolkit.api.combiner import Combiner
+from ood_toolkit.api.plugins import BUILT_IN
+from ood_toolkit.api.registry import get_registry
 from ood_toolkit.api.stream import AnyScorer, StreamScorer
 from ood_toolkit.benchmark.combining import combined
 from ood_toolkit.benchmark.members import Member
@@ -93,7 +95,8 @@ class Rows:
                 about = About(spec, UNION, combiner.spec, notes, self.scoring.seconds[spec])
                 return self._evaluated(about, sets[TEST], sets)
             except Exception as error:  # a combiner may be anybody's: its row says what it raised
-                row = Row("ood", spec, UNION, status="failed", notes=(f"{combiner.name}: {one_line(error)}",))
+                why = f"{_owner(combiner)}{combiner.name}: {one_line(error)}"
+                row = Row("ood", spec, UNION, status="failed", notes=(why,))
         first = next(iter(self.members.values()))
         return [replace(row, id=UNION, decider=combiner.spec, ood=ood) for ood in first.ood]
 
@@ -125,3 +128,10 @@ class Rows:
         ood = {key.removeprefix("ood:"): said for key, said in sets.items() if key.startswith("ood:")}
         rows = ood_rows(about, test, ood, self.protocol)
         return [*rows, *mean_rows(rows, self.groups)]
+
+
+def _owner(combiner: Combiner) -> str:
+    """Name the plugin of a combiner that one registered."""
+    registry = get_registry()
+    owner = registry.provider("combiners", combiner.name) if combiner.name in registry.names("combiners") else BUILT_IN
+    return "" if owner == BUILT_IN else f"{owner}: "

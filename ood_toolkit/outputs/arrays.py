@@ -56,6 +56,8 @@ def as_labels(value: ArrayLike, what: str, rows: int, classes: int | None) -> Te
 
 def as_scores(value: ArrayLike, what: str, rows: int) -> np.ndarray:
     """Hold what a scorer gave to its contract and give it as (rows,) float64; `ScorerError` where it breaks it."""
+    if value is None:
+        raise ScorerError(f"{what}: expected {rows} scores, one an image, got None; does its score() return them?")
     scores = to_numpy(value)
     if scores.shape != (rows,):
         raise ScorerError(f"{what}: expected scores of shape ({rows},), one an image, got {scores.shape}")

@@ -36,7 +36,10 @@ def fit(scorer: str | Scorer, val: Outputs | None = None, train: Outputs | None 
     if val is not None and "val_labels" in made.needs:
         val = val.with_known_labels()
     # Where there is no val, the check has seen that the scorer does not look at it.
-    return made if val is None and train is None else made.fit(cast(Outputs, val), train)
+    if val is None and train is None:
+        return made
+    fitted: object = made.fit(cast(Outputs, val), train)
+    return _a_scorer(fitted, made.spec)
 
 
 def score(scorer: str | AnyScorer, x: Outputs, val: Outputs | None = None, train: Outputs | None = None) -> np.ndarray:
@@ -77,7 +80,14 @@ def scores_of(scorer: Scorer, x: Outputs) -> np.ndarray:
 
     The scorer does not see labels.
     """
-    return np.concatenate([checked(scorer, chunk) for chunk in x.blind().chunks()])
+    return np.concatenate([checked(_a_scorer(scorer, "fit"), chunk) for chunk in x.blind().chunks()])
+
+
+def _a_scorer(fitted: object, who: str) -> Scorer:
+    """Refuse what is no scorer, as where `fit` forgets to return self."""
+    if isinstance(fitted, Scorer):
+        return fitted
+    raise ScorerError(f"{who}: expected a fitted scorer, got {fitted!r}; fit must return self")
 
 
 def checked(scorer: Scorer, x: Outputs) -> np.ndarray:

@@ -78,6 +78,9 @@ class SklearnScorer(Scorer):
             self.estimator_ = self._make().fit(rows)
         except (TypeError, ValueError) as error:
             raise ScorerError(f"sklearn: {self.estimator}: {' '.join(str(error).split())}") from error
+        self.notes_ = list(self.exempt.values())
+        if self.notes_:
+            self.notes_.append("so a score, and a decision, depends on the other images in its batch")
         return self
 
     def score(self, x: Outputs) -> Tensor:

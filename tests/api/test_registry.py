@@ -10,7 +10,7 @@ import pytest
 from ood_toolkit.api.builtin import register_scorers
 from ood_toolkit.api.plugins import Plugin
 from ood_toolkit.api.registry import get_registry
-from ood_toolkit.errors import PluginError, SpecError
+from ood_toolkit.errors import OodkitError, PluginError, ScorerError, SpecError
 
 numbers = count()
 
@@ -211,10 +211,132 @@ def test_a_plugin_adds_commands_and_one_that_fails_is_noted(install):
     assert plugin("bad").error == "ValueError: no terminal"
 
 
-def test_a_function_without_the_mark_is_no_hook(install):
-    install("plain", code().replace("@hookimpl", ""))
+@pytest.mark.parametrize("hook", ["register_scorers", "register_combiners", "register_datasets", "register_models"])
+def test_a_hook_without_its_mark_is_named(install, hook):
+    install("plain", code(hook=hook).replace("@hookimpl", ""))
+    install("good", code())
     assert plugin("plain").provides == {}
-    assert plugin("plain").error is None
+    assert plugin("plain").error == f"{hook} lacks its mark, so it is no hook; put @hookimpl above it"
+    assert get_registry().scorer("mine").factor == 1.0
+
+
+def test_an_imported_function_and_one_of_another_name_are_not_taken_for_hooks(install):
+    install("plain", "from ood_toolkit.api.builtin import register_scorers\n" + code().replace("@hookimpl", "").replace(
+        "def register_scorers", "def make_scorers"))  # fmt: skip
+    found = plugin("plain")
+    assert found.error is None or "lacks its mark" not in found.error
+
+
+@pytest.mark.parametrize(
+    ("needs", "said"),
+    [
+        ('"logits"', "expected a set of words, got the text 'logits'; write frozenset({'logits'})"),
+        ('["logits"]', "expected a frozenset of words, got ['logits']"),
+        ('{"logits", 3}', "expected a frozenset of words, got {"),
+        ("property(lambda self: 'logits')", "expected a set of words, got the text 'logits'"),
+    ],
+)
+def test_needs_that_are_no_set_are_named_with_the_plugin(install, needs, said):
+    install("odd", code().replace('frozenset({"logits"})', needs))
+    with pytest.raises((PluginError, ScorerError)) as caught:
+        get_registry().scorer("mine")
+    assert str(caught.value).startswith("plugin 'odd': mine: needs: ")
+    assert said in str(caught.value)
+    still_works()
+
+
+SET = """
+    import numpy as np
+    from ood_toolkit import DataSet, Pictures, hookimpl, pixels
+
+    def images(n):
+        from PIL import Image
+        return pixels([Image.new("RGB", (4, 4), (i, i, i)) for i in range(n)])
+
+    def find(split, root):
+        {body}
+
+    @hookimpl
+    def register_datasets():
+        return [DataSet("grey", "Grey.", find, counts={{"test": 20}}, classes=("a", "b"))]
+"""
+TWENTY = "Pictures(images(20), tuple(f'i{i}' for i in range(20))"
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (f"return {TWENTY.replace('range(20))', 'range(19))')})", "got 19 ids for 20 pictures; give each its own"),
+        (
+            f"return {TWENTY.replace('i{i}', 'i{i % 18}')})",
+            "id 'i0' is there twice (2 of 20 repeat one); give distinct ids",
+        ),
+        ("return None", "expected Pictures, got None"),
+        ("return images(20)", "expected Pictures, got "),
+        ("return Pictures([], ())", "expected at least one picture, got none"),
+        ("return Pictures(images(2), (None, 'b'))", "expected ids that are texts, got None"),
+        ("return Pictures(images(2), (1, 2))", "expected ids that are texts, got 1"),
+        (f"return {TWENTY}, labels=np.zeros(19, int))", "labels: expected 20 whole numbers, one a picture, got int64"),
+        (f"return {TWENTY}, labels=np.full(20, 2))", "labels: expected -1 to 1 for 2 classes, got 2 to 2"),
+        (f"return {TWENTY}, labels=np.zeros(20))", "labels: expected 20 whole numbers, one a picture, got float64"),
+        ("raise KeyError(split)", "KeyError: 'test'"),
+        ("from ood_toolkit import DataError; raise DataError('no disk')", "no disk"),
+    ],
+)
+def test_what_a_data_set_gives_is_checked_and_named_with_the_plugin(install, tmp_path, body, said):
+    install("sets", textwrap.dedent(SET.format(body=body)))
+    with pytest.raises(OodkitError) as caught:
+        get_registry().get("datasets", "grey").open("test", tmp_path)
+    assert str(caught.value).startswith("plugin 'sets': data set 'grey': ")
+    assert said in str(caught.value)
+    still_works()
+
+
+def test_a_right_data_set_is_given_as_it_is(install, tmp_path):
+    install("sets", textwrap.dedent(SET.format(body=f"return {TWENTY}, labels=np.arange(20) % 3 - 1)")))
+    found = get_registry().get("datasets", "grey")
+    assert len(found.open("test", tmp_path)) == 20
+    assert found == get_registry().get("datasets", "grey")
+
+
+MODEL = """
+    from ood_toolkit import Model, ModelEntry, hookimpl
+
+    class Small(Model):
+        {attributes}
+
+        def preprocess(self, image): ...
+        def encode_images(self, batch): ...
+        def to(self, device): return self
+
+    @hookimpl
+    def register_models():
+        return [ModelEntry("small", "Small.", load={load})]
+"""
+
+
+@pytest.mark.parametrize(
+    ("attributes", "load", "said"),
+    [
+        ("fingerprint = 'x'; preprocessing = {}", "lambda: None", "load: expected a Model, got None"),
+        ("fingerprint = 'x'; preprocessing = {}", "lambda: Small", "load: expected a Model, got ABCMeta"),
+        ("preprocessing = {}", "Small", "load: Small lacks the attribute fingerprint; its features are stored by it"),
+        ("fingerprint = 'x'", "Small", "load: Small lacks the attribute preprocessing"),
+        ("fingerprint = ''; preprocessing = {}", "Small", "load: Small lacks the attribute fingerprint"),
+        ("fingerprint = 'x'; preprocessing = {}", "lambda: 1 / 0", "ZeroDivisionError: division by zero"),
+    ],
+)
+def test_what_a_model_entry_loads_is_checked_and_named_with_the_plugin(install, attributes, load, said):
+    install("models", textwrap.dedent(MODEL.format(attributes=attributes, load=load)))
+    with pytest.raises(OodkitError) as caught:
+        get_registry().get("models", "small").load()
+    assert str(caught.value).startswith("plugin 'models': model 'small': ")
+    assert said in str(caught.value)
+
+
+def test_a_right_model_is_loaded_and_has_a_name(install):
+    install("models", textwrap.dedent(MODEL.format(attributes="fingerprint = 'x'; preprocessing = {}", load="Small")))
+    assert get_registry().get("models", "small").load().name == "small"
 
 
 def test_the_registry_is_loaded_once():

@@ -583,6 +583,34 @@ def test_members_in_a_list_are_named_by_their_own_set(pair):
         assert (a.decider, a.id, a.metrics) == (b.decider, b.id, b.metrics)
 
 
+@dataclass
+class Forgetful(Scorer):
+    name = "forgetful"
+    needs = frozenset({"logits", "val"})
+    what: str = "fit"
+
+    def fit(self, val, train=None):
+        self.seen_ = len(val)
+        return None if self.what == "fit" else self
+
+    def score(self, x):
+        return None
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ("fit", "expected a fitted scorer, got None; fit must return self"),
+        ("score", "expected 60 scores, one an image, got None; does its score() return them?"),
+    ],
+)
+def test_a_scorer_that_returns_nothing_is_named(what, said, sets):
+    report = bench(Forgetful(what), sets["test"], {"near": sets["near"]}, sets["val"])
+    assert report.rows[0].status == "failed"
+    assert said in report.rows[0].notes[0]
+    assert "test_runner" in report.rows[0].notes[0]
+
+
 def test_a_combiner_or_a_member_that_fails_stops_nothing(pair):
     report = bench(["msp", "knn", Faulty("nan")], members=pair, combiners=[Breaks(), "vote"])
     rows = {(r.scorer, r.decider): r for r in report.rows if r.kind == "ood"}

@@ -66,6 +66,17 @@ def test_detectors_that_rank_a_batch_say_so(name):
     assert dict(report.exempted) == {"batch-independence": f"{name} ranks images among those they are asked with"}
 
 
+@pytest.mark.parametrize(("name", "said"), [("ECOD", True), ("COPOD", True), ("KNN", False), ("HBOS", False)])
+def test_rows_and_detectors_of_those_say_so_too(name, said, problem):
+    pytest.importorskip("pyod")
+    from ood_toolkit import Detector, bench
+
+    spec = f"sklearn:estimator={name}"
+    report = bench(spec, problem.x[~problem.ood], {"o": problem.x[problem.ood]}, problem.val, problem.train)
+    for notes in (report.rows[0].notes, Detector.fit(spec, problem.val, problem.train).notes):
+        assert any("depends on the other images in its batch" in note for note in notes) is said
+
+
 # -- values ----------------------------------------------------------------------------------------
 
 
