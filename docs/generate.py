@@ -19,7 +19,12 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = ROOT / "docs" / "commands.md"
-PAGES = (ROOT / "docs" / "quickstart.md", ROOT / "docs" / "scores.md", ROOT / "docs" / "thresholds.md", ROOT / "README.md")
+PAGES = (
+    ROOT / "docs" / "quickstart.md",
+    ROOT / "docs" / "scores.md",
+    ROOT / "docs" / "thresholds.md",
+    ROOT / "README.md",
+)
 """In this order: they share one store, and the quickstart imports into it."""
 BLOCK = re.compile(r"(<!-- (output|vectors): (.+?) -->\n```text\n).*?(```\n<!-- end -->)", re.DOTALL)
 INTRO = """# Reference of commands, scorers, combiners and hooks

@@ -15,7 +15,7 @@ from ood_toolkit.errors import OutputsError, ScorerError
 __all__ = ["ArrayLike", "as_extra", "as_ids", "as_labels", "as_scores", "as_tensor", "check_rows", "to_numpy"]
 
 ArrayLike: TypeAlias = Any
-"""A torch tensor, a numpy array or memory map, or nested lists of numbers."""
+"""A torch tensor, a numpy array or memory map, nested lists of numbers, or a column of vectors of pandas or Arrow."""
 
 ROWS_PER_CHECK = 8192
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
@@ -129,11 +129,24 @@ def scoring_precision(tensor: Tensor) -> Tensor:
     return tensor if tensor.dtype in SCORING else tensor.to(torch.float32)
 
 
+def _stacked(column: np.ndarray, what: str) -> np.ndarray:
+    """Stack a column of vectors, as pandas and Arrow hold them: (n,) of (d,) become (n, d)."""
+    rows = [np.asarray(row) for row in column]
+    lengths = sorted({row.shape for row in rows})
+    if any(row.dtype.kind not in "fiub" for row in rows):
+        return column
+    if len(lengths) > 1:
+        raise OutputsError(f"{what}: expected rows of one length, got shapes {lengths[0]} and {lengths[-1]}")
+    return np.stack(rows) if rows else column
+
+
 def _from_numpy(value: ArrayLike, what: str) -> Tensor:
     try:
         array = np.asarray(value)
     except ValueError as error:
         raise OutputsError(f"{what}: expected an array of numbers, got ragged rows ({error})") from None
+    if array.dtype.kind == "O" and array.ndim == 1:
+        array = _stacked(array, what)
     if array.dtype.kind not in "fiub":
         raise OutputsError(f"{what}: expected an array of numbers, got {array.dtype} ({type(value).__name__})")
     if array.dtype.byteorder == ">" or array.dtype in (np.longdouble, np.uint16, np.uint32, np.uint64):

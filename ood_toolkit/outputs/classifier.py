@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from threading import get_ident
+from dataclasses import dataclass
+from threading import Lock, get_ident
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -13,17 +15,23 @@ from torch import Tensor, nn
 from ood_toolkit.errors import OutputsError
 from ood_toolkit.outputs.head import Head
 
-__all__ = ["find_layer", "logits_of", "run_classifier", "tap", "tapped"]
+__all__ = ["eval_mode", "find_layer", "logits_of", "run_classifier", "tap", "tapped"]
+
+IMAGES, LABELS = ("pixel_values", "images", "inputs"), ("labels", "label")
+"""What images and labels are called in batches that are dicts."""
 
 
-def run_classifier(module: nn.Module, loader: Any, layer: str | None) -> dict[str, Any]:
+def run_classifier(
+    module: nn.Module, loader: Any, layer: str | None, class_names: Sequence[str] | None = None
+) -> dict[str, Any]:
     """Give the keyword arguments of `Outputs`: logits, labels, and features with their head where there is one."""
     name, watched = find_layer(module, layer)
     device = next((p.device for p in module.parameters()), torch.device("cpu"))
     logits, features, labels = [], [], []
-    with _eval_mode(module), tap(watched) as seen, torch.inference_mode():
+    ids: list[str] = []
+    with eval_mode(module), tap(watched) as seen, torch.inference_mode():
         for batch in loader:
-            images, target = (*batch, None)[:2] if isinstance(batch, tuple | list) else (batch, None)
+            images, target, names = _parts(batch)
             seen.clear()
             logits.append(logits_of(module(_as_batch(images).to(device))).cpu())
             heads = isinstance(watched, nn.Linear) and (layer is None or watched.out_features == logits[-1].shape[1])
@@ -32,13 +40,19 @@ def run_classifier(module: nn.Module, loader: Any, layer: str | None) -> dict[st
                 features.append((entered if heads else left).cpu().flatten(1))
             if target is not None:
                 labels.append(torch.as_tensor(target))
+            if names is not None:
+                ids += map(str, names)
     if not logits:
         raise OutputsError("loader: expected at least one batch, got none")
     found: dict[str, Any] = {"logits": torch.cat(logits), "labels": torch.cat(labels) if labels else None}
+    if ids:
+        found["ids"] = ids
     if watched is not None:
         found["features"] = torch.cat(features)
     if isinstance(watched, nn.Linear) and heads:
-        found["head"] = _head(watched, found["logits"].shape[1], name)
+        found["head"] = _head(watched, found["logits"].shape[1], name, class_names)
+    elif class_names is not None:
+        found["class_names"] = class_names
     return {key: value.clone() if isinstance(value, Tensor) else value for key, value in found.items()}
 
 
@@ -55,13 +69,14 @@ def find_layer(module: nn.Module, layer: str | None = None) -> tuple[str, nn.Mod
     return linear[-1] if linear else ("", None)
 
 
-def _head(linear: nn.Linear, classes: int, name: str) -> Head:
+def _head(linear: nn.Linear, classes: int, name: str, class_names: Sequence[str] | None) -> Head:
     if linear.out_features != classes:
         raise OutputsError(
             f"layer: {name or 'the module'} gives {linear.out_features} numbers but the model {classes} logits; "
             "name the layer that gives the logits, or one whose output to keep as features"
         )
-    return Head.linear(linear.weight.detach().cpu().float(), None if linear.bias is None else linear.bias.cpu().float())
+    bias = None if linear.bias is None else linear.bias.detach().cpu().float()
+    return Head.linear(linear.weight.detach().cpu().float(), bias, class_names)
 
 
 def logits_of(out: object) -> Tensor:
@@ -74,6 +89,23 @@ def logits_of(out: object) -> Tensor:
             "as .logits"
         )
     return found
+
+
+def _parts(batch: Any) -> tuple[Any, Any, Any]:
+    """Give images, labels and ids of a batch: the images alone, a tuple in that order, or a dict with such names."""
+    if isinstance(batch, Mapping):
+        image = next((name for name in IMAGES if name in batch), None)
+        if image is None:
+            raise OutputsError(
+                "loader: expected batches of images or (images, labels) pairs, got dict without "
+                f"{', '.join(IMAGES)}; it has {', '.join(map(str, batch))}"
+            )
+        label = next((name for name in LABELS if name in batch), None)
+        return batch[image], None if label is None else batch[label], batch.get("ids")
+    if isinstance(batch, tuple | list):
+        images, target, names = (*batch, None, None)[:3]
+        return images, target, names
+    return batch, None, None
 
 
 def _as_batch(images: object) -> Tensor:
@@ -114,12 +146,31 @@ def tap(watched: nn.Module | None) -> Iterator[list[tuple[Tensor, Tensor]]]:
         handle.remove()
 
 
+@dataclass
+class _Held:
+    """A module that is held in eval mode: by how many, and what modes its parts had before."""
+
+    modes: dict[nn.Module, bool]
+    users: int = 0
+
+
+_lock = Lock()
+_held: WeakKeyDictionary[nn.Module, _Held] = WeakKeyDictionary()
+
+
 @contextmanager
-def _eval_mode(module: nn.Module) -> Iterator[None]:
-    modes = {part: part.training for part in module.modules()}
-    module.eval()
+def eval_mode(module: nn.Module) -> Iterator[None]:
+    """Hold a module in eval mode; of several threads that do so at once the last one puts its modes back."""
+    with _lock:
+        held = _held.setdefault(module, _Held({part: part.training for part in module.modules()}))
+        held.users += 1
+        module.eval()
     try:
         yield
     finally:
-        for part, training in modes.items():
-            part.training = training
+        with _lock:
+            held.users -= 1
+            if not held.users:
+                del _held[module]
+                for part, training in held.modes.items():
+                    part.training = training

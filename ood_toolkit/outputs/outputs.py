@@ -99,18 +99,23 @@ class Outputs(Derived):
         return cls(features=embeddings, head=head, labels=labels)
 
     @classmethod
-    def from_model(cls, module: nn.Module, loader: Any, layer: str | None = None) -> Outputs:
-        """Run a torch classifier over a loader of batches, or of (batch, labels) pairs, once.
+    def from_model(
+        cls, module: nn.Module, loader: Any, layer: str | None = None, class_names: Sequence[str] | None = None
+    ) -> Outputs:
+        """Run a torch classifier once over a loader.
+
+        A batch is images, (images, labels), (images, labels, ids), or a dict with `pixel_values` or `images`, and
+        perhaps `labels` and `ids`. `class_names` (k) are what the logits stand for.
 
         Features are what enters the module's last `Linear` layer, which becomes the head. `layer` names another
         `Linear` to use as the head, or any other submodule whose output, flattened to (n, d), is kept as features
         beside the logits. Modules may return logits, a dict with `logits`, or an object with `.logits`. Runs in eval
-        mode without gradients and puts the module's mode back; threads may share one that is in eval mode already.
+        mode without gradients; of several threads that share a module the last one puts its mode back.
         Raises `OutputsError` where the logits are not what the head gives for those features.
         """
         from ood_toolkit.outputs.classifier import run_classifier
 
-        return cls(**run_classifier(module, loader, layer))
+        return cls(**run_classifier(module, loader, layer, class_names))
 
     # -- shape ----------------------------------------------------------------------------------------------------
 

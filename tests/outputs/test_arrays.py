@@ -1,4 +1,5 @@
 import numpy as np
+import pandas
 import pytest
 import torch
 
@@ -137,3 +138,25 @@ def test_scores_are_computed_in_float32_or_better():
         assert scoring_precision(torch.ones(1, dtype=stored)).dtype == used
     same = torch.ones(1)
     assert scoring_precision(same) is same
+
+
+def test_columns_of_vectors_are_stacked():
+    rows = [np.arange(3, dtype=np.float32), np.ones(3, np.float32)]
+    for column in (
+        pandas.Series(rows),
+        pandas.Series([row.tolist() for row in rows]),
+        np.array([*rows, None], object)[:2],
+    ):
+        assert as_tensor(column, "features", 2).tolist() == [[0.0, 1.0, 2.0], [1.0, 1.0, 1.0]]
+    with pytest.raises(OutputsError, match="features: expected rows of one length"):
+        as_tensor(pandas.Series([[1.0], [1.0, 2.0]]), "features", 2)
+    with pytest.raises(OutputsError, match="expected an array of numbers, got object"):
+        as_tensor(pandas.Series(["a", "b"], dtype=object), "features", 2)
+
+
+def test_arrow_columns_of_vectors_are_stacked():
+    arrow = pytest.importorskip("pyarrow")
+    lists = arrow.array([[0.0, 1.0], [2.0, 3.0]])
+    fixed = arrow.array([[0.0, 1.0], [2.0, 3.0]], arrow.list_(arrow.float32(), 2))
+    for column in (lists, fixed, arrow.chunked_array([lists, lists])):
+        assert as_tensor(column, "features", 2)[:2].tolist() == [[0.0, 1.0], [2.0, 3.0]]

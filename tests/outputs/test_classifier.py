@@ -1,3 +1,6 @@
+from concurrent.futures import ThreadPoolExecutor
+from time import sleep
+
 import pytest
 import torch
 from torch import nn
@@ -143,3 +146,41 @@ def test_a_hidden_linear_layer_gives_its_output_as_features():
 def test_batches_that_are_no_arrays_are_refused():
     with pytest.raises(OutputsError, match=r"loader: expected batches of images or .* pairs, got dict"):
         Outputs.from_model(nn.Sequential(nn.Linear(6, 3)), [{"image": X}])
+
+
+@pytest.mark.parametrize("images", ["pixel_values", "images", "inputs"])
+def test_batches_may_be_dicts_with_labels_and_ids(mlp, images):
+    batches = [{images: X[i : i + 7], "labels": Y[i : i + 7], "ids": [f"p{j}" for j in range(i, min(i + 7, 20))]}
+               for i in range(0, 20, 7)]  # fmt: skip
+    x = Outputs.from_model(mlp, batches, class_names=["a", "b", "c"])
+    assert x.logits.numpy() == pytest.approx(forward(mlp, 6), abs=1e-6)
+    assert x.labels.tolist() == Y.tolist()
+    assert x.ids.tolist() == [f"p{j}" for j in range(20)]
+    assert x.class_names == x.head.class_names == ("a", "b", "c")
+    with pytest.raises(OutputsError, match="got dict without pixel_values, images, inputs; it has text"):
+        Outputs.from_model(mlp, [{"text": X}])
+
+
+def test_batches_may_bring_ids(mlp):
+    x = Outputs.from_model(mlp, [(X[:10], Y[:10], list("abcdefghij")), (X[10:], Y[10:], list("klmnopqrst"))])
+    assert "".join(x.ids) == "abcdefghijklmnopqrst"
+
+
+def test_threads_share_a_module_that_was_training_and_the_last_puts_its_mode_back(mlp):
+    mlp.train()
+    mlp[2].eval()
+    modes = [part.training for part in mlp.modules()]
+    wanted = forward(mlp.eval(), 6)
+    mlp.train()
+    mlp[2].eval()
+
+    def slowly():
+        for start in range(0, 20, 2):
+            sleep(0.001)
+            yield X[start : start + 2]
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: Outputs.from_model(mlp, slowly()).logits, range(24)))
+    for logits in found:  # dropout would show
+        assert logits.numpy() == pytest.approx(wanted, abs=1e-6)
+    assert [part.training for part in mlp.modules()] == modes
