@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from importlib import import_module
 
 import torch
 import torch.distributed as dist
@@ -33,6 +34,9 @@ class Ranks:
         if device == "cuda":
             device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
             torch.cuda.set_device(device)  # or barriers of all processes would meet on the first GPU
+        # An optimiser imports this module, whose functions have the group as a default argument: imported now, they
+        # take none. Else the group outlives `leave`, and its threads can abort the process while it ends.
+        import_module("torch.distributed.nn.functional")
         dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
         return cls(dist.get_rank(), world, device)
 

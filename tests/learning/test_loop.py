@@ -142,6 +142,8 @@ def test_a_batch_that_cannot_be_divided_is_refused():
 
 TWO = """
 import sys
+from pathlib import Path
+
 import torch
 sys.path.insert(0, sys.argv[1])
 from test_loop import PLAN, trained
@@ -152,6 +154,8 @@ _, state = trained(ranks=ranks)
 if ranks.first:
     torch.save(state, sys.argv[2])
 ranks.leave()
+names = [file.read_text().strip() for file in Path("/proc/self/task").glob("*/comm")]
+assert not [name for name in names if "gloo" in name], f"threads outlive the group: {names}"
 """
 
 
