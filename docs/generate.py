@@ -19,13 +19,9 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = ROOT / "docs" / "commands.md"
-PAGES = (
-    ROOT / "docs" / "quickstart.md",
-    ROOT / "docs" / "scores.md",
-    ROOT / "docs" / "thresholds.md",
-    ROOT / "README.md",
-)
-"""In this order: they share one store, and the quickstart imports into it."""
+PAGES = tuple(ROOT / "docs" / f"{name}.md" for name in ("quickstart", "scores", "thresholds", "deploy"))
+PAGES += (ROOT / "README.md",)
+"""In this order: they share one store, and the quickstart imports into it. The commands of a page share a folder."""
 BLOCK = re.compile(r"(<!-- (output|vectors): (.+?) -->\n```text\n).*?(```\n<!-- end -->)", re.DOTALL)
 INTRO = """# Reference of commands, scorers, combiners and hooks
 
@@ -125,28 +121,29 @@ def _cell(text: str | None) -> str:
 def refresh(page: Path, vectors: Path | None, store: Path) -> None:
     """Run the marked commands of a page in order and put in what they print."""
 
-    def fill(block: re.Match[str]) -> str:
+    def fill(block: re.Match[str], folder: Path) -> str:
         before, kind, command, after = block.groups()
         if kind == "vectors" and vectors is None:
             return block.group(0)
-        return before + _printed(command, vectors if kind == "vectors" else None, store) + after
+        return before + _printed(command, vectors if kind == "vectors" and vectors else folder, store) + after
 
     text = page.read_text()
-    if (made := BLOCK.sub(fill, text)) != text:
+    with tempfile.TemporaryDirectory() as empty:
+        made = BLOCK.sub(lambda block: fill(block, Path(empty)), text)
+    if made != text:
         page.write_text(made)
         print(f"refreshed {page.relative_to(ROOT)}", file=sys.stderr)
 
 
-def _printed(command: str, folder: Path | None, store: Path) -> str:
+def _printed(command: str, folder: Path, store: Path) -> str:
     program, *arguments = shlex.split(command)
     if program != "oodkit":
         raise SystemExit(f"expected an oodkit command after the marker, got {command!r}")
     given = {"COLUMNS": "80", "OODKIT_STORE": str(store), "OODKIT_NO_PLUGINS": "1", "NO_COLOR": "1"}
-    with tempfile.TemporaryDirectory() as empty:
-        ran = subprocess.run(
-            [sys.executable, "-m", "ood_toolkit", *arguments],
-            cwd=folder or empty, env=os.environ | given, capture_output=True, text=True, check=False,
-        )  # fmt: skip
+    ran = subprocess.run(
+        [sys.executable, "-m", "ood_toolkit", *arguments],
+        cwd=folder, env=os.environ | given, capture_output=True, text=True, check=False,
+    )  # fmt: skip
     if ran.returncode:
         raise SystemExit(f"{command}: exit code {ran.returncode}: {ran.stderr.strip()}")
     return "\n".join(line.rstrip() for line in ran.stdout.strip().splitlines()) + "\n"

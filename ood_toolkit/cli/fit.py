@@ -58,7 +58,7 @@ def command(
 
     if not file.parent.is_dir():
         raise DetectorError(f"{file}: its folder does not exist; make it first")
-    settings = options.settings_of(ids=(ids,), scorers=spec, **where)
+    settings = options.settings_of(ids=(ids,), scorers=(spec,), **where)
     with options.usage():
         made = fit_detector(settings, get_registry(), Stderr(), rule, accept_all=accept_all, allow_same=allow_same)
     made.save(file)
