@@ -71,7 +71,7 @@ def _command(path: list[str], command: Any) -> str:
     options = [option for option in command.params if isinstance(option, click.Option)]
     text += ["\n".join(["| option | meaning |", "|---|---|", *(_option(option, context) for option in options)])]
     if isinstance(command, click.Group):
-        text += [_command([*path, name], part) for name, part in command.commands.items()]
+        text += [_command([*path, name], part) for name, part in command.commands.items() if not part.hidden]
     return "\n\n".join(text)
 
 

@@ -108,7 +108,7 @@ class Settings:
     tune: tuple[str, ...] = option(
         (), "--tune",
         "OOD validation sets, which are not tested on: each scorer takes the values of its grid that tell ID "
-        "validation from them best. oodkit scorers lists the grids.",
+        "validation from them best. oodkit scorers show NAME tells its grid.",
         "benchmark", read=read_tuned, many=True, metavar="A,B", measures=True, of_outputs=True,
     )  # fmt: skip
     """The validation split of each is searched on, its test split where it has none."""

@@ -39,7 +39,7 @@ def check_searched(scorers: Sequence[AnyScorer]) -> None:
         named = ", ".join(scorer.spec for scorer in scorers)
         raise ScorerError(
             f"tune: expected a scorer with a grid of which a parameter is at its default, got {named}; "
-            "oodkit scorers lists the grids"
+            "oodkit scorers show NAME tells its grid"
         )
 
 

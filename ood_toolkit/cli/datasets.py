@@ -9,11 +9,24 @@ import click
 
 from ood_toolkit.api.registry import get_registry
 from ood_toolkit.cli import options
-from ood_toolkit.cli.listing import as_json, listing, print_facts, print_rows
+from ood_toolkit.cli.listing import Column, as_json, listing, print_facts, print_rows
 from ood_toolkit.data.root import default_data_root
+from ood_toolkit.report.table import said
 
 
-@listing("datasets", click.group, invoke_without_command=True)
+def _count(split: str) -> Column:
+    return lambda row: f"{count:,}" if (count := row.get("images", {}).get(split)) else ""
+
+
+COLUMNS = {
+    "held as": lambda row: row.get("held as", "").partition(" below")[0],
+    "licence": lambda row: row.get("licence", ""),
+    **{split: _count(split) for split in ("train", "val", "test")},
+    "classes": lambda row: said(row.get("classes") or None),
+}
+
+
+@listing("datasets", COLUMNS)
 def command(store: Path) -> list[dict[str, Any]]:
     """List the data sets: those with pictures, embedded or below the data root, and imported arrays."""
     from ood_toolkit.store.imports import Imports

@@ -10,8 +10,14 @@ import click
 from ood_toolkit.api.registry import get_registry
 from ood_toolkit.cli.listing import as_json, listing, print_facts
 
+COLUMNS = {
+    "held as": lambda row: row.get("held as", ""),
+    "licence": lambda row: row.get("licence", ""),
+    "options": lambda row: row.get("options", ""),
+}
 
-@listing("models", click.group, invoke_without_command=True)
+
+@listing("models", COLUMNS)
 def command(store: Path) -> list[dict[str, Any]]:
     """List the models: those that encode pictures, and the labels of imported arrays."""
     from ood_toolkit.store.imports import Imports

@@ -25,6 +25,8 @@ class Grid:
     """Cells, as (row, column), that hold the best value of their column."""
     tied: Places = frozenset()
     """Cells that cannot be told apart from the best."""
+    kept: int = 0
+    """How many columns, from the left, are folded only where folding the others is not enough."""
     short: str = ""
     """What the columns of numbers are of, where the table may stand beside others with the same names."""
 

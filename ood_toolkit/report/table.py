@@ -171,7 +171,8 @@ def _fitted(grid: Grid, width: int | None) -> tuple[list[str], list[int], int]:
     widths = _widths(grid, heads)
     least = [_least(grid, place) for place in names]
     while _total(widths, gap) > width:
-        widest = max(names, key=lambda place: widths[place] - least[place], default=None)
+        foldable = [place for place in names if place >= grid.kept and widths[place] > least[place]]
+        widest = max(foldable or names, key=lambda place: widths[place] - least[place], default=None)
         if widest is not None and widths[widest] > least[widest]:
             widths[widest] -= 1
         elif gap > 1:

@@ -474,7 +474,7 @@ def test_the_command_tunes_on_a_named_set(oodkit, tmp_path):
         ),
         ("--tune patches --ood letters --val-split 0", "--tune: needs ID validation images"),
         ("--tune , --ood letters", "--tune: expected names of OOD validation sets"),
-        ("--tune patches --ood letters --scorers msp,knn:k=100", "got msp, knn:k=100; oodkit scorers lists the grids"),
+        ("--tune patches --ood letters --scorers msp,knn:k=100", "got msp, knn:k=100; oodkit scorers show"),
         ("--tune patchse --ood letters --scorers knn", "not here: patchse"),
         ("--tune patches --ood letters --scorers knn,odin --paired --against odin", "yet to choose the parameters"),
     ],

@@ -339,7 +339,7 @@ def test_score_with_wrong_input(oodkit, toys):
         "bench --combiners all", "bench --id digits", "bench --val-split 1", "bench --val-split x",
         "bench --limit 0", "bench --seed -1", "import", "import a", "import a b --split all",
         "import a b --key k", "import a b --lower-is-id", "import a b --scores --text t",
-        "import a b --text t --head h", "scorers extra",
+        "import a b --text t --head h", "plugins extra",
     ],
 )  # fmt: skip
 def test_wrong_usage_exits_2(oodkit, line):
