@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ood_toolkit.cli import options, printing
+from ood_toolkit.cli.help import Grouped
 from ood_toolkit.cli.seminar import NAME as SEMINAR
 from ood_toolkit.cli.seminar import seminar
 
@@ -21,7 +22,21 @@ if TYPE_CHECKING:
 FORMATS = ("table", "json", "csv", "markdown", "latex")
 
 
-@click.command("bench")
+HEADINGS = {
+    "What is compared": ("preset", "scorers", "ids", "groups", "csid", "models", "combiners", "on", "dry_run"),
+    "Texts and heads": ("prompts", "heads", "recipe", "negatives", "texts"),
+    "Which images": ("val_split", "tune", "limit", "seed", "seeds"),
+    "Metrics and tests": ("protocol", "ci", "ci_replicates", "paired", "against"),
+    "Result": ("style", "sort", "output"),
+    "Encoding": (
+        "data_root", "download", "store", "keep", "precision", "device", "batch_size", "workers", "compile", "engine",
+        "share", "strict", "rehash",
+    ),
+}  # fmt: skip
+"""Parameters by the heading that they have in the help."""
+
+
+@click.command("bench", cls=Grouped, headings=HEADINGS)
 @click.option(
     "--preset",
     metavar="NAME",

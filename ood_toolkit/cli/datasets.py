@@ -20,7 +20,7 @@ def _count(split: str) -> Column:
 
 COLUMNS = {
     "held as": lambda row: row.get("held as", "").partition(" below")[0],
-    "licence": lambda row: row.get("licence", ""),
+    "licence": lambda row: row.get("licence", "").partition(":")[0],
     **{split: _count(split) for split in ("train", "val", "test")},
     "classes": lambda row: said(row.get("classes") or None),
 }

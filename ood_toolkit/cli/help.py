@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -11,7 +12,7 @@ import click
 from ood_toolkit.cli.streams import terminal_width
 from ood_toolkit.report.folding import folded, width_of
 
-__all__ = ["Group", "with_help"]
+__all__ = ["Group", "Grouped", "with_help"]
 
 WIDEST = 100
 """Columns of help where there is more room, or no terminal."""
@@ -47,6 +48,24 @@ class Group(click.Group):
         made = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
         with formatter.section("Commands"):
             formatter.write_dl([(name, _sentence(found.help)) for name, found in made.items() if found is not None])
+
+
+class Grouped(click.Command):
+    """A command whose help has its options under headings; those under none come last."""
+
+    def __init__(self, *args: Any, headings: Mapping[str, Sequence[str]], **more: Any) -> None:
+        super().__init__(*args, **more)
+        self.headings = headings
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, a section for each heading."""
+        records = {one.name: found for one in self.get_params(ctx) if (found := one.get_help_record(ctx)) is not None}
+        placed = {name for names in self.headings.values() for name in names}
+        other = [name for name in records if name not in placed]
+        for heading, names in {**self.headings, "Other options": other}.items():
+            if shown := [records[name] for name in names if name in records]:
+                with formatter.section(heading):
+                    formatter.write_dl(shown)
 
 
 def _sentence(text: str | None) -> str:

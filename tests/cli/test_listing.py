@@ -121,6 +121,20 @@ def test_a_paper_is_where_it_was_published(source, expected):
     assert paper(source) == expected
 
 
+def test_the_help_of_bench_has_headings_and_every_option_once(oodkit):
+    from ood_toolkit.cli.bench import HEADINGS, command
+
+    text = oodkit("bench", "--help").out
+    placed = [name for names in HEADINGS.values() for name in names]
+    assert len(placed) == len(set(placed))
+    assert {one.name for one in command.params} == set(placed)
+    at = [text.index(f"\n{heading}:\n") for heading in HEADINGS]
+    assert at == sorted(at)
+    for one in command.params:
+        assert len(re.findall(rf"^  {one.opts[0]}\b(?!-)", text, re.MULTILINE)) == 1, one.opts
+    assert "Other options:\n  -h, --help" in text
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_shells_complete_commands(shell, capsys, monkeypatch):
     from ood_toolkit.cli import main
