@@ -134,6 +134,54 @@ def test_every_public_name_is_there():
     assert set(ood_toolkit.__all__) <= set(dir(ood_toolkit))
 
 
+PAGE = ROOT.parent / "docs" / "architecture.md"
+
+
+def test_the_page_tells_the_layers_in_their_order():
+    page = PAGE.read_text()
+    told = re.search(r"^Layers, from the ground: (.*?)\.", page, re.DOTALL | re.MULTILINE)
+    assert told is not None
+    assert re.findall(r"`(\w+)`", told.group(1)) == list(LAYERS)
+    (table,) = re.findall(r"^## Folder by folder\n(.*?)^## ", page, re.DOTALL | re.MULTILINE)
+    assert re.findall(r"^\| `(\w+)(?:/|\.py)` \|", table, re.MULTILINE) == list(LAYERS)
+
+
+def test_the_picture_shows_the_layers_and_the_steps_of_the_page():
+    picture = PAGE.with_suffix(".svg").read_text()
+    lanes = re.findall(r'<text class="layer" x="\d+" y="(\d+)">(\w+)<', picture)
+    assert [name for _, name in sorted(lanes, key=lambda lane: int(lane[0]), reverse=True)] == list(LAYERS)
+    at = {int(y) - 5: name for y, name in lanes}  # text stands on its line, a circle lies around its middle
+    steps = re.findall(r'<circle class="step" cx="\d+" cy="(\d+)" r="11"/><text class="number"[^>]*>(\d+)<', picture)
+    assert f"](architecture.svg)\n\n1. **{at[int(steps[0][0])]}**" in PAGE.read_text()
+    shown = [(int(number), at[int(y)]) for y, number in steps]
+    written = re.findall(r"^(\d+)\. \*\*(\w+)\*\*: ", PAGE.read_text(), re.MULTILINE)
+    assert shown == [(int(number), name) for number, name in written]
+
+
+PAGES = [*sorted((ROOT.parent / "docs").glob("*.md")), ROOT.parent / "README.md"]
+OURS = {path.relative_to(ROOT.parent).as_posix() for path in ROOT.parent.rglob("*.py") if ".venv" not in path.parts}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_that_a_page_names_are_there(page):
+    named = set(re.findall(r"`([\w/]+\.py)`", page.read_text())) - {"oodkit_top_gap.py"}  # which the reader writes
+    named = {name for name in named if not re.search(r"\b(NAME|FAMILY)", name)}
+    assert {name for name in named if not any(f"/{ours}".endswith(f"/{name}") for ours in OURS)} == set()
+    if page == PAGE:
+        known = {f"/{file}".rpartition("/")[0] + "/" for file in OURS}
+        folders = set(re.findall(r"`((?:[a-z_]+/)+)`", page.read_text()))
+        assert {name for name in folders if not any(f"/{name}" in folder for folder in known)} == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_modules_that_a_page_names_are_there(page):
+    named = set(re.findall(r"\bood_toolkit((?:\.[a-z]\w*)+)", page.read_text()))
+    for name in sorted(named - {".scorers.logit_var", ".scorers.logit_range"}):  # examples that the reader writes
+        parts = name.removeprefix(".").split(".")
+        known = [".".join(parts[:end]) for end in range(len(parts), 0, -1)]
+        assert any(one in MODULES for one in known[:2]) or hasattr(ood_toolkit, parts[0]), name
+
+
 def test_files_and_modules_bear_no_machine_paths():
     for file in FILES:
         assert not re.search(r"/(home|root|Users)/", file.read_text()), file
