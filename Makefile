@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-slow check format clean
+.PHONY: demo test test-slow fuzz check format clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/oodkit bench
@@ -14,6 +14,11 @@ test: $(VENV)/test.stamp check
 
 test-slow: $(VENV)/test.stamp
 	$(BIN)/python -m pytest -m slow
+
+# Damages files and reads them, for SECONDS in all; what breaks is kept in build/fuzz.
+SECONDS ?= 60
+fuzz: $(VENV)/test.stamp
+	$(BIN)/python tests/fuzz/fuzz_run.py --seconds $(SECONDS)
 
 check: $(VENV)/test.stamp
 	$(BIN)/ruff check .

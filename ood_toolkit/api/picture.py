@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import warnings
 from abc import ABC, abstractmethod
@@ -13,11 +14,12 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from ood_toolkit.errors import DataError
+from ood_toolkit.store.foreign.guard import opened, read_bytes
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["DECODER", "DRAFT", "FilePicture", "PartPicture", "Picture", "PixelPicture", "decode", "pixels"]
+__all__ = ["DECODER", "DRAFT", "LARGEST", "FilePicture", "PartPicture", "Picture", "PixelPicture", "decode", "pixels"]
 
 DECODER = "pillow 2: first frame, EXIF upright, 16 bit to 8, transparency dropped"
 """Part of every encoder key: another way to decode is other features."""
@@ -30,6 +32,10 @@ decode by more than 0.9 of 255 on average. Embeddings differ in cosine by 1e-5 a
 (350 photographs), by 4e-5 at most for one of 224 x 224 (drawn patterns), and for digits-clip, of 16 x 16, by 2e-5 on
 average and 1.3e-3 at most. With 2 the pixels would differ by up to 2.8.
 """
+LARGEST = 1280 << 20
+"""Bytes of a picture's file: as many pixels as Pillow opens, 16 bits each in three channels, with room to spare."""
+BAND = 1 << 22
+"""Pixels that are converted from 16 bits at once."""
 ORIENTATION, BITS_PER_SAMPLE, PHOTOMETRIC, WHITE_IS_ZERO = 274, 258, 262, 0
 """Tags of EXIF and TIFF, and a value of the last."""
 PILLOW = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
@@ -65,8 +71,8 @@ class FilePicture(Picture):
     path: str
 
     def read(self) -> bytes:
-        """Read the file."""
-        return Path(self.path).read_bytes()
+        """Read the file; `OSError` where it is none, as a folder or a pipe, or larger than any picture."""
+        return read_bytes(self.path, LARGEST)
 
     @property
     def file(self) -> Path:
@@ -84,9 +90,11 @@ class PartPicture(Picture):
 
     def read(self) -> bytes:
         """Read the range; `OSError` where the file is shorter."""
-        with Path(self.path).open("rb") as file:
+        if not 0 <= self.size <= LARGEST:
+            raise OSError(f"{self.path}: expected at most {LARGEST:,} bytes at {self.offset}, got {self.size:,}")
+        with opened(self.path) as file:
             file.seek(self.offset)
-            content = file.read(self.size)
+            content = file.read(min(self.size, os.fstat(file.fileno()).st_size))
         if len(content) != self.size:
             raise OSError(f"{self.path}: expected {self.size} bytes at {self.offset}, got {len(content)}")
         return content
@@ -208,8 +216,14 @@ def _to_8_bits(image: Image) -> Image:
 
     tags = getattr(image, "tag_v2", {})
     white = 4095 if tags.get(BITS_PER_SAMPLE) == (12,) else 65535
-    grey = np.clip(np.rint(np.asarray(image) * (255 / white)), 0, 255).astype(np.uint8)
-    return Images.fromarray(255 - grey if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO else grey)
+    table = np.clip(np.rint(np.arange(1 << 16) * (255 / white)), 0, 255).astype(np.uint8)
+    table = 255 - table if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO else table
+    width, height = image.size
+    grey, rows = np.empty((height, width), np.uint8), max(1, BAND // max(width, 1))
+    for top in range(0, height, rows):
+        band = np.asarray(image.crop((0, top, width, min(top + rows, height))))
+        grey[top : top + rows] = table[band if band.dtype == np.uint16 else np.clip(band, 0, 65535)]
+    return Images.fromarray(grey)
 
 
 def _reason(error: Exception, content: bytes) -> str:

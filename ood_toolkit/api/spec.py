@@ -10,6 +10,9 @@ from ood_toolkit.errors import SpecError
 
 __all__ = ["Spec", "format_value", "nearest", "parse_spec", "split_specs"]
 
+LONGEST = 200
+"""Letters of a name that are compared with others; the time grows with their square."""
+
 PROTECTED = frozenset(",:()=\"' ")
 
 
@@ -83,7 +86,7 @@ def nearest(name: str, names: Iterable[str]) -> str:
     """Say which known name is nearest, or list them: the tail of every "unknown ..." message."""
     known = sorted(names)
     plain = {one.casefold(): one for one in reversed(known)}
-    close = get_close_matches(name.strip().casefold(), plain, n=1, cutoff=0.6)
+    close = get_close_matches(name[:LONGEST].strip().casefold(), plain, n=1, cutoff=0.6)
     return f"did you mean {plain[close[0]]!r}?" if close else f"known: {', '.join(known) or 'none'}"
 
 

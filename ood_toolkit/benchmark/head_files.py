@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ood_toolkit.errors import DataError
 from ood_toolkit.report.results import file_name
+from ood_toolkit.store.foreign.places import place_of
 
 __all__ = ["HEAD", "head_files"]
 
@@ -18,8 +19,8 @@ def head_files(given: Sequence[str], ids: Sequence[str]) -> dict[str, str]:
     """Read `--head`: a file, `NAME=FILE` for one of several ID sets, or the folder that was trained into."""
     found: dict[str, str] = {}
     for text in given:
-        name = next((name for name in ids if text.startswith(f"{name}=")), None)
-        place = Path(text if name is None else text[len(name) + 1 :])
+        name = max((name for name in ids if text.startswith(f"{name}=")), key=len, default=None)
+        place = place_of(text if name is None else text[len(name) + 1 :])
         named = [name] if name is not None else list(ids)
         for one in named:
             if one in found:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from ood_toolkit.api.prompts import WORDNET
 from ood_toolkit.errors import DataError, UsageError
+from ood_toolkit.store.foreign.lines import read_lines
+from ood_toolkit.store.foreign.places import place_of
 
 __all__ = [
     "OWN",
     "PROMPT_SETS",
+    "listed_names",
     "read_banks",
     "read_groups",
     "read_lists",
@@ -22,6 +26,9 @@ __all__ = [
 
 OWN = "own"
 """Stands for all templates of the data set."""
+GROUP = re.compile(r"""([^=:,"']*)=""")
+ITEM = re.compile(r"""\s*(?:[a-z]+:)?(?:"[^"]*"|'[^']*')\s*(?=,|$)|[^,]+""")
+QUOTED = re.compile(r"""([a-z]+:)?(?:"([^"]*)"|'([^']*)')""")
 PROMPT_SETS = (OWN, "simple", "openai")
 
 
@@ -33,7 +40,7 @@ def read_names(given: Sequence[str]) -> tuple[str, ...]:
 def read_lists(given: str | Sequence[str]) -> tuple[str, ...]:
     """Give the names of lists such as `a,b`, each once; an empty text is none."""
     texts = [given] if isinstance(given, str) else given
-    return read_names([name for text in texts for name in text.split(",") if name.strip()])
+    return read_names([name for text in texts for name in listed_names(text)])
 
 
 def read_ids(given: Sequence[str]) -> tuple[str, ...]:
@@ -59,12 +66,42 @@ def read_groups(given: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """Read `a,b` and `near=a,b`; the group "" is unnamed."""
     groups: dict[str, tuple[str, ...]] = {}
     for text in given:
-        group, equals, sets = text.rpartition("=")
-        names = tuple(name.strip() for name in sets.split(",") if name.strip())
-        if equals and not (group.strip() and names):
+        found = GROUP.match(text)
+        group, sets = (found[1].strip(), text[found.end() :]) if found else ("", text)
+        names = listed_names(sets)
+        if found and not (group and names):
             raise UsageError(f"--ood: expected GROUP=A,B, got {text!r}")
-        groups[group.strip()] = tuple(dict.fromkeys(groups.get(group.strip(), ()) + names))
+        groups[group] = tuple(dict.fromkeys(groups.get(group, ()) + names))
     return groups
+
+
+def listed_names(text: str) -> tuple[str, ...]:
+    """Split a list of names at its commas, without blanks around them.
+
+    A name in quotes, as a whole or behind a prefix such as `folder:`, may hold commas; so may one that names what is
+    there on the disk.
+    """
+    parts = [found[0] for found in ITEM.finditer(text) if found[0].strip()]
+    names: list[str] = []
+    while parts:
+        count = next((n for n in range(len(parts), 1, -1) if _is_place(",".join(parts[:n]))), 1)
+        names.append(_bare(",".join(parts[:count]).strip()))
+        del parts[:count]
+    return tuple(names)
+
+
+def _is_place(text: str) -> bool:
+    prefix, sign, place = text.strip().partition(":")
+    try:
+        return bool(sign) and prefix.isalpha() and place_of(place).exists()
+    except (OSError, ValueError):
+        return False
+
+
+def _bare(name: str) -> str:
+    """Take the quotes off a name, or off what stands behind its prefix."""
+    found = QUOTED.fullmatch(name)
+    return (found[1] or "") + (found[2] if found[2] is not None else found[3]) if found else name
 
 
 def read_prompts(given: Sequence[str]) -> tuple[str, ...]:
@@ -77,8 +114,8 @@ def read_prompts(given: Sequence[str]) -> tuple[str, ...]:
             templates.append(text)
         elif text in PROMPT_SETS:
             templates += named_templates(text)
-        elif Path(text).is_file():
-            lines = _lines(Path(text))
+        elif place_of(text).is_file():
+            lines = _lines(place_of(text))
             if not lines:
                 raise DataError(f"--prompts: expected a template on each line of {text}, got an empty file")
             templates += lines
@@ -94,10 +131,7 @@ def read_prompts(given: Sequence[str]) -> tuple[str, ...]:
 
 
 def _lines(file: Path) -> list[str]:
-    try:
-        return [line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except UnicodeDecodeError:
-        raise DataError(f"--prompts: expected {file} to be text in UTF-8") from None
+    return [line for line in read_lines(file, where=f"--prompts: {file}") if line.strip()]
 
 
 def read_words(given: str | None) -> str:
@@ -105,9 +139,11 @@ def read_words(given: str | None) -> str:
     from ood_toolkit.data.words import read_words as read
 
     if given and given != WORDNET:
-        if not Path(given).is_file():
+        place = place_of(given)
+        if not place.is_file():
             raise DataError(f"--negatives: expected wordnet or a file with one word a line, got {given!r}")
-        read(given)
+        read(place)
+        return str(place)
     return given or ""
 
 
@@ -118,7 +154,7 @@ def read_banks(given: Sequence[str]) -> dict[str, str]:
         bank, equals, file = text.partition("=")
         if not (equals and bank.strip() and file):
             raise UsageError(f"--texts: expected BANK=FILE, got {text!r}")
-        if not Path(file).is_file():
+        if not place_of(file).is_file():
             raise DataError(f"--texts: no such file: {file}")
-        banks[bank.strip()] = file
+        banks[bank.strip()] = str(place_of(file))
     return banks

@@ -11,6 +11,7 @@ import click
 
 from ood_toolkit.cli import options, printing
 from ood_toolkit.cli.help import Grouped
+from ood_toolkit.cli.place import Place
 from ood_toolkit.cli.seminar import NAME as SEMINAR
 from ood_toolkit.cli.seminar import seminar
 
@@ -53,7 +54,7 @@ HEADINGS = {
     help="Form of the result.",
 )
 @printing.sort
-@click.option("--output", type=click.Path(path_type=Path), metavar="DIR", help="Also write the run folder.")
+@click.option("--output", type=Place(), metavar="DIR", help="Also write the run folder.")
 @click.option(
     "--seeds",
     metavar="0,1,2",

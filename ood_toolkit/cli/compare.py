@@ -8,11 +8,12 @@ import click
 
 from ood_toolkit.cli import options
 from ood_toolkit.cli.bench import FORMATS
+from ood_toolkit.cli.place import Place
 from ood_toolkit.cli.streams import print_form, shape
 
 
 @click.command("compare")
-@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
+@click.argument("runs", nargs=-1, required=True, type=Place(), metavar="RUN...")
 @click.option("--scorers", multiple=True, metavar="SPECS", help="Only these scorers, such as msp,knn:k=100.")
 @click.option(
     "--against",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ood_toolkit.cli import options
+from ood_toolkit.cli.place import Place
 
 if TYPE_CHECKING:
     from ood_toolkit.benchmark.settings import Settings
@@ -68,7 +69,7 @@ if TYPE_CHECKING:
 @click.option(
     "--output",
     required=True,
-    type=click.Path(path_type=Path, file_okay=False),
+    type=Place(file_okay=False),
     metavar="DIR",
     help="New folder for clusters, picture sheet and head.",
 )
@@ -144,7 +145,9 @@ def _run(
 
 
 def _names(text: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    from ood_toolkit.benchmark.reading import listed_names
+
+    return tuple(dict.fromkeys(listed_names(text)))
 
 
 def _numbers(text: str) -> tuple[int, ...]:

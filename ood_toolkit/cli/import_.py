@@ -7,15 +7,16 @@ from pathlib import Path
 import click
 
 from ood_toolkit.cli import options
+from ood_toolkit.cli.place import Place
 from ood_toolkit.cli.streams import print_line
 
 
 @click.command("import")
 @click.argument("name")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=Place())
 @click.option("--model", default="imported", show_default=True, help="Label of the model that made the arrays.")
-@click.option("--text", type=click.Path(path_type=Path), help="File with the text embeddings of the classes.")
-@click.option("--head", type=click.Path(path_type=Path), help="File with weight and bias of a linear head.")
+@click.option("--text", type=Place(), help="File with the text embeddings of the classes.")
+@click.option("--head", type=Place(), help="File with weight and bias of a linear head.")
 @click.option(
     "--texts",
     multiple=True,

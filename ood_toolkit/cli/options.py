@@ -13,6 +13,7 @@ from click.core import ParameterSource
 
 from ood_toolkit.benchmark.option import Option, default_of, option_of
 from ood_toolkit.benchmark.settings import MODEL_HELP, Settings, options
+from ood_toolkit.cli.place import Place
 from ood_toolkit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def _type(made: Option) -> Any:
     if made.kind is float:
         return click.FloatRange(made.least, made.below, max_open=True)
     if made.kind is Path:
-        return click.Path(path_type=Path, file_okay=False)
+        return Place(file_okay=False)
     return made.kind
 
 

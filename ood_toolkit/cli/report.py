@@ -8,10 +8,11 @@ import click
 
 from ood_toolkit.cli import options, printing
 from ood_toolkit.cli.bench import FORMATS
+from ood_toolkit.cli.place import Place
 
 
 @click.command("report")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=Place())
 @click.option(
     "--format",
     "style",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ood_toolkit.cli import options
+from ood_toolkit.cli.place import Place
 from ood_toolkit.cli.streams import print_form
 from ood_toolkit.report.cells import csv_rows
 
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 @options.limit
 @options.encoding
 @options.store
-@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Write there instead of to stdout.")
+@click.option("--output", type=Place(), metavar="FILE", help="Write there instead of to stdout.")
 def command(spec: str, name: str, split: str, output: Path | None, **where: Any) -> None:
     """Score the images of one set with SPEC and print CSV.
 

@@ -16,13 +16,14 @@ from ood_toolkit.data.readers.npz_images import npz_set
 from ood_toolkit.data.readers.splits import named_splits, split_folders, taken_for_splits
 from ood_toolkit.data.readers.webdataset import webdataset_set
 from ood_toolkit.errors import AbsentError, DataError
+from ood_toolkit.store.foreign.places import place_of
 
 __all__ = ["FORMS", "free_dataset", "real_place"]
 
 
 def folder_set(text: str, name: str) -> DataSet:
     """Make a set of any folder: `train`, `val`, `test` below it are splits, folders with all images are classes."""
-    base = Path(text)
+    base = place_of(text)
     if not base.is_dir():
         raise AbsentError(f"{name}: no such folder: {base}")
     below = look_below(base)

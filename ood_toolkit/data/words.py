@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from ood_toolkit.errors import DataError
+from ood_toolkit.store.foreign.lines import read_lines
 
 __all__ = ["CSP_HEADS", "Word", "Words", "conjugated", "read_words", "wordnet_words"]
 
@@ -113,14 +114,7 @@ def read_words(path: Path | str) -> Words:
     `DataError` where the file is missing, is not UTF-8, or has no word.
     """
     path = Path(path)
-    try:
-        lines = path.read_text("utf-8-sig").splitlines()
-    except OSError as error:
-        raise DataError(f"{path}: expected a text file with a word a line, got: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path}: expected text in UTF-8, got byte {error.start} that is none; save it as UTF-8"
-        ) from error
+    lines = read_lines(path)
     texts = dict.fromkeys(
         " ".join(line.split()) for line in lines if line.strip() and not line.lstrip().startswith("#")
     )

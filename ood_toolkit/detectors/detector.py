@@ -22,6 +22,7 @@ from ood_toolkit.detectors.inputs import as_matrix, unusable
 from ood_toolkit.detectors.probe import Probe
 from ood_toolkit.detectors.rows import Rows
 from ood_toolkit.detectors.saving import laid_out, restored
+from ood_toolkit.detectors.soundness import check_predicts
 from ood_toolkit.errors import DetectorError, ScorerError
 from ood_toolkit.outputs import Outputs, as_outputs
 from ood_toolkit.outputs.arrays import ArrayLike, to_numpy
@@ -241,7 +242,9 @@ class Detector:
         `DetectorError` in one line for a file that is damaged, of a later version, of a plugin that is not here, or of
         a scorer whose formula has changed since.
         """
-        return cls(**restored(path))
+        detector = cls(**restored(path))
+        check_predicts(detector, path)
+        return detector
 
     @property
     def digest(self) -> str:

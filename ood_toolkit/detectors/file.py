@@ -20,6 +20,8 @@ from torch import Tensor
 from ood_toolkit.errors import DetectorError
 from ood_toolkit.outputs.head import Bank, Head
 from ood_toolkit.store.files import replaced_file
+from ood_toolkit.store.foreign.guard import quoted
+from ood_toolkit.store.foreign.tensors import read_header
 
 __all__ = ["FORMAT", "FORMATS", "digest_of", "flatten", "head_of", "head_state", "read", "unflatten", "write"]
 
@@ -45,23 +47,10 @@ def write(path: str | os.PathLike[str], about: Mapping[str, Any], arrays: Mappin
 
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Read header and arrays; `DetectorError` in one line for a file that is absent, foreign, damaged or too new."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="pt") as file:
-            about = json.loads((file.metadata() or {})[KEY])
-            arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
-    except FileNotFoundError:
-        raise DetectorError(f"{path}: no such file; expected a detector written by {WRITER}") from None
-    except (OSError, SafetensorError, KeyError, ValueError, RecursionError) as error:
-        got = "other metadata" if isinstance(error, KeyError) else " ".join(str(error).split())
-        raise DetectorError(f"{path}: expected a detector written by {WRITER}, got {got}") from None
-    except Exception as error:  # a header may hold anything, such as an element type that torch lacks
-        got = " ".join(f"{type(error).__name__}: {error}".split())
-        raise DetectorError(f"{path}: expected a detector written by {WRITER}, got {got}") from None
-    found = about.get("format") if isinstance(about, dict) else about
+    about, arrays = read_header(path, KEY, DetectorError, f"a detector written by {WRITER}")
+    found = about.get("format")
     if found not in FORMATS:
-        raise DetectorError(f"{path}: expected format {' or '.join(FORMATS)}, got {found!r:.80}; {_hint(found)}")
+        raise DetectorError(f"{path}: expected format {' or '.join(FORMATS)}, got {quoted(found, 80)}; {_hint(found)}")
     if found == FORMAT:
         written = about.pop("digest", None)
         if written != digest_of(about, arrays):

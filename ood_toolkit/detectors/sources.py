@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from ood_toolkit.api.spec import nearest
 from ood_toolkit.data.readers.suffixes import is_picture
 from ood_toolkit.detectors.inputs import as_matrix
 from ood_toolkit.errors import DataError
+from ood_toolkit.store.foreign.arrays import listed, read_npz
+from ood_toolkit.store.foreign.guard import guarded
 
 __all__ = ["Hashed", "PictureSource", "RowSource", "Source", "row_key", "sources_of"]
 
@@ -128,24 +130,18 @@ def _below(folder: Path) -> Iterator[tuple[str, Picture]]:
 
 
 def _npz(path: Path, column: str | None) -> RowSource:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files if file[name].dtype.kind != "O"}
-    except (OSError, ValueError, KeyError, EOFError) as error:
-        raise DataError(f"{path}: expected arrays in .npz, without pickle, got {_short(error)}") from None
-    except Exception as error:  # a damaged archive raises whatever zipfile runs into
-        raise DataError(f"{path}: damaged: {_short(error)}") from None
+    arrays: Mapping[str, np.ndarray] = read_npz(path)
     if column is not None:
         if column not in arrays:
-            raise DataError(f"{path}: has no array {column!r}; it has {', '.join(arrays)}")
+            raise DataError(f"{path}: has no array {column!r}; it has {listed(arrays)}")
         arrays = {"features": arrays[column], **{k: arrays[k] for k in NAMES if k in arrays}}
     return _of_arrays(arrays, str(path))
 
 
-def _of_arrays(arrays: dict[str, np.ndarray], what: str) -> RowSource:
+def _of_arrays(arrays: Mapping[str, np.ndarray], what: str) -> RowSource:
     name = next((key for key in ("embeddings", "features", "logits") if key in arrays), None)
     if name is None:
-        raise DataError(f"{what}: expected embeddings, features or logits, got {', '.join(arrays) or 'nothing'}")
+        raise DataError(f"{what}: expected embeddings, features or logits, got {listed(arrays)}")
     ids = next((arrays[key] for key in NAMES if key in arrays and len(arrays[key]) == len(arrays[name])), None)
     return _of_matrix(arrays[name], what, ids, None if name != "logits" else False)
 
@@ -166,10 +162,8 @@ def _of_matrix(array: Any, what: str, ids: Any = None, is_features: bool | None 
 
 
 def _npy(path: Path, column: str | None) -> RowSource:
-    try:
+    with guarded(str(path), "an array in .npy, without pickle"):
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path}: expected an array in .npy, without pickle, got {_short(error)}") from None
     return _of_matrix(array, str(path))
 
 

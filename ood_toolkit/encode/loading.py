@@ -82,6 +82,8 @@ def load_one(model: Model, item: Picture, place: int, key: bytes | None, wanted:
         return Loaded(place, key or b"", stamp, unreadable=str(error))
     except OSError as error:
         return Loaded(place, unreadable=f"cannot be read: {refusal(error) or one_line(error)}")
+    except MemoryError:
+        return Loaded(place, key or b"", stamp, unreadable="takes more memory than there is")
 
 
 def _one_thread_each() -> None:

@@ -52,9 +52,9 @@ def read_checkpoint(folder: Path, identity: str) -> Checkpoint | None:
         return None
     try:
         held = read_held(file, "checkpoint")
-        if held.pop("format") != FORMAT:
+        if not isinstance(held, dict) or held.pop("format") != FORMAT:
             raise LookupError("it has another format")
-        found = Checkpoint(**held)
+        found = _checked(Checkpoint(**held))
     except (ModelError, LookupError, TypeError, AttributeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise TrainingError(f"{file}: not a checkpoint of a training run: {reason}; start again without it") from None
@@ -63,6 +63,20 @@ def read_checkpoint(folder: Path, identity: str) -> Checkpoint | None:
             f"{file}: it is of a run with other settings or data; give those, or another folder\n"
             f"  there: {_apart(found.identity, identity)}\n  asked: {_apart(identity, found.identity)}"
         )
+    return found
+
+
+def _checked(found: Checkpoint) -> Checkpoint:
+    """Return a checkpoint whose parts are of the kinds they must be; `LookupError` names the first that is not."""
+    kinds = {
+        "identity": str, "epoch": int, "step": int, "state": dict, "optimizer": dict, "scaler": dict, "history": list,
+        "sums": dict,
+    }  # fmt: skip
+    for part, kind in kinds.items():
+        if not isinstance(getattr(found, part), kind):
+            raise LookupError(f"{part}: expected {kind.__name__}, got {type(getattr(found, part)).__name__}")
+    if not all(isinstance(one, Tensor) for one in found.state.values()):
+        raise LookupError("state: expected tensors by name")
     return found
 
 

@@ -14,6 +14,9 @@ from ood_toolkit.errors import ModelError, OutputsError
 from ood_toolkit.models.weights import DASSL, SUFFIXES, read_held
 from ood_toolkit.outputs.arrays import as_tensor
 from ood_toolkit.outputs.head import Bank
+from ood_toolkit.store.foreign.arrays import listed, texts
+from ood_toolkit.store.foreign.guard import guarded
+from ood_toolkit.store.foreign.places import place_of
 
 __all__ = ["holds_arrays", "read_bank"]
 
@@ -36,7 +39,12 @@ def read_bank(path: Path | str, width: int, class_names: Sequence[str], name: st
     names come in the order of `class_names`. `ModelError` for another width, for a class that is absent or doubled,
     and for a file that holds something else.
     """
-    path, names = Path(path).expanduser(), tuple(class_names)
+    path = place_of(path)
+    with guarded(f"text:{name or 'bank'}: {path}", "embeddings of texts", ModelError):
+        return _bank(path, width, tuple(class_names), name)
+
+
+def _bank(path: Path, width: int, names: tuple[str, ...], name: str) -> Bank:
     what = f"text:{name or 'bank'}: {path}"
     held = read_held(path, f"text:{name or 'bank'}", KINDS)
     if isinstance(held, Mapping) and names and set(names) <= set(held):
@@ -65,7 +73,7 @@ def _parts(held: Any, name: str, what: str) -> tuple[Any, tuple[str, ...] | None
         return held, None, False
     found = [key for key in ((name,) if name in held else ARRAYS) if key in held]
     if len(found) != 1:
-        said = ", ".join(map(str, list(held)[:5])) or "nothing"
+        said = listed(held, 5)
         wanted = " or ".join(([name] if name else []) + list(ARRAYS))
         raise ModelError(f"{what}: expected one array named {wanted}, or one of each class by its name, got {said}")
     for keys, of_classes in ((CLASSES, True), (TEXTS, False)):
@@ -119,8 +127,8 @@ def _stacked(parts: Sequence[Any], what: str) -> Tensor:
 
 
 def _strings(value: Any, what: str) -> tuple[str, ...]:
-    if isinstance(value, np.ndarray) and value.dtype.kind == "U" and value.ndim == 1:
-        return tuple(value.tolist())
+    if isinstance(value, np.ndarray) and value.dtype.kind in "US":
+        return tuple(texts(value, what, ModelError).tolist())
     if _are_strings(value):
         return tuple(value)
     raise ModelError(f"{what}: expected a list of strings, got {type(value).__name__}")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ood_toolkit.api.model import Model
 from ood_toolkit.errors import ModelError, OutputsError
 from ood_toolkit.models.preprocessing import Preprocessing
 from ood_toolkit.models.weights import load_strictly
+from ood_toolkit.store.foreign.lines import read_lines
+from ood_toolkit.store.foreign.places import place_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -110,15 +111,11 @@ def imagenet_names() -> tuple[str, ...]:
 
 def read_names(file: str) -> tuple[str, ...]:
     """Read class names, one a line in the order of the head's rows; `imagenet-1k` stands for those of ImageNet."""
-    path = Path(file).expanduser()
+    path = place_of(file)
     if file == IMAGENET and not path.exists():
         return imagenet_names()
-    try:
-        names = tuple(line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip())
-    except (OSError, UnicodeDecodeError):
-        raise ModelError(
-            f"classes: expected a text file in UTF-8 with a class name on each line, or {IMAGENET}, got {file}"
-        ) from None
+    where = f"classes: expected a text file in UTF-8 with a class name on each line, or {IMAGENET}, got {file}"
+    names = tuple(line.strip() for line in read_lines(path, ModelError, where) if line.strip())
     if not names:
         raise ModelError(f"classes: expected a class name on each line of {file}, got an empty file")
     return names

@@ -16,6 +16,7 @@ from ood_toolkit.models.names import PRECISIONS
 from ood_toolkit.models.open_clip_recipe import OpenClipRecipe, of_folder, of_name, of_repository
 from ood_toolkit.models.pretrained import Hub
 from ood_toolkit.models.weights import load_strictly, read_checkpoint, sha256_of
+from ood_toolkit.store.foreign.guard import reason
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -133,9 +134,8 @@ def build_clip(recipe: OpenClipRecipe) -> Any:
     with torch.random.fork_rng(devices=[]):  # the caller's random choices stay what they were
         try:
             return kind(**config)
-        except (TypeError, ValueError, RuntimeError, AssertionError) as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise ModelError(f"{recipe.what}: open_clip cannot build its configuration: {reason}") from error
+        except Exception as error:  # a configuration of others may make anything fail
+            raise ModelError(f"{recipe.what}: open_clip cannot build its configuration: {reason(error)}") from error
 
 
 def _load(
@@ -208,11 +208,11 @@ def build_tokenizer(recipe: OpenClipRecipe) -> Callable[..., Tensor]:
             context_length=length,
             tokenizer_mode=text.get("tokenizer_mode"),
             local_files_only=True,
+            trust_remote_code=False,
             **options,
         )
     except Exception as error:  # transformers raises many kinds for files that are missing or of another kind
-        reason = " ".join(str(error).split())[:300]
-        raise ModelError(f"{recipe.what}: cannot read its tokenizer in {recipe.tokenizer}: {reason}") from error
+        raise ModelError(f"{recipe.what}: cannot read its tokenizer in {recipe.tokenizer}: {reason(error)}") from error
     return made
 
 

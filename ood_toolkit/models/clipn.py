@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ood_toolkit.api.model import ModelEntry
 from ood_toolkit.errors import ModelError
 from ood_toolkit.models.clip import OPTIONS, OpenClip, as_this_open_clip, build_clip, build_tokenizer, check_options
+from ood_toolkit.models.configuration import check_choices, check_config, check_size
 from ood_toolkit.models.digits_clip import DigitsClip, DigitsClipn
 from ood_toolkit.models.open_clip_recipe import CONFIG_NAME, DEFAULT_CHOICES, OpenClipRecipe
 from ood_toolkit.models.preprocessing import Preprocessing
@@ -18,6 +19,9 @@ from ood_toolkit.models.saving import folder_config
 from ood_toolkit.models.templates import clipn_templates
 from ood_toolkit.models.weights import Checkpoint, check_file, checkpoint_of, load_strictly, read_held
 from ood_toolkit.store.files import replaced_file
+from ood_toolkit.store.foreign.guard import shown
+from ood_toolkit.store.foreign.objects import read_object
+from ood_toolkit.store.foreign.places import place_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -101,14 +105,22 @@ def _fill(clip: Any, file: Path, what: str) -> tuple[Checkpoint, tuple[Sequence[
     prompts = weights.get("prompt_no")
     add_no_tower(clip, None if prompts is None else max(1, len(prompts)) if prompts.ndim else 1)
     load_strictly(clip, as_this_open_clip(weights, clip), what)
-    yes, no = held.get("templates"), held.get("no_templates")
+    yes, no = (_templates(held, key, what) for key in ("templates", "no_templates"))
     return found, (yes, no) if yes and no else None
+
+
+def _templates(held: Mapping[str, Any], key: str, what: str) -> list[str]:
+    """Return the templates that a checkpoint names, none where it names none."""
+    found = held.get(key) or []
+    if not isinstance(found, list | tuple) or not all(isinstance(t, str) and t.count("{}") == 1 for t in found):
+        raise ModelError(f"{what}: {key}: expected templates with {{}} once in each, got {shown(found)}")
+    return list(found)
 
 
 def _of_digits(argument: str) -> Path | None:
     """Give the file of `digits-clip/FILE`; None for another architecture."""
     architecture, _, file = argument.partition("/")
-    return Path(file).expanduser() if architecture == DigitsClip.name and file else None
+    return place_of(file) if architecture == DigitsClip.name and file else None
 
 
 def _load_digits(argument: str, file: Path, precision: str = "fp32", **changes: Any) -> DigitsClipn:
@@ -169,7 +181,7 @@ def check_clipn(argument: str, *, quotes: str | bool = True, precision: str = "f
 def _settled(argument: str) -> OpenClipRecipe:
     """Settle the architecture and the file, with the preprocessing that CLIPN's code has for all checkpoints."""
     architecture, _, file = argument.partition("/")
-    path = Path(file).expanduser()
+    path = place_of(file)
     if file and path.with_name(CONFIG_NAME).is_file():
         return _of_folder(architecture, path)
     config = config_of(architecture)
@@ -193,12 +205,12 @@ def _of_folder(architecture: str, path: Path) -> OpenClipRecipe:
     if architecture != FOLDER:
         config_of(architecture)  # refuses an unknown name
     check_file(path)
-    try:
-        said = json.loads(beside.read_text(encoding="utf-8"))
-        config, choices = said["model_cfg"], DEFAULT_CHOICES | said.get("preprocess_cfg", {})
-        preprocessing = Preprocessing.square(config["vision_cfg"].get("image_size", 224), **choices)
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise ModelError(f"{what}: cannot read {beside}: {error}") from None
+    said = read_object(beside, ModelError, f"{what}: cannot read {beside}")
+    config = check_config(said.get("model_cfg"), f"{what}: {CONFIG_NAME}")
+    check_size(config, path, f"{what}: {CONFIG_NAME}")
+    given = check_choices(said.get("preprocess_cfg"), f"{what}: {CONFIG_NAME}")
+    choices = {key: given.get(key, default) for key, default in DEFAULT_CHOICES.items()}
+    preprocessing = Preprocessing.square(config["vision_cfg"].get("image_size", 224), **choices)
     return OpenClipRecipe(what, config, preprocessing, path, None, None)
 
 

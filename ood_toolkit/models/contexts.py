@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 from ood_toolkit.errors import ModelError
 from ood_toolkit.models.weights import SUFFIXES, check_file, read_held, sha256_of, unwrapped
 from ood_toolkit.store.files import replaced_file
+from ood_toolkit.store.foreign.arrays import listed, texts
+from ood_toolkit.store.foreign.guard import guarded, shown
+from ood_toolkit.store.foreign.places import place_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -64,7 +67,7 @@ class Context:
 
 def check_context(file: str) -> None:
     """Refuse a file that is missing or of an unknown kind; imports nothing heavy."""
-    check_file(Path(file).expanduser(), "context", KINDS)
+    check_file(place_of(file), "context", KINDS)
 
 
 def read_context(file: str, clip: Any, what: str, *, own_tokenizer: bool = True) -> Context:
@@ -80,11 +83,12 @@ def read_context(file: str, clip: Any, what: str, *, own_tokenizer: bool = True)
     if not (own_tokenizer and is_plain(clip)):
         raise ModelError(f"{what}: context= is for text towers like OpenAI's CLIP, which this one is not")
     length, width = clip.positional_embedding.shape
-    path = Path(file).expanduser()
+    path = place_of(file)
     held = read_held(path, "context", KINDS, INERT)
-    names = next((held[key] for key in NAMES if isinstance(held, dict) and key in held), ())
-    vectors, negprompt = _vectors(unwrapped(held), path)
-    vectors = _as_rows(vectors, path, negprompt)
+    with guarded(f"context: {path}", "learned vectors", ModelError):
+        names = _names(next((held[key] for key in NAMES if isinstance(held, Mapping) and key in held), ()), path)
+        vectors, negprompt = _vectors(unwrapped(held), path)
+        vectors = _as_rows(vectors, path, negprompt)
     said = f"context: {path} has vectors {tuple(vectors.shape)}"
     if vectors.ndim not in (2, 3) or vectors.shape[-1] != width:
         raise ModelError(
@@ -94,7 +98,7 @@ def read_context(file: str, clip: Any, what: str, *, own_tokenizer: bool = True)
         raise ModelError(
             f"{said}; expected from 1 to {length - END_TOKENS - 1} vectors, for texts have {length} tokens"
         )
-    known = tuple(_spaced(str(name)) for name in names) if vectors.ndim == 3 else ()
+    known = tuple(map(_spaced, names)) if vectors.ndim == 3 else ()
     if vectors.ndim == 3 and (len(known) != len(vectors) or len(set(known)) != len(known)):
         got = f"{len(known)} ({len(set(known))} different)" if known else "none"
         raise ModelError(
@@ -111,6 +115,17 @@ def write_context(file: Path, vectors: Tensor, class_names: Sequence[str]) -> No
         np.savez(out, ctx=vectors.detach().cpu().float().numpy(), class_names=np.array(class_names))
 
 
+def _names(found: Any, path: Path) -> tuple[str, ...]:
+    """Return class names, an array or a list of them."""
+    import numpy as np
+
+    if isinstance(found, np.ndarray):
+        return tuple(texts(found, f"context: {path}: class_names", ModelError).tolist())
+    if not isinstance(found, list | tuple) or not all(isinstance(name, str) for name in found):
+        raise ModelError(f"context: {path}: class_names: expected a list of names, got {type(found).__name__}")
+    return tuple(found)
+
+
 def _vectors(held: Any, path: Path) -> tuple[Any, bool]:
     """Find the vectors, and whether they are NegPrompt's; nothing else that decides texts may stand beside them."""
     if not isinstance(held, Mapping):
@@ -123,13 +138,12 @@ def _vectors(held: Any, path: Path) -> tuple[Any, bool]:
         if key not in found and key not in NAMES and end != NEGPROMPT_NEGATIVE and not end.endswith(IGNORED)
     ]
     if len(found) != 1:
-        raise ModelError(
-            f"context: expected one of ctx and {NEGPROMPT} in {path}, got {', '.join(map(str, held)) or 'none'}"
-        )
+        raise ModelError(f"context: expected one of ctx and {NEGPROMPT} in {path}, got {listed(held)}")
     if others:
+        first = ", ".join(shown(one, 80) for one in others[:3])
         raise ModelError(
-            f"context: {path} holds {len(others)} keys beside {found[0]} (first {', '.join(others[:3])}); expected "
-            "vectors that alone decide the texts, as CoOp and LoCoOp learn them"
+            f"context: {path} holds {len(others)} keys beside {found[0]} (first {first}); expected vectors that alone "
+            "decide the texts, as CoOp and LoCoOp learn them"
         )
     return held[found[0]], ends[found[0]] == NEGPROMPT
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,10 @@ from typing import TYPE_CHECKING, Any
 from ood_toolkit.api.model import Model, ModelEntry
 from ood_toolkit.errors import ModelError
 from ood_toolkit.models.contexts import Context, check_context, read_context
+from ood_toolkit.models.weights import load_strictly, sha256_of
+from ood_toolkit.store.foreign.guard import in_file, shown
+from ood_toolkit.store.foreign.places import place_of
+from ood_toolkit.store.foreign.tensors import read_header
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -26,6 +29,8 @@ MERGES = Path(__file__).with_name("digits_clip_merges.txt.gz")
 """Byte-pair merges for `SimpleTokenizer`: none, so that a prompt is read letter by letter."""
 FOLDER_NAME = "digits_clip.safetensors"
 """The weights in a folder that `local-dir:` takes."""
+KEY = "digits-clip"
+"""Under which the header of a weights file says the rest."""
 FORMAT = 1
 IMAGE_SIZE = 16
 CONFIG: Mapping[str, Any] = {
@@ -178,7 +183,7 @@ def save_digits_clip(clip: Any, path: str | os.PathLike[str], *, half: bool = Tr
     path = Path(path)
     partial = path.with_name(path.name + ".partial")
     # safetensors writes several metadata keys in random order, and equal models should be equal files
-    partial.write_bytes(save(weights, {"digits-clip": json.dumps(about)}))
+    partial.write_bytes(save(weights, {KEY: json.dumps(about)}))
     partial.replace(path)
 
 
@@ -188,22 +193,21 @@ def load_digits_clip(weights: str | os.PathLike[str] = WEIGHTS, *, context: str 
     With `context`, learned vectors from that file take the place of prompts. Raises `ModelError` for a file that is
     missing or holds something else.
     """
-    from safetensors import SafetensorError, safe_open
-    from safetensors.torch import load
-
-    path = Path(weights).expanduser()
-    try:
-        content = path.read_bytes()
-        held = load(content)
-        with safe_open(path, framework="pt") as file:
-            about = json.loads((file.metadata() or {}).get("digits-clip", "{}"))
-    except (OSError, SafetensorError) as error:
-        raise ModelError(f"cannot read digits-clip weights from {path}: {error}") from error
+    path = place_of(weights)
+    with in_file(f"cannot read digits-clip weights from {path}", ModelError):
+        about, held = read_header(path, KEY, ModelError, "a file of digits-clip")
     if about.get("format") != FORMAT:
-        raise ModelError(f"{path} is not a digits-clip file of format {FORMAT}: it gives {about.get('format', 'none')}")
-    clip = build_clip(about["config"])
-    clip.load_state_dict(held)  # copies float16 into float32 weights
-    model = DigitsClip(clip, hashlib.sha256(content).hexdigest(), about["no_templates"])
+        raise ModelError(
+            f"{path} is not a digits-clip file of format {FORMAT}: it gives {shown(about.get('format', 'none'))}"
+        )
+    if about.get("config") != json.loads(json.dumps(CONFIG)):
+        raise ModelError(f"{path}: expected the configuration of digits-clip, got {shown(about.get('config'))}")
+    templates = about.get("no_templates")
+    if not isinstance(templates, list) or not all(isinstance(one, str) and one.count("{}") == 1 for one in templates):
+        raise ModelError(f"{path}: no_templates: expected a list of templates with {{}} once, got {shown(templates)}")
+    clip = build_clip()
+    load_strictly(clip, held, str(path))  # copies float16 into float32 weights
+    model = DigitsClip(clip, sha256_of(path), templates)
     if context is not None:
         model.put_context(read_context(context, clip, model.name))
     return model
@@ -214,7 +218,7 @@ def weights_in(folder: str, options: Mapping[str, Any]) -> Path | None:
 
     Raises `ModelError` for options that this model does not take.
     """
-    weights = Path(folder).expanduser() / FOLDER_NAME
+    weights = place_of(folder) / FOLDER_NAME
     if not weights.is_file():
         return None
     if unknown := sorted(set(options) - (set(DIGITS_CLIP.options) - {"weights"})):
@@ -224,7 +228,7 @@ def weights_in(folder: str, options: Mapping[str, Any]) -> Path | None:
 
 def check_digits_clip(weights: str | os.PathLike[str] = WEIGHTS, *, context: str | None = None) -> None:
     """Refuse before anything heavy is imported a file that is not there."""
-    if not Path(weights).expanduser().is_file():
+    if not place_of(weights).is_file():
         raise ModelError(f"digits-clip: no file {weights}; give one that ood_toolkit.learning.digits_clip.train wrote")
     if context is not None:
         check_context(context)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 
 from ood_toolkit.api.spec import nearest
 from ood_toolkit.errors import ModelError
+from ood_toolkit.models.configuration import check_choices, check_config, check_size, check_text_tower
 from ood_toolkit.models.preprocessing import Preprocessing
 from ood_toolkit.models.pretrained import (
     WEIGHTS_NAMES,
@@ -22,10 +22,14 @@ from ood_toolkit.models.pretrained import (
     tags_of,
 )
 from ood_toolkit.models.weights import SUFFIXES, check_file, sha256_of
+from ood_toolkit.store.foreign.guard import read_bytes, shown
+from ood_toolkit.store.foreign.objects import read_object
+from ood_toolkit.store.foreign.places import place_of
 
 __all__ = ["OpenClipRecipe", "of_folder", "of_name", "of_repository"]
 
 CONFIG_NAME = "open_clip_config.json"
+LARGEST_CARD = 1 << 22
 TOKENIZER_NAMES = ("tokenizer.json", "tokenizer_config.json", "spiece.model", "vocab.txt", "vocab.json")
 CHOICES = ("mean", "std", "interpolation", "resize_mode")
 """What a tag, or a configuration file, says of preprocessing."""
@@ -102,7 +106,7 @@ def of_repository(repository: str, hub: Hub) -> OpenClipRecipe | None:
 
 def of_folder(folder: str, hub: Hub) -> OpenClipRecipe:
     """Settle a folder with `open_clip_config.json`, weights and, where its tokenizer is not open_clip's, that."""
-    what, path = f"local-dir:{folder}", Path(folder).expanduser()
+    what, path = f"local-dir:{folder}", place_of(folder)
     if not (path / CONFIG_NAME).is_file():
         raise ModelError(f"{what}: expected a folder with {CONFIG_NAME} and weights, as open_clip writes it")
     preferred = [path / name for name in (*WEIGHTS_NAMES, "model.safetensors") if (path / name).is_file()]
@@ -133,7 +137,7 @@ def _of_tag(architecture: str, config: dict[str, Any], tag: str, hub: Hub) -> Op
 
 
 def _of_file(architecture: str, config: dict[str, Any], path: Path, hub: Hub, like: str | None) -> OpenClipRecipe:
-    path = path.expanduser()
+    path = place_of(path)
     check_file(path)
     what, known = f"{architecture}/{path}", None
     if hub.fetch and tags_of(architecture):  # hashing takes a while, so a mere check leaves it out
@@ -153,21 +157,21 @@ def _of_file(architecture: str, config: dict[str, Any], path: Path, hub: Hub, li
         _check_activation(what, quick, trained_quick, f"this file is known as {known}, which")
     beside = path.with_name(CONFIG_NAME)
     if beside.is_file():
-        said = _read(beside, what).get("model_cfg", {})
-        _check_activation(what, quick, bool(said.get("quick_gelu")), f"{CONFIG_NAME} beside it says that it")
+        said = _read(beside, what).get("model_cfg")
+        said_quick = isinstance(said, dict) and bool(said.get("quick_gelu"))
+        _check_activation(what, quick, said_quick, f"{CONFIG_NAME} beside it says that it")
     config["quick_gelu"] = quick
     return _finished(what, config, choices, path, hub)
 
 
 def _of_config(what: str, file: Path, weights: Path | None, hub: Hub, folder: Path | None) -> OpenClipRecipe:
     held = _read(file, what)
-    config = held.get("model_cfg")
-    if not isinstance(config, dict) or not {"embed_dim", "vision_cfg", "text_cfg"} <= set(config):
-        raise ModelError(f"{what}: expected model_cfg with embed_dim, vision_cfg and text_cfg in {CONFIG_NAME}")
+    config = check_config(held.get("model_cfg"), f"{what}: {CONFIG_NAME}")
     if weights is not None:
         check_file(weights)
+        check_size(config, weights, f"{what}: {CONFIG_NAME}")
     config.setdefault("quick_gelu", False)
-    said = {key: value for key, value in held.get("preprocess_cfg", {}).items() if value is not None}
+    said = check_choices(held.get("preprocess_cfg"), f"{what}: {CONFIG_NAME}")
     return _finished(what, config, said, weights, hub, folder=folder, licence=_licence_beside(file))
 
 
@@ -192,7 +196,9 @@ def _finished(
     if name := text.get("hf_model_name"):
         local = f"put the Hub's {name} into the cache"
         file = hub.file(name, ["config.json"], f"the configuration of the text tower {name} of {what}", local)
-        text_tower = file.parent if file is not None else None
+        if file is not None:
+            check_text_tower(file, what)
+            text_tower = file.parent
     preprocessing = Preprocessing.square(size, **chosen)
     return OpenClipRecipe(what, config, preprocessing, weights, tokenizer, text_tower, licence)
 
@@ -258,13 +264,7 @@ def _short(value: Any) -> str:
 
 
 def _read(file: Path, what: str) -> dict[str, Any]:
-    try:
-        held = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{what}: cannot read {file.name}: {error}") from None
-    if not isinstance(held, dict):
-        raise ModelError(f"{what}: expected {file.name} to hold an object, got {type(held).__name__}")
-    return held
+    return read_object(file, ModelError, f"{what}: cannot read {file.name}")
 
 
 def _licence_beside(file: Path) -> str:
@@ -272,5 +272,9 @@ def _licence_beside(file: Path) -> str:
     card = file.with_name("README.md")
     if not card.is_file():
         return "unknown"
-    found = re.match(r"---\n.*?^license:\s*(\S+)", card.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
-    return found[1] if found else "unknown"
+    try:
+        text = read_bytes(card, LARGEST_CARD).decode("utf-8-sig", "replace")
+    except OSError:  # a card is for people, and no model is refused for its sake
+        return "unknown"
+    found = re.match(r"---\r?\n.*?^license:\s*(\S+)", text, re.DOTALL | re.MULTILINE)
+    return shown(found[1], 80) if found else "unknown"

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Preprocessing", "whole_number"]
 
+MOST_PIXELS = 1 << 26
+"""Of a resized picture; of one that would have more, such as a line of 20,000 x 1, only what is cropped is resized."""
 INTERPOLATIONS = ("bilinear", "bicubic")
 """What `:interpolation=` takes; a model's own may be any of Pillow's."""
 
@@ -23,7 +25,8 @@ class Preprocessing:
     """Convert to RGB, resize with antialiasing, crop the centre, then (x / 255 - mean) / std.
 
     For RGB pictures equal to the bit to open_clip's `image_transform_v2` and to the evaluation presets of torchvision
-    and timm. Unlike open_clip's it converts to RGB before it resizes, so that palettes are interpolated too.
+    and timm. Unlike open_clip's it converts to RGB before it resizes, so that palettes are interpolated too. A picture
+    whose resized form would have more than `MOST_PIXELS` costs no more than its crop.
     """
 
     crop: tuple[int, int]
@@ -60,12 +63,17 @@ class Preprocessing:
 
         image = image if image.mode == "RGB" else image.convert("RGB")
         size = self._resized(*image.size)
-        if size != image.size:
-            image = image.resize(size, Images.Resampling[self.interpolation.upper()])
         h, w = self.crop
-        if size != (w, h):
-            left, top = round((size[0] - w) / 2), round((size[1] - h) / 2)
-            image = image.crop((left, top, left + w, top + h))
+        left, top = round((size[0] - w) / 2), round((size[1] - h) / 2)
+        resampling = Images.Resampling[self.interpolation.upper()]
+        if size[0] * size[1] > MOST_PIXELS and size != image.size:
+            across, down = image.width / size[0], image.height / size[1]
+            ends = min((left + w) * across, image.width), min((top + h) * down, image.height)
+            box = (left * across, top * down, *ends)
+            image = image.resize((w, h), resampling, box=box)
+        else:
+            image = image if size == image.size else image.resize(size, resampling)
+            image = image if size == (w, h) else image.crop((left, top, left + w, top + h))
         mean, std = _constants(self.mean, self.std)
         pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
         return pixels.to(torch.float32).div_(255).sub_(mean).div_(std)

@@ -16,6 +16,7 @@ from typing import Any
 
 from ood_toolkit.api.spec import nearest
 from ood_toolkit.errors import ModelError
+from ood_toolkit.store.foreign.places import place_of
 
 __all__ = [
     "Hub",
@@ -127,7 +128,7 @@ def hub_cache() -> Path:
     """Give the folder in which the Hugging Face Hub's client keeps what it downloaded."""
     for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
         if os.environ.get(name):
-            return Path(os.environ[name]).expanduser()
+            return place_of(os.environ[name])
     return _under_cache("HF_HOME", "huggingface") / "hub"
 
 
@@ -138,8 +139,8 @@ def torch_cache() -> Path:
 
 def _under_cache(variable: str, name: str) -> Path:
     if os.environ.get(variable):
-        return Path(os.environ[variable]).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / name
+        return place_of(os.environ[variable])
+    return place_of(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / name
 
 
 def refuse(what: str, origin: str, local: str, *, download: bool) -> None:

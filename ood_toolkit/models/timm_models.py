@@ -16,6 +16,7 @@ from ood_toolkit.models.classifiers import IMAGENET, Classifier, imagenet_names,
 from ood_toolkit.models.preprocessing import Preprocessing
 from ood_toolkit.models.pretrained import Hub, package_folder
 from ood_toolkit.models.weights import check_file, read_checkpoint
+from ood_toolkit.store.foreign.places import place_of
 
 __all__ = ["TIMM", "check_timm", "known_names", "load_timm"]
 
@@ -103,8 +104,8 @@ def _settled(name: str, weights: str | None, classes: str | None, hub: Hub) -> P
     if classes is not None and classes != IMAGENET:
         read_names(classes)
     if weights is not None:
-        check_file(Path(weights).expanduser())
-        return Path(weights).expanduser()
+        check_file(place_of(weights))
+        return place_of(weights)
     if not tag:
         raise ModelError(f"timm:{architecture}: expected {architecture}.TAG, or :weights=FILE; tags: {', '.join(tags)}")
     local = f"pass a local file, timm:{name}:weights=FILE"

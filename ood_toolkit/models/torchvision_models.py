@@ -17,6 +17,7 @@ from ood_toolkit.models.classifiers import IMAGENET, Classifier, imagenet_names,
 from ood_toolkit.models.preprocessing import Preprocessing
 from ood_toolkit.models.pretrained import package_folder, refuse, torch_cache
 from ood_toolkit.models.weights import check_file, read_checkpoint, sha256_of
+from ood_toolkit.store.foreign.places import place_of
 
 __all__ = ["TORCHVISION", "check_torchvision", "load_torchvision", "registered_weights"]
 
@@ -109,8 +110,8 @@ def _settled(argument: str, weights: str | None, classes: str | None, download: 
     if weights is not None:
         if tag:
             raise ModelError(f"torchvision:{argument}: weights={weights} names other weights; leave one out")
-        check_file(Path(weights).expanduser())
-        return architecture, "", Path(weights).expanduser()
+        check_file(place_of(weights))
+        return architecture, "", place_of(weights)
     if tag not in known[architecture]:
         had = ", ".join(known[architecture])
         raise ModelError(f"torchvision:{architecture}: expected {architecture}/WEIGHTS, one of {had}, or :weights=FILE")

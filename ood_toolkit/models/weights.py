@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import re
-import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ood_toolkit.errors import ModelError
+from ood_toolkit.store.foreign.arrays import read_npy, read_npz
+from ood_toolkit.store.foreign.guard import guarded, shown
+from ood_toolkit.store.foreign.pickles import members, read_pickle
+from ood_toolkit.store.foreign.tensors import read_tensors
 from ood_toolkit.store.hashes import sha256_of as hash_of
 
 if TYPE_CHECKING:
@@ -41,19 +45,18 @@ def check_file(path: Path, what: str = "weights", suffixes: Sequence[str] = SUFF
         raise ModelError(f"{what}: no file {path}; give the path of a {', '.join(suffixes)} file")
     if path.suffix not in suffixes and not DASSL.search(path.name):
         raise ModelError(f"{what}: expected a file that ends in {', '.join(suffixes)}, got {path}")
-    if path.suffix not in (".safetensors", ".npz", ".npy") and zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            inside = archive.namelist()
-        if any(name.endswith("/constants.pkl") for name in inside):
-            raise ModelError(
-                f"{what}: {path} is a TorchScript archive, which holds code, and no code in a file is run; use the "
-                "safetensors form of these weights, or save torch.jit.load(file).state_dict() once yourself"
-            )
+    pickled = path.suffix not in (".safetensors", ".npz", ".npy")
+    if pickled and any(name.endswith("/constants.pkl") for name in members(path)):
+        raise ModelError(
+            f"{what}: {path} is a TorchScript archive, which holds code, and no code in a file is run; use the "
+            "safetensors form of these weights, or save torch.jit.load(file).state_dict() once yourself"
+        )
 
 
 def sha256_of(path: Path) -> str:
     """Hash a file's bytes; a file that did not change since is not read again."""
-    about = path.stat()
+    with guarded(str(path), "a file", ModelError):
+        about = path.stat()
     return _hashed(path.resolve(), (about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino))
 
 
@@ -107,12 +110,16 @@ def checkpoint_of(held: Any, path: Path) -> Checkpoint:
     weights = _bare(held[parts[0]] if parts else held, path)
     if (
         not isinstance(weights, dict)
+        or not all(map(_is_named_tensor, weights.items(), repeat(torch.Tensor)))
         or not weights
-        or not all(isinstance(value, torch.Tensor) for value in weights.values())
     ):
         known = f"{', '.join(WRAPPERS[:-1])} or {WRAPPERS[-1]}"
         raise ModelError(f"weights: expected {path} to hold tensors by name, or such under {known}")
     return Checkpoint(weights, sha256_of(path), parts[0] if parts else "", tuple(parts[1:]))
+
+
+def _is_named_tensor(item: tuple[Any, Any], kind: type) -> bool:
+    return isinstance(item[0], str) and isinstance(item[1], kind)
 
 
 def unwrapped(held: Any) -> Any:
@@ -144,82 +151,17 @@ def _bare(held: Any, path: Path | str = "") -> Any:
 def read_held(path: Path, what: str = "weights", suffixes: Sequence[str] = SUFFIXES, inert: Sequence[str] = ()) -> Any:
     """Read what a file holds and run nothing in it: arrays by name, or a pickle of tensors, numbers and strings alone.
 
-    In a pickle, objects of the modules whose names start with one of `inert` become empty stand-ins.
+    In a pickle, objects of the modules whose names start with one of `inert` become empty stand-ins. `ModelError` in
+    one line for anything else.
     """
-    import pickle
-
-    from safetensors import SafetensorError
-
     check_file(path, what, suffixes)
-    plain: Mapping[str, Callable[[Path], Any]] = {
-        ".safetensors": _read_safetensors,
-        ".npz": _read_npz,
-        ".npy": _read_npy,
-    }
-    try:
-        return plain[path.suffix](path) if path.suffix in plain else _read_pickle(path, inert)
-    except pickle.UnpicklingError:
-        raise ModelError(
-            f"{what}: {path} holds more than tensors, or is no torch file, and nothing in a file is run; "
-            "save its state_dict alone"
-        ) from None
-    except (OSError, SafetensorError, RuntimeError, EOFError, ValueError, LookupError, zipfile.BadZipFile) as error:
-        raise ModelError(f"{what}: cannot read {path}: {' '.join(str(error).split())}") from None
-
-
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    from safetensors.torch import load_file
-
-    held: dict[str, Tensor] = load_file(path)
-    return held
-
-
-def _read_npz(path: Path) -> dict[str, Any]:
-    import numpy as np
-
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
-        if not isinstance(held, Mapping):
-            raise ValueError("it is no npz archive")
-        return dict(held)
-
-
-def _read_npy(path: Path) -> Any:
-    import numpy as np
-
-    with path.open("rb") as file:
-        return np.load(file, allow_pickle=False)
-
-
-def _read_pickle(path: Path, inert: Sequence[str]) -> Any:
-    import torch
-    from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
-
-    names = get_unsafe_globals_in_checkpoint(path) if inert and zipfile.is_zipfile(path) else []
-    with safe_globals([_stand_in(name) for name in names if name.startswith(tuple(inert))]):
-        return torch.load(path, "cpu", weights_only=True)
-
-
-class Empty:
-    """Stands for an object that is not wanted: takes any arguments and any state, and keeps none."""
-
-    def __new__(cls, *args: object, **options: object) -> Empty:
-        return object.__new__(cls)
-
-    def __setstate__(self, state: object) -> None:
-        """Keep nothing."""
-
-
-def _stand_in(name: str) -> Callable[..., object]:
-    """Make an empty class of that full name; for a dictionary with a default, what makes a plain one."""
-    module, _, own = name.rpartition(".")
-    if name == "collections.defaultdict":  # torch fills no other class with items than its own few
-
-        def plain(*args: object) -> dict[object, object]:
-            return {}
-
-        plain.__module__, plain.__qualname__ = module, own
-        return plain
-    return type(own, (Empty,), {"__module__": module, "__qualname__": own})
+    if path.suffix == ".safetensors":
+        return read_tensors(path, ModelError, "a safetensors file", f"{what}: cannot read {path}")
+    if path.suffix == ".npz":
+        return read_npz(path, ModelError, f"{what}: cannot read {path}")
+    if path.suffix == ".npy":
+        return read_npy(path, ModelError, f"{what}: cannot read {path}")
+    return read_pickle(path, ModelError, inert, what)
 
 
 def load_strictly(module: Any, weights: Mapping[str, Tensor], what: str) -> None:
@@ -229,7 +171,7 @@ def load_strictly(module: Any, weights: Mapping[str, Tensor], what: str) -> None
     unexpected = [name for name in weights if name not in wanted]
     other = [name for name in wanted if name in weights and wanted[name].shape != weights[name].shape]
     said = [
-        f"{len(names)} {how} (first {', '.join(names[:KEYS_SHOWN])})"
+        f"{len(names)} {how} (first {', '.join(shown(name, 80) for name in names[:KEYS_SHOWN])})"
         for how, names in (("missing", missing), ("unexpected", unexpected))
         if names
     ]
@@ -239,4 +181,5 @@ def load_strictly(module: Any, weights: Mapping[str, Tensor], what: str) -> None
         said.append(f"{len(other)} of another shape (first {name}: {shapes})")
     if said:
         raise ModelError(f"{what}: the weights are of another network: of {len(wanted)} keys, {'; '.join(said)}")
-    module.load_state_dict(weights)
+    with guarded(what, "weights that fit", ModelError):
+        module.load_state_dict(weights)

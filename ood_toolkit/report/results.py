@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
-from urllib.parse import quote
 
 import numpy as np
 
 from ood_toolkit.report.cells import json_text
+from ood_toolkit.store.file_names import file_name as quoted
 
 __all__ = ["SCHEMA", "TEST", "VAL", "Answers", "Row", "joined", "test_key", "union"]
 
 SCHEMA = 1
+ENDING = ".npz"
 TEST, VAL = "test", "val"
 """What a member's own ID sets are called; other members' are `test:NAME` and `val:NAME`, OOD sets `ood:NAME`,
 covariate-shifted ID sets `csid:NAME`."""
@@ -138,5 +139,5 @@ def to_json(header: Mapping[str, Any], rows: list[Row]) -> str:
 
 def file_name(name: str) -> str:
     """Make a file name of a set's; only the colon of a key such as `ood:letters` becomes a low line."""
-    safe = quote(name.replace(":", "_", 1), safe="+", errors="surrogatepass")
+    safe = quoted(name.replace(":", "_", 1), ENDING, safe="+").removesuffix(ENDING)
     return safe if safe.strip(".") else safe.replace(".", "%2E")

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +15,8 @@ from ood_toolkit.report.results import SCHEMA, Answers, Row, file_name, to_json
 from ood_toolkit.report.run_header import check_header, csid_names, id_names, parts_of
 from ood_toolkit.report.shapes import is_number
 from ood_toolkit.store.files import replaced_folder
+from ood_toolkit.store.foreign.arrays import listed, read_npz
+from ood_toolkit.store.foreign.objects import read_json
 
 __all__ = ["Run", "check_new_folder", "read_run", "write_run"]
 
@@ -25,8 +24,6 @@ ROW_TYPES: Mapping[str, tuple[type, ...]] = {
     "kind": (str,), "scorer": (str,), "id": (str,), "ood": (str,), "decider": (str,), "model": (str,),
     "status": (str,), "notes": (list,), "n_id": (int,), "n_ood": (int,), "seconds": (int, float), "metrics": (dict,),
 }  # fmt: skip
-MOST_BYTES, MOST_EXPANSION, SMALL_BYTES = 8 * 2**30, 1000, 2**30
-"""What a file may claim to become: never more than the first, and beyond the last at most so many times its size."""
 KINDS, STATES = ("ood", "mean", "misclassification"), ("ok", "skipped", "failed")
 
 
@@ -125,14 +122,11 @@ def _keys(header: Mapping[str, Any], rows: list[Row]) -> Iterator[tuple[str, ...
 
 
 def _result(file: Path) -> tuple[dict[str, Any], list[Row]]:
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
+    if not _is_there(file):
         raise DataError(
             f"{file.parent}: expected a run folder, which holds result.json; `oodkit bench --output` writes one"
-        ) from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{file}: expected JSON, got {_first_line(error)}") from None
+        )
+    found = read_json(file)
     if not isinstance(found, dict) or found.get("schema") != SCHEMA:
         got = found.get("schema") if isinstance(found, dict) else type(found).__name__
         raise DataError(f"{file}: expected a result of schema {SCHEMA}, got {got!r}; read it with its own version")
@@ -150,7 +144,8 @@ def _row(file: Path, place: int, found: Any) -> Row:
         raise DataError(f"{where}: expected an object with kind, scorer and id")
     known = {key: value for key, value in found.items() if key in ROW_TYPES}
     for key, value in known.items():
-        if not isinstance(value, ROW_TYPES[key]) or isinstance(value, bool):
+        number = isinstance(value, int | float) and not is_number(value)
+        if not isinstance(value, ROW_TYPES[key]) or isinstance(value, bool) or number:
             raise DataError(f"{where}: {key}: expected {ROW_TYPES[key][0].__name__}, got {type(value).__name__}")
     if known["kind"] not in KINDS or known.get("status", "ok") not in STATES:
         raise DataError(f"{where}: unknown kind {known['kind']!r} or status {known.get('status')!r}")
@@ -163,10 +158,10 @@ def _row(file: Path, place: int, found: Any) -> Row:
 
 
 def _answers(file: Path) -> Answers:
-    arrays = _arrays(file)
+    arrays = read_npz(file)
     ids = _column(file, arrays, "ids", "U")
     if ids is None:
-        raise DataError(f"{file}: expected the ids of its images under ids, got {', '.join(arrays) or 'nothing'}")
+        raise DataError(f"{file}: expected the ids of its images under ids, got {listed(arrays)}")
     n = len(ids)
     said = Answers(ids, prediction=_column(file, arrays, "prediction", "U", n))
     said.confidence, said.right = _column(file, arrays, "confidence", "f", n), _column(file, arrays, "right", "b", n)
@@ -180,36 +175,6 @@ def _answers(file: Path) -> Answers:
     for (ood, spec), scores in zip(pairs, table, strict=True):
         said.streamed.setdefault(ood, {})[spec] = scores
     return said
-
-
-def _check_size(file: Path, handle: BinaryIO) -> None:
-    """Refuse an archive that claims to become too large, before anything of it is unpacked."""
-    if not zipfile.is_zipfile(handle):
-        return
-    with zipfile.ZipFile(handle) as archive:
-        claimed = sum(entry.file_size for entry in archive.infolist())
-    packed = file.stat().st_size
-    if claimed > MOST_BYTES or claimed > max(MOST_EXPANSION * packed, SMALL_BYTES):
-        raise DataError(
-            f"{file}: expected scores of images, got {packed:,} bytes that claim to become {claimed:,}; "
-            "`oodkit bench --output` writes no such file"
-        )
-
-
-def _arrays(file: Path) -> dict[str, np.ndarray]:
-    try:
-        with file.open("rb") as handle:  # numpy leaves a broken archive open
-            _check_size(file, handle)
-            handle.seek(0)
-            opened = np.load(handle, allow_pickle=False)
-            if not isinstance(opened, np.lib.npyio.NpzFile):
-                raise DataError(f"{file}: expected an .npz file with named arrays, got a single array")
-            return {key: opened[key] for key in opened.files}
-    except DataError:
-        raise
-    except (OSError, ValueError, EOFError, MemoryError, NotImplementedError, RuntimeError,
-            zipfile.BadZipFile, zlib.error) as error:  # fmt: skip
-        raise DataError(f"{file}: expected an .npz file of plain arrays, got {_first_line(error)}") from None
 
 
 def _column(file: Path, arrays: Mapping[str, Any], name: str, kind: str, n: int | None = None) -> np.ndarray | None:

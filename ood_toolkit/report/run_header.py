@@ -31,6 +31,13 @@ FACTS = {
     **dict.fromkeys(("validation_images", "unlabelled"), is_number),
     "notes": each(is_text),
 }
+
+
+def _with_facts(found: Any) -> bool:
+    """Describe an ID set: what is measured of it is there together, or not at all."""
+    return object_of(SET, FACTS)(found) and ("accuracy" in found) == ("ece" in found)
+
+
 SET = {"name": is_text, "images": is_number}
 TESTED = {"scorer": is_text}
 WHOSE = {"model": is_text, "decider": is_text}
@@ -41,9 +48,9 @@ PAIRED = {
 }
 SHAPES: Mapping[str, tuple[Shape, str]] = {
     "models": (each(object_of({"model": is_text}), least=1), "a list of objects with a name under model"),
-    "id": (each(object_of(SET, FACTS)), "a list of objects with a name and how many images there are"),
+    "id": (each(_with_facts), "a list of objects with a name and how many images there are"),
     "csid": (
-        object_of({**SET, "sets": each(object_of(SET, FACTS))}, FACTS),
+        object_of({**SET, "sets": each(_with_facts)}, FACTS),
         "an object with a name and, under sets, a list of objects with one, each with its images",
     ),
     "ood": (by_name(is_number), "the number of images by OOD set"),

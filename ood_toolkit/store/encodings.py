@@ -207,6 +207,6 @@ def about_encoder(folder: Path) -> dict[str, Any]:
         if about["identity"]["kind"] and about["model"]:
             return dict(about)
         raise ValueError("no model")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
         why = " ".join(str(error).split())
         raise StoreError(f"{path}: damaged ({why}); delete {folder} and encode again") from None

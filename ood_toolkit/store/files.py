@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ood_toolkit.errors import StoreError
+from ood_toolkit.store.foreign.places import place_of
 
 __all__ = ["default_store", "replaced_file", "replaced_folder"]
 
@@ -22,8 +23,8 @@ def default_store() -> Path:
     """Give `OODKIT_STORE`, else the folder `oodkit` in the user's cache folder."""
     named = os.environ.get("OODKIT_STORE")
     if named:
-        return Path(named)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "oodkit"
+        return place_of(named)
+    return place_of(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "oodkit"
 
 
 @contextmanager

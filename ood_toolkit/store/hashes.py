@@ -88,7 +88,7 @@ class Memory:
             return None
         path = os.path.abspath(item.file)
         held = self.database.execute(
-            "select size, time, inode, hash from hashes where path = ?", (path + item.part,)
+            "select size, time, inode, hash from hashes where path = ?", (_key(path + item.part),)
         ).fetchone()
         if held is None:
             return None
@@ -98,7 +98,9 @@ class Memory:
 
     def remember(self, seen: Iterable[tuple[Stamped, Stamp, bytes]]) -> None:
         """Keep what items hashed to, with the stamp that the file of each had before it was read."""
-        rows = [(os.path.abspath(item.file) + item.part, *stamp, digest) for item, stamp, digest in seen if item.file]
+        rows = [
+            (_key(os.path.abspath(item.file) + item.part), *stamp, digest) for item, stamp, digest in seen if item.file
+        ]
         try:
             with self.database:
                 self.database.executemany("insert or replace into hashes values (?, ?, ?, ?, ?)", rows)
@@ -135,6 +137,15 @@ def sha256_of(file: Path) -> bytes:
         while chunk := opened.read(CHUNK):
             digest.update(chunk)
     return digest.digest()
+
+
+def _key(path: str) -> str | bytes:
+    """Return a path as the database takes it: by its bytes where it is not UTF-8."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return path.encode("utf-8", "surrogateescape")
+    return path
 
 
 def _stamp(path: str) -> Stamp | None:

@@ -15,6 +15,8 @@ from torch import Tensor
 from ood_toolkit.errors import DataError, OodkitError
 from ood_toolkit.outputs.head import Head
 from ood_toolkit.store.files import replaced_file
+from ood_toolkit.store.foreign.guard import guarded, shown
+from ood_toolkit.store.foreign.tensors import read_header
 
 __all__ = ["SavedHead", "read_head", "save_head"]
 
@@ -69,27 +71,14 @@ def save_head(
 
 def read_head(path: str | os.PathLike[str]) -> SavedHead:
     """Read what `save_head` wrote; `DataError` in one line for a file that is absent, foreign or damaged."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="pt") as file:
-            said = json.loads((file.metadata() or {})["oodkit"])
-            arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; expected a head written by {WRITER}") from None
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
-        got = "other metadata" if isinstance(error, KeyError) else " ".join(str(error).split())
-        raise DataError(f"{path}: expected a head written by {WRITER}, got {got}") from None
-    found = said.get("format") if isinstance(said, dict) else said
-    if found != FORMAT:
-        raise DataError(f"{path}: expected format {FORMAT}, got {found}; no head, or one of another version")
-    try:
-        return _restored(said, arrays)
-    except OodkitError as error:
-        raise DataError(f"{path}: damaged head: {error}") from None
-    except Exception as error:  # whatever a damaged or hostile file makes fail
-        what = " ".join(f"{type(error).__name__}: {error}".split())
-        raise DataError(f"{path}: damaged; expected a head written by {WRITER}, got {what}") from None
+    said, arrays = read_header(path, "oodkit", DataError, f"a head written by {WRITER}")
+    if (found := said.get("format")) != FORMAT:
+        raise DataError(f"{path}: expected format {FORMAT}, got {shown(found)}; no head, or one of another version")
+    with guarded(f"{path}: damaged", f"a head written by {WRITER}"):
+        try:
+            return _restored(said, arrays)
+        except OodkitError as error:
+            raise DataError(f"{path}: damaged head: {error}") from None
 
 
 def _restored(said: Mapping[str, Any], arrays: Mapping[str, Tensor]) -> SavedHead:

@@ -8,12 +8,13 @@ import shutil
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote, unquote
 
 import numpy as np
 
 from ood_toolkit.errors import StoreError
+from ood_toolkit.store.file_names import file_name, given_name, is_short, unescaped
 from ood_toolkit.store.files import replaced_file, replaced_folder
+from ood_toolkit.store.foreign.objects import read_object
 
 __all__ = ["Entry", "Imports", "is_whole"]
 
@@ -72,7 +73,8 @@ class Imports:
                 for part, array in arrays.items():
                     np.save(partial / f"{part}.npy", array, allow_pickle=False)
         with replaced_file(self._alias(name, model, split)) as file:
-            file.write_text(json.dumps({"format": FORMAT, "key": key, "source": source, "rows": entry.rows}) + "\n")
+            said = {"key": key, "source": source, "rows": entry.rows}
+            file.write_text(json.dumps({"format": FORMAT, **_long(name, model, split), **said}) + "\n")
         return entry
 
     def find(self, name: str, model: str, split: str) -> Entry | None:
@@ -83,7 +85,7 @@ class Imports:
             return Entry(model, name, split, str(held["key"]), str(held["source"]), int(held["rows"]))
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, LookupError, TypeError, OverflowError, RecursionError) as error:
             raise StoreError(f"{file}: damaged entry ({error}); import {name} again with --replace") from None
 
     def entries(self) -> list[Entry]:
@@ -93,7 +95,7 @@ class Imports:
             if file.name.startswith("._"):  # what macOS writes beside a file
                 continue
             name, _, split = file.stem.rpartition(".")
-            if (entry := self.find(unquote(name), unquote(file.parent.name), split)) is not None:
+            if (entry := self.find(*_named(file, name), split)) is not None:
                 found.append(entry)
         return found
 
@@ -113,10 +115,27 @@ class Imports:
             ) from None
 
     def _alias(self, name: str, model: str, split: str) -> Path:
-        return self.folder / "names" / quote(model, safe="") / f"{quote(name, safe='')}.{split}.json"
+        return self.folder / "names" / file_name(model) / file_name(name, f".{split}.json")
 
     def _content(self, key: str) -> Path:
         return self.folder / "arrays" / key
+
+
+def _long(name: str, model: str, split: str) -> dict[str, str]:
+    """Return what cannot be read off the names of file and folder, as they are hashed."""
+    return {} if is_short(name, f".{split}.json") and is_short(model) else {"name": name, "model": model}
+
+
+def _named(file: Path, stem: str) -> tuple[str, str]:
+    """Return name and model label of an entry by its file."""
+    name, model = given_name(stem), given_name(file.parent.name)
+    if name is not None and model is not None:
+        return name, model
+    try:
+        held = read_object(file, StoreError)
+        return str(held["name"]), str(held["model"])
+    except (StoreError, KeyError):
+        return unescaped(stem), unescaped(file.parent.name)
 
 
 def _rows(arrays: Mapping[str, np.ndarray]) -> int:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote, unquote
 
 import numpy as np
 
 from ood_toolkit.errors import StoreError
 from ood_toolkit.store.checksum import body_of, checked
+from ood_toolkit.store.file_names import escaped, file_name, given_name, is_short, unescaped
 from ood_toolkit.store.files import replaced_file
 from ood_toolkit.store.shard import KEY_BYTES
 
@@ -49,22 +49,24 @@ class Listings:
             for path in sorted(self.folder.glob(f"*{SUFFIX}"))
             if not path.name.startswith("._")
         ]  # what macOS writes beside a file
-        return [(unquote(stem.rpartition(".")[0]), stem.rpartition(".")[2]) for stem in stems]
+        parts = [stem.rpartition(".")[::2] for stem in stems]
+        return [(given_name(name) or self._long_name(name, split), split) for name, split in parts]
 
     def write(self, listing: Listing) -> None:
         """Keep a listing in place of an earlier one."""
         from safetensors.numpy import save
 
-        about = json.dumps({"classes": listing.classes, "notes": listing.notes})
+        path = self.path(listing.name, listing.split)
+        long = {} if is_short(listing.name, f".{listing.split}{SUFFIX}") else {"name": listing.name}
+        about = json.dumps({"classes": listing.classes, "notes": listing.notes, **long})
         arrays = {
             "about": np.frombuffer(about.encode(), np.uint8),
             "keys": np.ascontiguousarray(listing.keys),
-            "ids": np.frombuffer("\n".join(map(quote, listing.ids)).encode(), np.uint8),
+            "ids": np.frombuffer("\n".join(map(escaped, listing.ids)).encode(), np.uint8),
         }
         if listing.labels is not None:
             arrays["labels"] = np.ascontiguousarray(listing.labels, dtype=np.int64)
         content = checked(save(arrays))
-        path = self.path(listing.name, listing.split)
         if path.is_file() and path.read_bytes() == content:
             return
         with replaced_file(path) as partial:
@@ -85,7 +87,7 @@ class Listings:
             arrays = load(body)
             about = json.loads(arrays["about"].tobytes())
             text = arrays["ids"].tobytes().decode()
-            ids = tuple(map(unquote, text.split("\n"))) if text else ()
+            ids = tuple(map(unescaped, text.split("\n"))) if text else ()
             keys, labels = arrays["keys"], arrays.get("labels")
             if keys.shape != (len(ids), KEY_BYTES) or (labels is not None and labels.shape != (len(ids),)):
                 raise ValueError(f"{len(ids)} ids for keys {keys.shape}")
@@ -95,4 +97,15 @@ class Listings:
 
     def path(self, name: str, split: str) -> Path:
         """Name the file of a listing."""
-        return self.folder / f"{quote(name, safe='')}.{split}{SUFFIX}"
+        return self.folder / file_name(name, f".{split}{SUFFIX}")
+
+    def _long_name(self, stem: str, split: str) -> str:
+        """Read the name of a set that is too long for a file's; that of the file where it is damaged."""
+        from safetensors import SafetensorError
+        from safetensors.numpy import load
+
+        try:
+            body = body_of((self.folder / f"{stem}.{split}{SUFFIX}").read_bytes())
+            return str(json.loads(load(body or b"")["about"].tobytes())["name"])
+        except (SafetensorError, OSError, ValueError, LookupError, TypeError, RecursionError):
+            return unescaped(stem)

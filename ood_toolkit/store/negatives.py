@@ -51,6 +51,6 @@ class Negatives:
             content["negatives"] = [
                 {"word": str(row["word"]), "similarity": float(row["similarity"])} for row in content["negatives"]
             ]
-        except (ValueError, KeyError, TypeError, OSError) as error:
+        except (ValueError, LookupError, TypeError, OSError, OverflowError, RecursionError) as error:
             raise StoreError(f"{file}: expected a list of negatives, got {type(error).__name__}; delete it") from None
         return fitting[0], content

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -13,12 +11,17 @@ from ood_toolkit.errors import DataError
 from ood_toolkit.outputs import Outputs
 from ood_toolkit.outputs.class_names import ClassNames
 from ood_toolkit.outputs.head import Head
+from ood_toolkit.store.foreign.arrays import Archive, listed, read_npz
+from ood_toolkit.store.foreign.arrays import texts as names_of
+from ood_toolkit.store.foreign.guard import guarded, in_file
 
 __all__ = ["head_of", "outputs_of", "read_import", "read_scores"]
 
 FEATURES = ("embeddings", "features")
 CLASSES = ("classes", "class_names", "names")
 IDS = ("ids", "files", "paths")
+MOST_CLASSES = 1 << 31
+"""A label is below this, whatever it counts."""
 BANK, WORDS = "bank.", "words."
 """What the arrays of further texts, and their strings, are called before the name."""
 KEYS = (
@@ -36,30 +39,35 @@ def read_import(
     `weight` (k, d) with `bias` (k,), and `scale`. Labels that are strings are looked up among the classes. Each of
     `texts` becomes the bank `bank.NAME` (m, d) or (p, k, d), with `words.NAME` where its strings are known.
     """
-    found = _load(file)
+    with in_file(file), guarded(str(file), "arrays of a set of images"):
+        return _import(file, text, head, texts or {})
+
+
+def _import(file: Path, text: Path | None, head: Path | None, banks: Mapping[str, Path]) -> dict[str, np.ndarray]:
+    found = read_npz(file)
     features = _first(found, FEATURES)
     arrays = {} if features is None else {"features": features}
     arrays |= {key: found[key] for key in ("logits", "text", "weight", "bias", "scale", "unit_rows") if key in found}
     if not arrays.keys() & {"features", "logits"}:
-        raise DataError(f"{file}: expected one of embeddings, features, logits; got {', '.join(found)} (keys: {KEYS})")
-    rows = len(arrays.get("features", arrays.get("logits", ())))
-    if not rows:
-        raise DataError(f"{file}: expected at least one row, an image each, got none")
-    named = _first(found, CLASSES)
+        raise DataError(f"{file}: expected one of embeddings, features, logits; got {listed(found)} (keys: {KEYS})")
+    rows = _rows(arrays)
+    named = _names(found, CLASSES)
     truth = found.get("labels")
+    if truth is not None and truth.dtype.kind in "SU":
+        truth = names_of(truth, "labels")
     one_an_image = named is not None and len(named) == rows and "classes" not in found
     if named is not None and one_an_image and (truth is None or len(set(named.tolist())) < rows):
         truth, named = named, None
-    if (ids := _first(found, IDS)) is not None:
-        arrays["ids"] = ids.astype(str)
+    if (ids := _names(found, IDS)) is not None:
+        arrays["ids"] = ids
     if text is not None:
         arrays |= _text_head(text, named)
     if head is not None:
         arrays |= _linear_head(head)
-    arrays |= _banks(texts or {})
+    arrays |= _banks(banks)
     classes = arrays.pop("classes", named)
     if classes is not None:
-        arrays["classes"] = np.asarray(classes).astype(str)
+        arrays["classes"] = classes
     if truth is not None:
         if truth.shape != (rows,) or truth.dtype.kind not in "iuU":
             raise DataError(
@@ -71,21 +79,31 @@ def read_import(
     return arrays
 
 
+def _rows(arrays: Mapping[str, np.ndarray]) -> int:
+    """Count the images of features or logits; `DataError` for one number, and for none."""
+    key = "features" if "features" in arrays else "logits"
+    if arrays[key].ndim == 0:
+        raise DataError(f"{key}: expected rows (n, ...), an image each, got one number")
+    if not len(arrays[key]):
+        raise DataError("expected at least one row, an image each, got none")
+    return len(arrays[key])
+
+
 def read_scores(file: Path, name: str, key: str | None, *, lower_is_id: bool) -> dict[str, np.ndarray]:
     """Read ready scores (n,) of a set: the array `key`, else `scores`, NAME, id_NAME or ood_NAME."""
-    found = _load(file)
+    found = read_npz(file)
     wanted = [key] if key else ["scores", name, f"id_{name}", f"ood_{name}"]
     scores = _first(found, wanted)
     if scores is None:
-        raise DataError(
-            f"{file}: expected scores under {' | '.join(wanted)}, got {', '.join(found)}; name one with --key"
-        )
+        raise DataError(f"{file}: expected scores under {' | '.join(wanted)}, got {listed(found)}; name one with --key")
     if scores.ndim != 1 or scores.dtype.kind not in "fiu" or not len(scores) or not np.isfinite(scores).all():
         raise DataError(f"{file}: expected a row of finite scores, got {scores.dtype} of shape {scores.shape}")
     values = scores.astype(np.float64)
     arrays = {"scores": -values if lower_is_id else values}
-    if (ids := _first(found, IDS)) is not None and len(ids) == len(values):
-        arrays["ids"] = ids.astype(str)
+    with in_file(file):
+        ids = _names(found, IDS)
+    if ids is not None and len(ids) == len(values):
+        arrays["ids"] = ids
     return arrays
 
 
@@ -128,7 +146,8 @@ def outputs_of(arrays: Mapping[str, np.ndarray], head: Head | None, labels: np.n
             f"features: expected width {head.width} to fit the texts or weights, got {features.shape[1]}; "
             "they are of another model"
         )
-    names = None if head is not None or "logits" not in arrays else arrays.get("classes")
+    logits = arrays.get("logits")
+    names = None if head is not None or logits is None or logits.ndim != 2 else arrays.get("classes")
     usable = labels if labels is not None else arrays.get("labels")
     return Outputs(
         features=features,
@@ -140,57 +159,44 @@ def outputs_of(arrays: Mapping[str, np.ndarray], head: Head | None, labels: np.n
     )
 
 
-def _load(file: Path) -> dict[str, np.ndarray]:
-    try:
-        with file.open("rb") as handle:  # numpy leaves a broken archive open
-            opened = np.load(handle, allow_pickle=False)
-            if not isinstance(opened, np.lib.npyio.NpzFile):
-                raise DataError(f"{file}: expected an .npz file with named arrays, got a single array")
-            return {key: opened[key] for key in opened.files}
-    except FileNotFoundError:
-        raise DataError(f"{file}: no such file") from None
-    except DataError:
-        raise
-    except (OSError, ValueError, zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError) as error:
-        what = f"{type(error).__name__}: {error}" if zipfile.is_zipfile(file) else "a file that is no .npz archive"
-        objects = " (arrays of Python objects are not read)" if "allow_pickle" in str(error) else ""
-        got = "other contents" if objects else what
-        raise DataError(f"{file}: expected an .npz file of plain arrays, got {got}{objects}") from None
-
-
 def _text_head(file: Path, named: np.ndarray | None) -> dict[str, np.ndarray]:
-    found = _load(file)
+    found = read_npz(file)
     text = _first(found, ("text", *FEATURES))
-    names = _first(found, CLASSES)
+    with in_file(file):
+        names = _names(found, CLASSES)
     if text is None:
-        raise DataError(f"{file}: expected text embeddings under text | embeddings, got {', '.join(found)}")
+        raise DataError(f"{file}: expected text embeddings under text | embeddings, got {listed(found)}")
     names = named if names is None else names
-    if names is None or len(names) != len(text):
+    if names is None or len(names) != len(np.atleast_1d(text)):
         got = "none" if names is None else str(len(names))
-        raise DataError(f"{file}: expected {len(text)} class names for its texts, got {got}")
+        raise DataError(f"{file}: expected {len(np.atleast_1d(text))} class names for its texts, got {got}")
     scale = {"scale": found["scale"]} if "scale" in found else {}
     return {"text": text, "classes": names, **scale}
 
 
-def _banks(texts: Mapping[str, Path]) -> dict[str, np.ndarray]:
+def _banks(files: Mapping[str, Path]) -> dict[str, np.ndarray]:
     """Read further texts: embeddings and, where there are as many as rows, the strings."""
     arrays = {}
-    for name, file in texts.items():
-        found = _load(file)
-        rows, words = _first(found, ("text", *FEATURES)), _first(found, ("texts", *CLASSES))
+    for name, file in files.items():
+        found = read_npz(file)
+        with in_file(file):
+            rows, words = _first(found, ("text", *FEATURES)), _names(found, ("texts", *CLASSES))
         if rows is None:
-            raise DataError(f"{file}: expected embeddings of texts under text | embeddings, got {', '.join(found)}")
+            raise DataError(f"{file}: expected embeddings of texts under text | embeddings, got {listed(found)}")
         arrays[BANK + name] = rows
+        if rows.ndim < 2 or not rows.shape[-1]:
+            raise DataError(f"{file}: expected embeddings of texts, (m, d) or (p, k, d), got shape {rows.shape}")
         if words is not None and len(words) == rows[..., 0].size:
-            arrays[WORDS + name] = words.astype(str)
+            arrays[WORDS + name] = words
     return arrays
 
 
 def _linear_head(file: Path) -> dict[str, np.ndarray]:
-    found = _load(file)
+    found = read_npz(file)
     if "weight" not in found:
-        raise DataError(f"{file}: expected weight and bias of a linear head, got {', '.join(found)}")
-    names = _first(found, CLASSES)
+        raise DataError(f"{file}: expected weight and bias of a linear head, got {listed(found)}")
+    with in_file(file):
+        names = _names(found, CLASSES)
     held = {k: found[k] for k in ("weight", "bias", "unit_rows") if k in found}
     return held | ({} if names is None else {"classes": names})
 
@@ -201,9 +207,12 @@ def _labels(
     """Give labels as places among the head's classes; names that have no place there are kept as `source_names`."""
     if truth.dtype.kind not in "U":
         low, high = int(truth.min()), int(truth.max())
-        if low < -1 or (named is not None and high >= len(named)):
+        if low < -1 or high >= (MOST_CLASSES if named is None else len(named)):
             many = "" if named is None else f"{len(named)} "
-            raise DataError(f"{file}: labels: expected indices of its {many}classes, got {low} ... {high}")
+            row = int(truth.argmin() if low < -1 else truth.argmax())
+            raise DataError(
+                f"{file}: labels: expected indices of its {many}classes, got {low} ... {high} (row {row}: {truth[row]})"
+            )
         if named is None or classes is None or list(named) == list(classes):
             return {"labels": truth}
         truth = np.append(named.astype(str), "")[truth]
@@ -221,3 +230,9 @@ def _labels(
 
 def _first(found: Mapping[str, np.ndarray], keys: Sequence[str]) -> np.ndarray | None:
     return next((found[key] for key in keys if key in found), None)
+
+
+def _names(found: Archive, keys: Sequence[str]) -> np.ndarray | None:
+    """Return the first of these arrays as (n,) strings; `DataError` where it is no row of names."""
+    key = next((key for key in keys if key in found), None)
+    return None if key is None else names_of(found[key], key)

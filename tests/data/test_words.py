@@ -166,13 +166,13 @@ def test_words_of_ones_own(tmp_path):
 
 def test_files_that_are_no_lists_are_refused_in_one_line(tmp_path):
     cases = {"empty": b"", "comments": b"# only\n\n", "latin": "a\nÉclair".encode("latin-1")}
-    said = {"empty": "got none", "comments": "got none", "latin": "UTF-8, got byte 2 that is none"}
+    said = {"empty": "got none", "comments": "got none", "latin": "line 2: expected text in UTF-8, got byte 0xc9"}
     for name, content in cases.items():
         (tmp_path / name).write_bytes(content)
         with pytest.raises(DataError, match=said[name]) as caught:
             read_words(tmp_path / name)
         assert "\n" not in str(caught.value)
-    with pytest.raises(DataError, match="absent: expected a text file with a word a line, got: No such file"):
+    with pytest.raises(DataError, match="absent: no such file; expected a readable text file"):
         read_words(tmp_path / "absent")
     with pytest.raises(DataError, match="expected a text file"):
         read_words(tmp_path)

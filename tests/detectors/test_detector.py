@@ -343,7 +343,7 @@ def test_there_is_no_pickle_anywhere():
     ours = {line for line in found if "cloudpickle.loads(row[" not in line}  # messages within a Ray cluster, no files
     assert {line for line in ours if not line.startswith("pretrained.py: exec(compile(")} == {
         "cifar.py: import pickle",  # its unpickler knows arrays alone, after the md5 was checked
-        "weights.py: import pickle",  # for the name of an error
+        "pickles.py: import pickle",  # for the name of an error
     }
     assert len(ours) == 4  # the two others run lines of the installed open_clip, as importing it would
 

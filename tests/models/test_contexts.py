@@ -172,7 +172,7 @@ class Runs:
         ({"ctx": torch.ones(2, 3, WIDTH), "classes": ["a", "a"]}, r"2 different class_names .* got 2 \(1 different\)"),
         ({"ctx_positive": torch.ones(2, WIDTH)}, r"expected ctx_positive \(1, n, w\) or \(classes, 1, n, w\)"),
         ({"weights": torch.ones(2, 3)}, "expected one of ctx and ctx_positive in .*, got weights"),
-        ({}, "expected one of ctx and ctx_positive in .*, got none"),
+        ({}, "expected one of ctx and ctx_positive in .*, got nothing"),
         (
             {"ctx": torch.ones(2, WIDTH), "meta_net.linear1.weight": torch.ones(2)},
             r"holds 1 keys beside ctx \(first meta_net.linear1.weight\); expected vectors that alone decide",

@@ -78,7 +78,7 @@ def test_what_is_no_head_is_refused_in_one_line(tmp_path):
     save_file({"weight": torch.eye(2)}, foreign, {"oodkit": json.dumps({"format": "oodkit-detector-1"})})
     refused(foreign, "expected format oodkit-head-1, got oodkit-detector-1")
     save_file({"weight": torch.eye(2)}, foreign, {"oodkit": "[1]"})
-    refused(foreign, "expected format oodkit-head-1, got [1]")
+    refused(foreign, "expected a head written by oodkit train head or prompts, got metadata [1]")
 
 
 def test_a_cut_file_is_refused_wherever_it_is_cut(file):

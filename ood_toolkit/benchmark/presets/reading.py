@@ -10,10 +10,14 @@ from typing import Any
 from ood_toolkit.api.spec import nearest
 from ood_toolkit.benchmark.presets.preset import UNKNOWN, Preset, PresetSet, Published
 from ood_toolkit.errors import DataError
+from ood_toolkit.store.foreign.guard import MIB, guarded, quoted, read_bytes, shown
 
 __all__ = ["read_preset"]
 
 METRICS = ("auroc", "fpr95_id", "fpr95_ood", "aupr_in", "aupr_out", "ap_in", "ap_out")
+LARGEST = 4 * MIB
+MOST = 10**15
+"""No count and no number of a preset is as large."""
 INTERPOLATIONS = ("bilinear", "bicubic")
 CLASS_NAMES = ("imagenet-openai", "own")
 AVERAGING = ("all sets", "near and far separately")
@@ -29,11 +33,11 @@ def _texts(value: Any) -> bool:
 
 
 def _count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < MOST
 
 
 def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < MOST
 
 
 def _table(value: Any) -> bool:
@@ -89,12 +93,16 @@ PUBLISHED_KEYS: Mapping[str, tuple[Check, str, bool]] = {
 
 def read_preset(file: Path) -> Preset:
     """Read a preset, which is called as its file; `DataError` says in one line what is wrong with it."""
+    with guarded(f"preset {file}", "a preset"):
+        return _read(file)
+
+
+def _read(file: Path) -> Preset:
+    content = read_bytes(file, LARGEST)
     try:
-        table = tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(f"preset {file}: not readable: {error.strerror or error}") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise DataError(f"preset {file}: not TOML in UTF-8: {error}") from error
+        table = tomllib.loads(content.decode("utf-8-sig"))
+    except ValueError as error:  # tomllib's own, of bytes that are no UTF-8, of numbers with thousands of digits
+        raise DataError(f"preset {file}: not TOML in UTF-8: {shown(str(error))}") from None
     except RecursionError:
         raise DataError(f"preset {file}: not a preset: its tables are nested too deeply") from None
     where = f"preset {file.name}"
@@ -135,7 +143,9 @@ def _published(row: dict[str, Any], sets: list[PresetSet], where: str) -> Publis
     _numbers(row.get("means", {}), ["all", *groups], row["protocol"], f"{where}, means")
     for key, points in row.get("tolerance", {}).items():
         if key not in ("auroc", "fpr95") or not _number(points) or not 0 < points <= 100:
-            raise DataError(f"{where}, tolerance: expected auroc or fpr95 in points above 0, got {key} = {points!r}")
+            raise DataError(
+                f"{where}, tolerance: expected auroc or fpr95 in points above 0, got {key} = {quoted(points)}"
+            )
     return Published(**{"values": {}, **row})
 
 
@@ -144,15 +154,15 @@ def _numbers(table: Mapping[str, Any], known: list[str], protocol: str, where: s
     allowed = _metrics_of(protocol)
     for place, found in table.items():
         if place not in known:
-            raise DataError(f"{where}: unknown {place!r}; {nearest(place, known)}")
+            raise DataError(f"{where}: unknown {quoted(place)}; {nearest(place, known)}")
         if not _table(found):
-            raise DataError(f"{where}, {place}: expected metrics such as {{ auroc = 94.4 }}, got {found!r}")
+            raise DataError(f"{where}, {place}: expected metrics such as {{ auroc = 94.4 }}, got {quoted(found)}")
         for metric, value in found.items():
             if metric not in allowed:
                 hint = nearest(metric, allowed)
-                raise DataError(f"{where}, {place}: protocol {protocol} has no metric {metric!r}; {hint}")
+                raise DataError(f"{where}, {place}: protocol {protocol} has no metric {quoted(metric)}; {hint}")
             if not _number(value) or not 0 <= value <= 100:
-                raise DataError(f"{where}, {place}: expected {metric} in percent from 0 to 100, got {value!r}")
+                raise DataError(f"{where}, {place}: expected {metric} in percent from 0 to 100, got {quoted(value)}")
 
 
 def _metrics_of(protocol: str) -> list[str]:
@@ -165,10 +175,10 @@ def _check(table: Mapping[str, Any], keys: Mapping[str, tuple[Check, str, bool]]
     """Refuse unknown, missing and wrong keys."""
     for key, value in table.items():
         if key not in keys:
-            raise DataError(f"{where}: unknown key {key!r}; {nearest(key, keys)}")
+            raise DataError(f"{where}: unknown key {quoted(key)}; {nearest(key, keys)}")
         fits, wanted, _ = keys[key]
         if not fits(value):
-            raise DataError(f"{where}: {key}: expected {wanted}, got {value!r}")
+            raise DataError(f"{where}: {key}: expected {wanted}, got {quoted(value)}")
     for key, (_, wanted, needed) in keys.items():
         if needed and key not in table:
             raise DataError(f"{where}: {key} is missing: expected {wanted}")
@@ -178,4 +188,4 @@ def _known_protocol(name: str, where: str) -> None:
     from ood_toolkit.metrics import PROTOCOLS
 
     if name not in PROTOCOLS:
-        raise DataError(f"{where}: protocol: unknown name {name!r}; {nearest(name, PROTOCOLS)}")
+        raise DataError(f"{where}: protocol: unknown name {quoted(name)}; {nearest(name, PROTOCOLS)}")

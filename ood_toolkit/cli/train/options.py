@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from ood_toolkit.cli.place import Place
 
 if TYPE_CHECKING:
     from ood_toolkit.learning.loop import Plan
@@ -31,7 +32,7 @@ LOOP = (
 output = click.option(
     "--output",
     required=True,
-    type=click.Path(path_type=Path, file_okay=False),
+    type=Place(file_okay=False),
     metavar="DIR",
     help="New folder for what is learnt.",
 )

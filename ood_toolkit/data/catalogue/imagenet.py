@@ -180,7 +180,8 @@ def tiny(split: str, root: Path) -> Pictures | None:
         return class_folders(base / "train", known, before="train/") if (base / "train").is_dir() else None
     if not (base / "val" / "val_annotations.txt").is_file():
         return class_folders(base / "val", known, before="val/") if (base / "val").is_dir() else None
-    wnid = dict(line.split("\t")[:2] for line in read_lines(base / "val" / "val_annotations.txt"))
+    listed = (line.split("\t") for line in read_lines(base / "val" / "val_annotations.txt"))
+    wnid = {parts[0]: parts[1] for parts in listed if len(parts) > 1}
     paths = [path for path in images_below(base / "val") if path.rpartition("/")[2] in wnid]
     if not paths:
         raise DataError(f"{base / 'val'}: expected the images of val_annotations.txt, found none")

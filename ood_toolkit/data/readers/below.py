@@ -55,7 +55,8 @@ class Below:
 
 
 def look_below(folder: Path) -> Below:
-    """Walk a folder once; hidden files and what operating systems leave are passed over.
+    """Walk a folder once; hidden files and what operating systems leave are passed over,
+    and so are pipes and devices.
 
     Raises `DataError` for a folder that cannot be listed: its pictures would be missing without a word.
     """
@@ -71,8 +72,9 @@ def look_below(folder: Path) -> Below:
         inside[:] = sorted(name for name in inside if not _is_passed_over(name))
         before = "" if place == str(folder) else Path(place).relative_to(folder).as_posix() + "/"
         folders += [before + name for name in inside]
+        waiting = _waiting(place) if files else set()
         for name in files:
-            if not _is_passed_over(name):
+            if not _is_passed_over(name) and name not in waiting:
                 (paths if is_picture(name) else others).append(before + name)
     return Below(tuple(sorted(paths)), tuple(sorted(others)), tuple(sorted(folders)))
 
@@ -83,6 +85,12 @@ def _refuse(error: OSError) -> None:
 
 def _is_passed_over(name: str) -> bool:
     return name.startswith(".") or name.lower() in LEFT_BY_SYSTEMS
+
+
+def _waiting(folder: str) -> set[str]:
+    """Name the pipes, sockets and devices in a folder, and links to such, which may be read for ever."""
+    with os.scandir(folder) as entries:  # which tells plain files without asking for each
+        return {one.name for one in entries if not one.is_file() and not one.is_dir() and os.path.exists(one.path)}
 
 
 def _within(folder: str, paths: Iterable[str]) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,9 @@ from ood_toolkit.api.dataset import Pictures
 from ood_toolkit.api.picture import FilePicture, Picture
 from ood_toolkit.data.readers.webdataset import index_shard, shards_of
 from ood_toolkit.errors import DataError
+from ood_toolkit.store.foreign.guard import shown
+from ood_toolkit.store.foreign.lines import read_text
+from ood_toolkit.store.foreign.places import place_of
 
 __all__ = ["Pairs", "labelled_pairs", "read_pairs"]
 
@@ -56,7 +60,7 @@ def read_pairs(place: str) -> Pairs:
 
     Raises `DataError` where columns, pictures or captions are missing.
     """
-    path = Path(place).expanduser()
+    path = place_of(place)
     if path.suffix.lower() in (".csv", ".tsv"):
         return _of_table(path)
     return _of_shards(str(path))
@@ -65,21 +69,19 @@ def read_pairs(place: str) -> Pairs:
 def _of_table(path: Path) -> Pairs:
     if not path.is_file():
         raise DataError(f"pairs: no such file: {path}")
+    text = read_text(path, where=f"pairs: expected {path} to be a table in UTF-8")
+    table = csv.DictReader(io.StringIO(text, newline=""), delimiter="\t" if "\t" in text.partition("\n")[0] else ",")
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets write a mark first
-            first = file.readline()
-            file.seek(0)
-            table = csv.DictReader(file, delimiter="\t" if "\t" in first else ",")
-            columns = table.fieldnames or []
-            image, caption = _column(path, columns, IMAGE_COLUMNS), _column(path, columns, CAPTION_COLUMNS)
-            rows = [(row[image], row[caption]) for row in table]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"pairs: expected {path} to be a table in UTF-8: {error}") from None
+        columns = table.fieldnames or []
+        image, caption = _column(path, columns, IMAGE_COLUMNS), _column(path, columns, CAPTION_COLUMNS)
+        rows = [(row[image], row[caption]) for row in table]
+    except csv.Error as error:
+        raise DataError(f"pairs: expected {path} to be a table in UTF-8: {shown(str(error))}") from None
     if not rows:
         raise DataError(f"pairs: expected rows below the header of {path}, got none")
     for line, row in enumerate(rows, 2):
         if not all(row):
-            raise DataError(f"pairs: {path}, line {line}: expected a picture's path and a caption, got {row}")
+            raise DataError(f"pairs: {path}, line {line}: expected a picture's path and a caption, got {shown(row)}")
         if not (path.parent / row[0]).is_file():
             raise DataError(f"pairs: {path}, line {line}: no such picture: {path.parent / row[0]}")
     return Pairs(
@@ -92,7 +94,8 @@ def _of_table(path: Path) -> Pairs:
 def _column(path: Path, columns: Sequence[str], known: Sequence[str]) -> str:
     found = next((name for name in known if name in columns), None)
     if found is None:
-        raise DataError(f"pairs: expected a column {' or '.join(known)} in {path}, got {', '.join(columns) or 'none'}")
+        got = shown(", ".join(columns)) or "none"
+        raise DataError(f"pairs: expected a column {' or '.join(known)} in {path}, got {got}")
     return found
 
 

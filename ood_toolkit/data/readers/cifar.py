@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ood_toolkit.api.dataset import Pictures
 from ood_toolkit.data.readers.npz_images import ArrayPictures
 from ood_toolkit.errors import DataError
+from ood_toolkit.store.foreign.guard import MIB, guarded, read_bytes, reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +45,8 @@ class ArraysOnly(pickle.Unpickler):
 
 def read_batch(file: Path, md5: str, label_key: str) -> tuple[Any, list[int]]:
     """Read one batch, (n, 3072) uint8 and n labels; `DataError` for a file that is not the published one."""
-    content = file.read_bytes()
+    with guarded(str(file), "the published file"):
+        content = read_bytes(file, 256 * MIB)
     got = hashlib.md5(content, usedforsecurity=False).hexdigest()
     if got != md5:
         raise DataError(f"{file}: expected the published file with md5 {md5}, got {got}; it was not opened")
@@ -52,7 +54,7 @@ def read_batch(file: Path, md5: str, label_key: str) -> tuple[Any, list[int]]:
         held = ArraysOnly(BytesIO(content), encoding="latin1").load()
         return held["data"].reshape(-1, 3072), [int(label) for label in held[label_key]]
     except Exception as error:  # a damaged pickle may raise anything
-        raise DataError(f"{file}: not a batch of CIFAR images: {error}") from error
+        raise DataError(f"{file}: not a batch of CIFAR images: {reason(error)}") from error
 
 
 def cifar(kind: str, names: tuple[str, ...]) -> Reader:

@@ -16,6 +16,7 @@ from ood_toolkit.data.readers.below import Below, look_below
 from ood_toolkit.data.readers.suffixes import counted
 from ood_toolkit.errors import DataError
 from ood_toolkit.outputs.class_names import plain
+from ood_toolkit.store.foreign.guard import quoted
 
 __all__ = [
     "ClassFolders", "Reader", "class_folders", "images_below", "labelled", "plain_folder", "present", "readable",
@@ -58,7 +59,7 @@ class ClassFolders:
             raise DataError(f"{place}: {folder!r} fits the classes {first!r} and {second!r}; name it as one of them")
         if not found:
             hint = nearest(folder, self.folders) if len(self.folders) <= 20 else _closest(folder, self.folders)
-            raise DataError(f"{place}: {folder!r} is no class of this set; {hint}")
+            raise DataError(f"{place}: {quoted(folder)} is no class of this set; {hint}")
         return found[0]
 
     @cached_property

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any, overload
 
 from ood_toolkit.api.dataset import DataSet, Pictures
-from ood_toolkit.api.picture import Picture
+from ood_toolkit.api.picture import LARGEST, Picture
 from ood_toolkit.errors import DataError, one_line
+from ood_toolkit.store.foreign.guard import read_bytes, reason
+from ood_toolkit.store.foreign.places import place_of
 
 __all__ = ["huggingface_set"]
 
@@ -24,11 +26,13 @@ class ColumnPicture(Picture):
 
     def read(self) -> bytes:
         """Give the encoded bytes as they are stored, from inside or from the file they name."""
-        held = self.column[self.row]
-        held = next(iter(held.values())) if set(held) != {"bytes", "path"} else held
-        if held["bytes"] is not None:
-            return bytes(held["bytes"])
-        return Path(held["path"]).read_bytes()
+        try:
+            held = self.column[self.row]
+            held = next(iter(held.values())) if set(held) != {"bytes", "path"} else held
+            found = held["bytes"], held["path"]
+        except Exception as error:  # the library raises what its file formats raise
+            raise OSError(reason(error)) from error
+        return bytes(found[0]) if found[0] is not None else read_bytes(found[1], LARGEST)
 
 
 class ColumnPictures(Sequence[Picture]):
@@ -57,7 +61,7 @@ def huggingface_set(text: str, name: str) -> DataSet:
     except ImportError as error:
         raise DataError(f"{name}: needs Hugging Face datasets; pip install 'ood-toolkit[hf]'") from error
     try:
-        held = datasets.load_from_disk(text) if Path(text).is_dir() else datasets.load_dataset(text)
+        held = datasets.load_from_disk(str(place_of(text))) if place_of(text).is_dir() else datasets.load_dataset(text)
     except Exception as error:  # the library raises what its file systems and servers raise
         raise DataError(f"{name}: datasets cannot give it: {one_line(error)}") from error
     held = held if hasattr(held, "keys") else {"test": held}

@@ -2,35 +2,42 @@
 
 from __future__ import annotations
 
-import gzip
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 from ood_toolkit.api.dataset import DataSet, Pictures
 from ood_toolkit.data.readers.folders import labelled, present
 from ood_toolkit.errors import AbsentError, DataError
+from ood_toolkit.store.foreign import lines
+from ood_toolkit.store.foreign.guard import shown
+from ood_toolkit.store.foreign.places import place_of
 
 __all__ = ["imglist_set", "openood_list", "read_imglist", "read_lines"]
 
 NAMES = "classnames.txt"
+LABEL = re.compile("-1|[0-9]{1,9}")
 
 
 def read_lines(file: Path) -> list[str]:
-    """Read the lines of a text file that are not blank, also of a gzipped one; `DataError` where that fails."""
-    try:
-        content = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
-        return [line.strip() for line in content.decode().splitlines() if line.strip()]
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise DataError(f"{file}: not a readable text file: {error}") from error
+    """Read the lines of a text file that are not blank, also of a gzipped one; `DataError` where that fails.
+
+    Names of files that are not UTF-8 come as Python gives such names.
+    """
+    return [line.strip() for line in lines.read_lines(file, any_bytes=True) if line.strip()]
 
 
 def read_imglist(file: Path) -> list[tuple[str, int]]:
     """Read paths and labels; a path may hold spaces. `DataError` names the line that is none."""
     rows = []
-    for number, line in enumerate(read_lines(file), 1):
-        path, _, label = line.rpartition(" ")
-        if not path or not label.lstrip("-").isdecimal() or int(label) < -1:
-            raise DataError(f"{file}: line {number}: expected `path label` with a label from -1, got {line!r}")
+    for number, line in enumerate(lines.read_lines(file, any_bytes=True), 1):
+        path, _, label = line.strip().rpartition(" ")
+        if not line.strip():
+            continue
+        if not path or not LABEL.fullmatch(label):
+            raise DataError(
+                f"{file}: line {number}: expected `path label` with a label from -1, got {shown(line.strip())!r}"
+            )
         rows.append((path.strip(), int(label)))
     if len({path for path, _ in rows}) < len(rows):
         raise DataError(f"{file}: expected each image once, got one twice")
@@ -42,7 +49,7 @@ def listed(file: Path, folder: Path, classes: tuple[str, ...] = ()) -> Pictures:
     rows = read_imglist(file)
     here = [row for row, there in zip(rows, present(folder, (path for path, _ in rows)), strict=True) if there]
     if not here:
-        raise DataError(f"{file}: expected its images below {folder}, such as {rows[0][0] if rows else 'any'}")
+        raise DataError(f"{file}: expected its images below {folder}, such as {shown(rows[0][0]) if rows else 'any'}")
     notes = () if len(here) == len(rows) else (f"{len(here):,} of the {len(rows):,} images of {file.name} are here",)
     highest = max(label for _, label in rows)
     if classes and highest >= len(classes):
@@ -71,8 +78,10 @@ def openood_list(name: str, *folders: str) -> Callable[[str, Path], Pictures | N
 
 def imglist_set(text: str, name: str) -> DataSet:
     """Make a set of `LISTFILE` or `LISTFILE@IMAGEROOT`; class names come from a `classnames.txt` beside the list."""
-    listfile, _, folder = text.partition("@")
-    file = Path(listfile)
+    file, folder = place_of(text), ""
+    if not file.is_file():
+        listfile, _, folder = text.partition("@")
+        file = place_of(listfile)
     if not file.is_file():
         raise AbsentError(f"{name}: no such list: {file}")
     names = file.parent / NAMES
@@ -81,7 +90,7 @@ def imglist_set(text: str, name: str) -> DataSet:
     def open_list(split: str, root: Path) -> Pictures:
         if split != "test":
             raise DataError(f"{name} has no split {split!r}: use test")
-        return listed(file, Path(folder) if folder else file.parent, classes)
+        return listed(file, place_of(folder) if folder else file.parent, classes)
 
     return DataSet(
         name=name,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
@@ -10,6 +9,8 @@ from typing import TYPE_CHECKING, overload
 from ood_toolkit.api.dataset import DataSet, Pictures
 from ood_toolkit.api.picture import Picture, PixelPicture
 from ood_toolkit.errors import DataError
+from ood_toolkit.store.foreign.arrays import read_npz, texts
+from ood_toolkit.store.foreign.places import place_of
 
 if TYPE_CHECKING:
     from numpy import ndarray
@@ -43,14 +44,15 @@ class ArrayPictures(Sequence[Picture]):
 
 def npz_set(text: str, name: str) -> DataSet:
     """Make a set of one `.npz` file; nothing pickled is read."""
-    file = Path(text)
-    classes = tuple(str(item) for item in _arrays(file, name, ("classes",)).get("classes", ()))
+    file = place_of(text)
+    archive = read_npz(file, where=f"{name}: not a readable .npz file")
+    named = texts(archive["classes"], f"{name}: classes") if "classes" in archive else ()
+    classes = tuple(map(str, named))
 
     def open_npz(split: str, root: Path) -> Pictures:
         if split != "test":
             raise DataError(f"{name} has no split {split!r}: use test")
-        arrays = _arrays(file, name, ("images", "labels"))
-        images, labels = arrays.get("images"), arrays.get("labels")
+        images, labels = archive.get("images"), archive.get("labels")
         _check(name, images, labels, classes)
         assert images is not None
         kept = labels is not None and classes
@@ -73,20 +75,6 @@ def npz_set(text: str, name: str) -> DataSet:
         class_count=len(classes),
         layout=(f"{file}: images (n, h, w[, c]) uint8; optional labels (n,), classes (k,)",),
     )
-
-
-def _arrays(file: Path, name: str, wanted: tuple[str, ...]) -> dict[str, ndarray]:
-    import numpy as np
-
-    try:
-        with np.load(file, allow_pickle=False) as held:
-            if not hasattr(held, "files"):
-                raise DataError(f"{name}: expected an .npz file, got a single array: {file}")
-            return {key: held[key] for key in wanted if key in held.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{name}: not a readable .npz file: {' '.join(str(error).split())}") from error
 
 
 def _check(name: str, images: ndarray | None, labels: ndarray | None, classes: tuple[str, ...]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from ood_toolkit.data.readers.folders import ClassFolders, class_folders, labell
 from ood_toolkit.data.readers.imglist import read_imglist, read_lines
 from ood_toolkit.data.readers.npz_images import ArrayPictures
 from ood_toolkit.errors import DataError, one_line
+from ood_toolkit.store.foreign.guard import shown
 
 if TYPE_CHECKING:
     from ood_toolkit.data.readers.folders import Reader
@@ -142,11 +143,20 @@ def cub200(split: str, root: Path) -> Pictures | None:
     indices = [base / f"{name}.txt" for name in ("images", "train_test_split", "classes")]
     if not all(index.is_file() for index in indices):
         return None
-    images, splits, folders = ([line.split(" ", 1) for line in read_lines(index)] for index in indices)
+    images, splits, folders = (list(_pairs(index)) for index in indices)
     wanted = {number for number, is_train in splits if (is_train.strip() == "1") == (split == "train")}
     known = ClassFolders(tuple(folder for _, folder in folders), tuple(readable(folder) for _, folder in folders))
     rows = [(f"images/{path}", known.label(path.split("/")[0], base)) for number, path in images if number in wanted]
     return _those_here(base, rows, known.names)
+
+
+def _pairs(index: Path) -> Iterator[tuple[str, str]]:
+    """Read lines `number text`; `DataError` names the line that is none."""
+    for number, line in enumerate(read_lines(index), 1):
+        first, blank, rest = line.partition(" ")
+        if not blank:
+            raise DataError(f"{index}: line {number}: expected a number and a text, got {shown(line)!r}")
+        yield first, rest
 
 
 def downloader(kind: str, *options: Mapping[str, Any], below: str = "") -> Callable[[Path], None]:
@@ -168,10 +178,12 @@ def _opened(kind: str, root: Path, **options: Any) -> Any:
 
     try:
         return getattr(torchvision.datasets, kind)(str(root), **options)
-    except (RuntimeError, OSError, ValueError, KeyError) as error:
-        raise DataError(f"{root}: torchvision's {kind} cannot read it: {one_line(error)}") from error
     except TypeError as error:
-        raise DataError(f"torchvision {torchvision.__version__} is too old for {kind}: {one_line(error)}") from error
+        raise DataError(
+            f"{root}: torchvision {torchvision.__version__} cannot read {kind} here, or is too old: {one_line(error)}"
+        ) from error
+    except Exception as error:  # whatever its readers of many formats run into
+        raise DataError(f"{root}: torchvision's {kind} cannot read it: {shown(one_line(error))}") from error
 
 
 def _those_here(folder: Path, rows: list[tuple[str, int]], names: tuple[str, ...]) -> Pictures:
@@ -179,6 +191,6 @@ def _those_here(folder: Path, rows: list[tuple[str, int]], names: tuple[str, ...
     here = [row for row, there in zip(rows, present(folder, (path for path, _ in rows)), strict=True) if there]
     if not here:
         raise DataError(
-            f"{folder}: none of its {len(rows):,} listed images is there, such as {rows[0][0] if rows else ''}"
+            f"{folder}: none of its {len(rows):,} listed images is there, such as {shown(rows[0][0]) if rows else ''}"
         )
     return labelled(folder, here, names)

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import glob
+import os
+import re
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, BinaryIO
 
 from ood_toolkit.api.dataset import SIMPLE, DataSet, Pictures
 from ood_toolkit.api.picture import PartPicture
 from ood_toolkit.data.readers.imglist import read_lines
 from ood_toolkit.errors import DataError
+from ood_toolkit.store.foreign.guard import opened, reason, shown
+from ood_toolkit.store.foreign.lines import as_lines, decoded
+from ood_toolkit.store.foreign.places import place_of
 
 __all__ = ["index_shard", "shards_of", "webdataset_set"]
 
@@ -19,6 +25,7 @@ SUFFIXES = ("jpg", "jpeg", "png", "webp")
 NAMES = "classnames.txt"
 TEMPLATES = "zeroshot_classification_templates.txt"
 SPLITS = ("train", "val", "test")
+LABEL = re.compile("-1|[0-9]{1,9}")
 MOST_TEXT = 1 << 24
 """No label or list of names in a shard is longer; a longer one is not read."""
 
@@ -41,30 +48,35 @@ def index_shard(path: Path) -> Shard:
     labels: dict[str, int] = {}
     pictures: dict[str, PartPicture] = {}
     try:
-        with tarfile.open(path, "r:") as tar:
+        with opened(path) as file, _tar(file) as tar:
+            size = os.fstat(file.fileno()).st_size
             for member in tar:
+                _check_member(member, size)
                 folder, _, name = member.name.removeprefix("./").rpartition("/")
                 stem, _, suffixes = name.partition(".")
                 key, suffix = f"{folder}/{stem}" if folder else stem, suffixes.rpartition(".")[2].lower()
                 if not member.isfile() or name.startswith("."):
                     continue
                 if name in (NAMES, TEMPLATES):
-                    shard.texts[name] = _text(tar, member).splitlines()
+                    shard.texts[name] = as_lines(_text(tar, member))
                 elif suffix in SUFFIXES:
                     pictures[key] = PartPicture(str(path), member.offset_data, member.size)
                 elif suffix == "cls":
-                    labels[key] = int(_text(tar, member))
+                    labels[key] = _label(_text(tar, member), member)
                 elif suffix == "txt":
                     shard.captions[key] = _text(tar, member).strip()
-    except (OSError, EOFError, ValueError, tarfile.TarError) as error:
-        raise DataError(f"{path}: not a readable, uncompressed tar file: {' '.join(str(error).split())}") from error
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
+    except Exception as error:  # on a damaged file Python's reader raises whatever its arithmetic runs into
+        raise DataError(f"{path}: not a readable, uncompressed tar file: {reason(error)}") from None
     shard.samples = {key: (picture, labels.get(key)) for key, picture in pictures.items()}
     return shard
 
 
 def shards_of(pattern: str) -> dict[str, list[Path]]:
     """Find the shards by split: of a folder with `test/*.tar` and the like or with `*.tar`, of a glob, of one file."""
-    place = Path(pattern)
+    place = place_of(pattern)
+    pattern = str(place)
     if place.is_dir():
         found = {split: sorted((place / split).glob("*.tar"), key=_in_order) for split in SPLITS}
         found = {split: files for split, files in found.items() if files}
@@ -137,8 +149,48 @@ def _beside(shard: Path) -> Iterator[tuple[str, list[str]]]:
 def _text(tar: tarfile.TarFile, member: tarfile.TarInfo) -> str:
     held = tar.extractfile(member) if member.size <= MOST_TEXT else None
     if held is None:
-        raise DataError(f"{member.name}: expected a short text")
-    return held.read().decode()
+        raise DataError(f"{shown(member.name)}: expected a short text, got {member.size:,} bytes")
+    return decoded(held.read(), shown(member.name))
+
+
+def _tar(file: BinaryIO) -> tarfile.TarFile:
+    measured: Any = _Measured(file)
+    return tarfile.open(fileobj=measured, mode="r:")
+
+
+def _label(text: str, member: tarfile.TarInfo) -> int:
+    if not LABEL.fullmatch(text.strip()):
+        raise DataError(f"{shown(member.name)}: expected a label from -1, got {shown(text.strip(), 40)!r}")
+    return int(text)
+
+
+def _check_member(member: tarfile.TarInfo, size: int) -> None:
+    """Refuse a member that is not as long as it says, or whose bytes are not where it says."""
+    if member.isreg() and (member.issparse() or member.size < 0 or member.offset_data + member.size > size):
+        raise DataError(f"{shown(member.name)}: expected a plain member inside the {size:,} bytes of the file")
+
+
+class _Measured:
+    """A file for Python's tar reader, which trusts what it reads: no long reads, and an end to how many there are."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file, self.size = file, os.fstat(file.fileno()).st_size
+        self.left = 8 * (self.size // tarfile.BLOCKSIZE) + 64
+
+    def read(self, size: int = -1) -> bytes:
+        """Read at most so many bytes."""
+        self.left -= 1
+        if size > MOST_TEXT + tarfile.BLOCKSIZE or self.left < 0:
+            raise OSError("a header that is too long" if self.left >= 0 else "headers that lead in a circle")
+        return self.file.read(size)
+
+    def seek(self, place: int, whence: int = 0) -> int:
+        """Go to a place."""
+        return self.file.seek(place, whence)
+
+    def tell(self) -> int:
+        """Tell the place."""
+        return self.file.tell()
 
 
 def _in_order(file: Path) -> tuple[int, str]:

@@ -21,6 +21,7 @@ from ood_toolkit.learning.pictures import picture_keys
 from ood_toolkit.learning.ranks import Ranks
 from ood_toolkit.learning.record import RECORD, Record, data_fingerprint
 from ood_toolkit.models.saving import check_savable, save_model
+from ood_toolkit.store.foreign.objects import read_object
 
 __all__ = ["MODEL", "PLOT", "Material", "Tuned", "fine_tune", "gathered"]
 
@@ -225,7 +226,7 @@ class _Run:
     def read(self) -> Tuned:
         """Take what a finished run wrote; `TrainingError` where it is another run's."""
         try:
-            held = json.loads((self.folder / RECORD).read_text(encoding="utf-8"))
+            held = read_object(self.folder / RECORD, TrainingError)
             same = [held["config"], held["data"], held["model"]]
             result, epochs = held["result"], held["epochs"]
             before, after, split, lost = (result[name] for name in ("before", "after", "split", "unreadable"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from ood_toolkit.errors import DataError
 from ood_toolkit.learning.seminar.subject import Subject, subject
 from ood_toolkit.outputs import Outputs
 from ood_toolkit.outputs.head import Head
+from ood_toolkit.store.foreign.arrays import listed, read_npz
 
 __all__ = ["EMBEDDED", "EMBEDDED_MORE", "VECTORS_MODEL", "VECTORS_NOTE", "cast_sets", "cast_vectors"]
 
@@ -93,10 +93,7 @@ def _read(folder: Path, name: str, *keys: str) -> dict[str, Any]:
     file = folder / f"{name}.npz"
     if not file.is_file():
         raise DataError(f"{folder}: expected {file.name}; give the folder of the ViT-B/32 vectors, or embedded")
-    try:
-        with np.load(file, allow_pickle=False) as held:
-            return {key: held[key] for key in keys}
-    except KeyError as error:
-        raise DataError(f"{file}: expected the arrays {', '.join(keys)}: {error.args[0]}") from None
-    except (OSError, ValueError, BadZipFile) as error:
-        raise DataError(f"{file}: expected a NumPy archive, got {' '.join(str(error).split())}") from None
+    held = read_npz(file)
+    if absent := [key for key in keys if key not in held]:
+        raise DataError(f"{file}: expected the arrays {', '.join(keys)}: {absent[0]} is not among {listed(held)}")
+    return {key: held[key] for key in keys}

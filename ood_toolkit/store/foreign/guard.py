@@ -1,0 +1,140 @@
+"""What all readers of foreign files share: which files are opened, how much is read, and how faults are reported."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO
+
+from ood_toolkit.errors import DataError, OodkitError
+
+__all__ = [
+    "LIMIT",
+    "MIB",
+    "guarded",
+    "in_file",
+    "opened",
+    "quoted",
+    "read_bytes",
+    "reason",
+    "room",
+    "shown",
+    "too_large",
+]
+
+MIB = 1 << 20
+LIMIT = "OODKIT_READ_LIMIT"
+"""Environment variable: MiB that one read may take where a reader's own limit is smaller."""
+PANIC = "PanicException"
+"""What libraries written in Rust raise where they should not; it derives from `BaseException` alone."""
+LONGEST = 200
+"""Letters of another library's message that ours takes over."""
+
+
+def room(least: int) -> int:
+    """Return how many bytes a reader may take: its own limit, or `OODKIT_READ_LIMIT` in MiB where that is more."""
+    given = os.environ.get(LIMIT, "")
+    return max(least, int(given) * MIB) if given.isascii() and given.isdecimal() and len(given) < 12 else least
+
+
+@contextmanager
+def guarded(where: str, expected: str, raises: type[OodkitError] = DataError) -> Iterator[None]:
+    """Turn whatever a damaged or hostile file makes fail into one line: where, what was expected, what was got.
+
+    Errors of this package pass unchanged.
+    """
+    try:
+        yield
+    except OodkitError:
+        raise
+    except FileNotFoundError:
+        raise raises(f"{where}: no such file; expected {expected}") from None
+    except Exception as error:
+        raise raises(f"{where}: expected {expected}, got {reason(error)}") from None
+    except BaseException as error:
+        if type(error).__name__ != PANIC:
+            raise
+        raise raises(f"{where}: expected {expected}, got a file that its reader cannot take") from None
+
+
+@contextmanager
+def in_file(file: os.PathLike[str] | str, raises: type[OodkitError] = DataError) -> Iterator[None]:
+    """Put the name of a file in front of errors about what it holds, where it is not there already."""
+    try:
+        yield
+    except OodkitError as error:
+        if str(file) in str(error):
+            raise
+        raise raises(f"{file}: {error}") from None
+
+
+def reason(error: BaseException) -> str:
+    """Describe a fault of another library in one short line."""
+    if isinstance(error, MemoryError):
+        return "more than there is memory for"
+    if isinstance(error, RecursionError):
+        return "contents that are nested too deeply"
+    if isinstance(error, KeyError):
+        return f"nothing under {shown(error.args[0] if error.args else '')}"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror[:1].lower() + error.strerror[1:]
+    return shown(" ".join(str(error).split()) or type(error).__name__)
+
+
+def shown(value: object, most: int = LONGEST) -> str:
+    """Write a value from a file as a short text without control characters."""
+    text = value if isinstance(value, str) else ascii_escapes(value)
+    text = text if len(text) <= most else f"{text[:most]}..."
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def quoted(value: object, most: int = LONGEST) -> str:
+    """Write a value from a file as Python writes it, short and without control characters."""
+    return shown(ascii_escapes(value), most)
+
+
+def ascii_escapes(value: object) -> str:
+    """Return the `repr` of a value, or its type where that cannot be written, as of a whole number of 5,000 digits."""
+    try:
+        return repr(value)
+    except Exception:
+        return f"<{type(value).__name__}>"
+
+
+def opened(file: os.PathLike[str] | str) -> BinaryIO:
+    """Open a regular file to read its bytes; `OSError` for a folder, a pipe, a device or a link to one.
+
+    Nothing waits: opening a pipe would, until somebody writes to it.
+    """
+    try:
+        handle = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except ValueError as error:  # a NUL in the name
+        raise OSError(str(error)) from None
+    try:
+        mode = os.fstat(handle).st_mode
+        if not stat.S_ISREG(mode):
+            raise OSError(f"it is {'a folder' if stat.S_ISDIR(mode) else 'a pipe or device'}, not a file")
+        return os.fdopen(handle, "rb")
+    except BaseException:
+        os.close(handle)
+        raise
+
+
+def read_bytes(file: os.PathLike[str] | str, most: int) -> bytes:
+    """Read a whole regular file of at most so many bytes; `OSError` where it is longer or no such file."""
+    most = room(most)
+    with opened(file) as handle:
+        size = os.fstat(handle.fileno()).st_size
+        if size > most:
+            raise OSError(too_large(size, most))
+        content = handle.read(size + 1)
+    if len(content) > most:
+        raise OSError(too_large(len(content), most))
+    return content
+
+
+def too_large(size: int, most: int, what: str = "a file of") -> str:
+    """Say that something is over a limit, and how to lift it."""
+    return f"{what} {size:,} bytes, over the limit of {most:,}; {LIMIT}={-(-size // MIB)} (MiB) lifts it"

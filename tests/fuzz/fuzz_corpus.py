@@ -1,0 +1,219 @@
+"""Make the corpus: `python tests/fuzz/fuzz_corpus.py`; the files are small, sound, and the same at each run."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import pickle
+import random
+import tarfile
+
+import numpy as np
+import torch
+from fuzz_targets import CLASSES, CORPUS, WIDTH, tiny_clip
+from PIL import Image
+from safetensors.numpy import save
+from safetensors.torch import save_file
+
+from ood_toolkit import Detector, Head, Outputs
+from ood_toolkit.learning.checkpoint import Checkpoint, write_checkpoint
+from ood_toolkit.models.digits_clip import CONFIG
+from ood_toolkit.report.results import Answers, Row
+from ood_toolkit.report.run_folder import write_run
+from ood_toolkit.store.head_file import save_head
+from ood_toolkit.store.shard import shard_bytes
+
+DRAW = np.random.default_rng(0)
+ROWS = DRAW.normal(size=(6, WIDTH)).astype(np.float32)
+TEXT = DRAW.normal(size=(3, WIDTH)).astype(np.float32)
+LABELS = np.arange(6) % 3
+
+
+def arrays() -> None:
+    """Write `.npz` and `.npy` files."""
+    names, ids = np.array(CLASSES), np.array([f"사진/{row}.jpg" for row in range(6)])
+    whole = {"embeddings": ROWS, "labels": LABELS, "classes": names, "ids": ids}
+    np.savez(CORPUS / "set.npz", **whole, text=TEXT, scale=np.float32(50))
+    np.savez_compressed(CORPUS / "set_packed.npz", logits=ROWS[:, :3], labels=names[LABELS], class_names=names)
+    np.savez(CORPUS / "set_bytes.npz", features=ROWS.astype(">f2"), names=np.array([b"cat", b"dog"] * 3))
+    np.savez(CORPUS / "bare.npz", features=ROWS, labels=LABELS)
+    np.savez(CORPUS / "text.npz", text=TEXT, names=names)
+    np.savez(CORPUS / "linear.npz", weight=TEXT, bias=np.zeros(3, np.float32), classes=names, unit_rows=np.True_)
+    np.savez(CORPUS / "bank.npz", embeddings=np.vstack([TEXT, ROWS]), texts=np.array(list("abcdefghi")))
+    np.savez(CORPUS / "no.npz", no=TEXT, classes=names)
+    np.savez(CORPUS / "no_by_class.npz", **dict(zip(CLASSES, TEXT, strict=True)))
+    np.save(CORPUS / "bank.npy", TEXT)
+    np.savez(CORPUS / "scores.npz", scores=ROWS[:, 0], ids=ids)
+    pixels = DRAW.integers(0, 256, (6, 5, 4, 3), dtype=np.uint8)
+    np.savez(CORPUS / "images.npz", images=pixels, labels=LABELS, classes=names)
+    np.savez_compressed(CORPUS / "images_grey.npz", images=pixels[..., 0])
+    np.savez(CORPUS / "context.npz", ctx=np.ones((2, 8), np.float32))
+    np.savez(CORPUS / "context_by_class.npz", ctx=np.ones((3, 2, 8), np.float32), class_names=names)
+
+
+def tensors() -> None:
+    """Write files of torch and safetensors."""
+    torch.manual_seed(0)
+    rows = torch.from_numpy(TEXT)
+    torch.save({"embeddings": rows, "classes": list(CLASSES)}, CORPUS / "bank.pt")
+    torch.save((list(CLASSES), rows), CORPUS / "no.pt")
+    save_file({"embeddings": rows}, CORPUS / "bank.safetensors")
+    torch.save({"state_dict": {"ctx": torch.ones(2, 8)}, "epoch": 3}, CORPUS / "context.pt")
+    state = tiny_clip().state_dict()
+    torch.save({"state_dict": state}, CORPUS / "weights.pt")
+    torch.save(state, CORPUS / "legacy.pt", _use_new_zipfile_serialization=False)
+    save_file(state, CORPUS / "weights.safetensors")
+    made = Checkpoint("identity", 1, 2, {"w": rows}, {"state": {0: {"step": 1}}}, {}, [{"loss": 1.0}], {"loss": 2.0})
+    write_checkpoint(CORPUS, made)
+    zero_shot = Head.zero_shot(TEXT, CLASSES)
+    save_head(CORPUS / "head.safetensors", Head.linear(TEXT, np.zeros(3), CLASSES), torch.zeros(3), {"model": "m"}, {})
+    save_head(CORPUS / "head_of_texts.safetensors", zero_shot, None, {"model": "m"}, {"data": {"train": [1, 2]}})
+    noise = DRAW.normal(size=(2, 30, WIDTH)).astype(np.float32)
+    val, train = (Outputs(np.tile(ROWS, (5, 1)) + one, labels=np.tile(LABELS, 5), head=zero_shot) for one in noise)
+    for name, spec in (("", "msp"), ("_knn", "knn:k=2"), ("_classwise", "classwise"), ("_energy", "energy")):
+        Detector.fit(spec, val, train=train).save(CORPUS / f"detector{name}.safetensors")
+    logits = Outputs(logits=np.tile(ROWS[:, :3], (5, 1)) + noise[0, :, :3], labels=np.tile(LABELS, 5))
+    Detector.fit("maxlogit", logits).save(CORPUS / "detector_logits.safetensors")
+    about = {"format": 1, "config": CONFIG, "no_templates": ["a photo of no {}"]}
+    save_file({"logit_scale": torch.zeros(())}, CORPUS / "digits_clip.safetensors", {"digits-clip": json.dumps(about)})
+
+
+def store() -> None:
+    """Write files of a store."""
+    keys = DRAW.integers(0, 256, (3, 32), dtype=np.uint8)
+    (CORPUS / "shard.safetensors").write_bytes(shard_bytes(keys, ROWS[:3]))
+    about = json.dumps({"classes": CLASSES, "notes": []}).encode()
+    held = {"about": np.frombuffer(about, np.uint8), "keys": keys, "labels": LABELS[:3].astype(np.int64)}
+    (CORPUS / "listing.safetensors").write_bytes(save({**held, "ids": np.frombuffer(b"a\nb\n%E9", np.uint8)}))
+    put("name.json", {"format": 1, "key": "0" * 64, "source": "a.npz", "rows": 3})
+    put("negatives.json", {"format": 1, "negatives": [{"word": "a", "similarity": 0.5}]})
+    put("encoder.json", {"identity": {"kind": "features", "weights": "0"}, "model": "m", "batch": 32})
+
+
+def put(name: str, value: object) -> None:
+    """Write a JSON file."""
+    (CORPUS / name).write_text(json.dumps(value, indent=1) + "\n")
+
+
+def models() -> None:
+    """Write configurations of open_clip, and a model card."""
+    vision = {"image_size": 8, "patch_size": 4, "width": 8, "layers": 1, "head_width": 4}
+    text = {"context_length": 12, "vocab_size": 20, "width": 8, "heads": 2, "layers": 1}
+    config = {"embed_dim": 4, "vision_cfg": vision, "text_cfg": text}
+    choices = {"mean": [0.5, 0.5, 0.5], "std": 0.5, "interpolation": "bicubic", "resize_mode": "shortest"}
+    put("open_clip_config.json", {"model_cfg": config, "preprocess_cfg": choices})
+    (CORPUS / "README.md").write_text("---\nlicense: mit\n---\nA card.\n")
+
+
+def runs() -> None:
+    """Write what a run folder holds."""
+    ids, names = np.array([f"{row}" for row in range(4)]), np.array(["cat", "dog", "cat", "car"])
+    header = {
+        "protocol": "native", "id": [{"name": "i", "images": 4, "accuracy": 0.5, "ece": 0.1}], "ood": {"o": 4},
+        "groups": {}, "validation": {"i": "none"}, "notes": ["a note"], "model": "m", "prompts": "p",
+        "published": [], "encoding": {"i/test": {"notes": [], "unreadable": {}}},
+    }  # fmt: skip
+    metrics = {"auroc": 0.5, "fpr95_id": 0.25, "aupr_in": 0.5}
+    rows = [Row("ood", "msp", "i", "o", n_id=4, n_ood=4, metrics=metrics, notes=("n",)),
+            Row("misclassification", "msp", "i", metrics={"auroc": 0.5, "aurc": 0.1})]  # fmt: skip
+    said = Answers(ids, {"msp": ROWS[:4, 0].astype(float)}, prediction=names, confidence=np.ones(4), truth=names)
+    said.right, said.accepted = np.ones(4, bool), {"msp": np.ones(4, bool)}
+    streamed = Answers(ids, {}, streamed={"o": {"adaneg": np.ones(4)}})
+    folder = CORPUS / "run"
+    write_run(folder, header, rows, {("i", "ood:o"): said, ("i", "test"): streamed})
+    (folder / "result.json").rename(CORPUS / "result.json")
+    (folder / "scores" / "i" / "ood_o.npz").rename(CORPUS / "ood_o.npz")
+    (folder / "scores" / "i" / "test.npz").rename(CORPUS / "ood_o_streams.npz")
+    for place in (folder / "scores" / "i", folder / "scores", folder):
+        place.rmdir()
+
+
+PRESET = """description = "A small one."
+sources = ["a paper"]
+protocol = "mcm"
+averaging = "all sets"
+class_names = "own"
+prompts = ["a photo of a {}"]
+resize = 224
+val_split = 0.2
+scorers = "msp"
+
+[id]
+name = "digits"
+images = 100
+
+[[ood]]
+name = "letters"
+group = "near"
+
+[[published]]
+method = "MSP"
+model = "ViT-B-16"
+source = "table 1"
+protocol = "mcm"
+scorer = "msp"
+values = { letters = { auroc = 94.4, fpr95_id = 20.0 } }
+means = { all = { auroc = 94.4 } }
+tolerance = { auroc = 0.5 }
+"""
+
+
+def texts() -> None:
+    """Write lists, tables and presets."""
+    (CORPUS / "preset.toml").write_text(PRESET)
+    (CORPUS / "list.txt").write_text("list.txt 0\na/b c.png 1\nd.png -1\n")
+    (CORPUS / "list_marked.txt").write_bytes(b"\xef\xbb\xbflist_marked.txt 0\r\nb.png 2\r\n")
+    (CORPUS / "list.txt.gz").write_bytes(gzip.compress(b"list.txt.gz 0\nb.png 1\n", mtime=0))
+    (CORPUS / "categories.txt").write_text("/a/abbey 0\n/a/airport 1\n/b/bar/indoor 2\n")
+    (CORPUS / "cub.txt").write_text("1 001.Albatross/a.jpg\n2 001.Albatross/b.jpg\n")
+    (CORPUS / "words.txt").write_text("a {} cat\nthe {}, 개\n", encoding="utf-8")
+    (CORPUS / "pairs.csv").write_text('filepath,title\npairs.csv,"a cat, a dog"\npairs.csv,x\n')
+    (CORPUS / "pairs.tsv").write_text("image\tcaption\npairs.tsv\ta cat\n")
+
+
+def pictures() -> None:
+    """Write pictures of several formats, a tar file of some, and a batch of CIFAR."""
+    image = Image.fromarray(DRAW.integers(0, 256, (24, 20, 3), dtype=np.uint8))
+    for ending in ("png", "jpg", "gif", "bmp", "webp", "tif", "ppm"):
+        image.save(CORPUS / f"picture.{ending}")
+    Image.fromarray(DRAW.integers(0, 65536, (9, 7), dtype=np.uint16)).save(CORPUS / "deep.png")
+    Image.fromarray(DRAW.integers(0, 65536, (9, 7), dtype=np.uint16)).save(CORPUS / "deep.tif")
+    (CORPUS / "deep.pgm").write_bytes(b"P5 3 3 4095\n" + bytes(range(18)))
+    exif = Image.Exif()
+    exif[274] = 6
+    image.save(CORPUS / "picture.turned.jpg", exif=exif)
+    packed = io.BytesIO()
+    image.resize((6, 6)).save(packed, "png")
+    for name, format_ in (("shard.tar", tarfile.PAX_FORMAT), ("long.tar", tarfile.GNU_FORMAT)):
+        with tarfile.open(CORPUS / name, "w", format=format_) as archive:
+            first = "k" * 120 if name == "long.tar" else "사진"
+            members = {
+                f"{first}.png": packed.getvalue(),
+                f"{first}.cls": b"1",
+                f"{first}.txt": b"a cat",
+                "classnames.txt": b"cat\ndog\n",
+                "zeroshot_classification_templates.txt": b"a {c}\n",
+            }
+            for path, body in members.items():
+                info = tarfile.TarInfo(path)
+                info.size = len(body)
+                archive.addfile(info, io.BytesIO(body))
+    batch = {"data": DRAW.integers(0, 256, (2, 3072), dtype=np.uint8), "labels": [0, 1]}
+    (CORPUS / "cifar.pickle").write_bytes(pickle.dumps(batch, 2))
+
+
+def main() -> None:
+    """Write all of it anew."""
+    random.seed(0)
+    CORPUS.mkdir(exist_ok=True)
+    for file in CORPUS.iterdir():
+        file.unlink()
+    for make in (arrays, tensors, store, models, runs, texts, pictures):
+        make()
+    files = list(CORPUS.iterdir())
+    print(f"{len(files)} files, {sum(file.stat().st_size for file in files):,} bytes")
+
+
+if __name__ == "__main__":
+    main()
