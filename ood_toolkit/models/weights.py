@@ -108,11 +108,8 @@ def checkpoint_of(held: Any, path: Path) -> Checkpoint:
 
     parts = _parts(held)
     weights = _bare(held[parts[0]] if parts else held, path)
-    if (
-        not isinstance(weights, dict)
-        or not all(map(_is_named_tensor, weights.items(), repeat(torch.Tensor)))
-        or not weights
-    ):
+    named = isinstance(weights, dict) and all(map(_is_named_tensor, weights.items(), repeat(torch.Tensor)))
+    if not named or not weights:
         known = f"{', '.join(WRAPPERS[:-1])} or {WRAPPERS[-1]}"
         raise ModelError(f"weights: expected {path} to hold tensors by name, or such under {known}")
     return Checkpoint(weights, sha256_of(path), parts[0] if parts else "", tuple(parts[1:]))

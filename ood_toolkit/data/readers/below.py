@@ -55,8 +55,7 @@ class Below:
 
 
 def look_below(folder: Path) -> Below:
-    """Walk a folder once; hidden files and what operating systems leave are passed over,
-    and so are pipes and devices.
+    """Walk a folder once; hidden files, what operating systems leave, pipes and devices are passed over.
 
     Raises `DataError` for a folder that cannot be listed: its pictures would be missing without a word.
     """
