@@ -38,8 +38,8 @@ WORK = Path(tempfile.gettempdir()) / "oodkit-net"
 """Where the commands run. It has one name, since a path may decide a hash, an order or where a line is broken."""
 ARCHIVE, EXPECTED = "artefacts.tar.gz", "expected.json"
 PLUGINS = ("oodkit-sklearn", "oodkit-transformers")
-LONGEST = 300
-"""Seconds that a command may take."""
+LONGEST = 600
+"""Seconds that a command may take, on a busy machine."""
 
 
 @dataclass
@@ -70,7 +70,7 @@ class Recorder:
         if not Path(found.stdout.strip()).is_relative_to(self.package):
             sys.exit(f"expected ood_toolkit from {self.package}, got {found.stdout.strip() or found.stderr}")
         if not self.fresh:
-            self.server = Server(self.python, self.work, self._environment(""))
+            self.server = Server(self.python, self.work, self._environment(""), LONGEST)
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -118,14 +118,15 @@ class Recorder:
 
     def _environment(self, plugins: str) -> Mapping[str, str]:
         """Give what decides a run: this package first, one thread, no plugins unless asked for, a home of its own."""
-        kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
+        kept = {name: os.environ[name] for name in ("PATH", "TMPDIR") if name in os.environ}
         paths = [self.package, *(self.package / "plugins" / name for name in PLUGINS)]
         if plugins and plugins != "installed":
             paths.append(self.work / plugins)
         return kept | ({} if plugins else {"OODKIT_NO_PLUGINS": "1"}) | {
             "PYTHONPATH": os.pathsep.join(map(str, paths)),
             "PYTHONDONTWRITEBYTECODE": "1",
-            "PYTHONHASHSEED": "0",
+            "LANG": "C.UTF-8",
+            "PYTHONHASHSEED": os.environ.get("PYTHONHASHSEED", "0"),
             "OMP_NUM_THREADS": "1",
             "MKL_NUM_THREADS": "1",
             "OPENBLAS_NUM_THREADS": "1",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import runpy
+import signal
 import subprocess
 import sys
 import traceback
@@ -24,8 +25,9 @@ HEAVY = ("numpy", "scipy.stats", "sklearn.datasets", "torch", "torch._dynamo", "
 class Server:
     """Runs Python command lines in forks of one process."""
 
-    def __init__(self, python: str, work: Path, environment: Mapping[str, str]) -> None:
-        self.work, self.environment = work, dict(environment)
+    def __init__(self, python: str, work: Path, environment: Mapping[str, str], longest: int) -> None:
+        """Start it; a command that takes longer, in seconds, is ended by a signal."""
+        self.work, self.environment, self.longest = work, dict(environment), longest
         self.process = subprocess.Popen(
             [python, str(Path(__file__).resolve())], cwd=work, env=self.environment, text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -38,7 +40,7 @@ class Server:
         files = {name: str(self.work / f".{name}") for name in ("out", "err")}
         more = {name: value for name, value in environment.items() if self.environment.get(name) != value}
         gone = [name for name in self.environment if name not in environment]
-        where = {**files, "bytecode": str(self.work / ".bytecode")}
+        where = {**files, "longest": self.longest, "bytecode": str(self.work / ".bytecode")}
         asked = {"arguments": list(arguments), "more": more, "gone": gone, **where}
         self.process.stdin.write(json.dumps(asked) + "\n")
         self.process.stdin.flush()
@@ -68,6 +70,7 @@ def serve() -> None:
 
 def _become(asked: Mapping[str, Any]) -> NoReturn:
     """Run a command line in this process, and end it."""
+    signal.alarm(asked["longest"])
     for place, name in ((1, "out"), (2, "err")):
         file = os.open(asked[name], os.O_CREAT | os.O_TRUNC | os.O_WRONLY)
         os.dup2(file, place)
