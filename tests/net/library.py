@@ -173,7 +173,7 @@ def _listed() -> list[dict[str, Any]]:
 def scorers() -> None:
     """Tell what every scorer gives on the problem of the conformance kit."""
     for one in _listed():
-        name, needs = one["name"], frozenset(one["needs"])
+        name, needs = one["name"], frozenset(one.get("needs", ()))
         problem = make_problem(needs | {"val", "train"}, 4)
         attempt(name, partial(_scored, name, problem))
         attempt(f"{name} at edges", partial(_scored, name, problem, problem.edges))
