@@ -88,6 +88,10 @@ class Model(ABC):
         """Embed m prompts that say "not this class" as (m, d) float32 rows; `encode_texts` where it reads both."""
         return self.encode_texts(texts)
 
+    def overlong(self, texts: Sequence[str]) -> tuple[int, ...]:
+        """Give the places of the texts whose end the tokenizer cuts off; none where that is not known."""
+        return ()
+
     @abstractmethod
     def to(self, device: str) -> Model:
         """Move the network to a device and return this model."""

@@ -52,11 +52,17 @@ def text_bank(
     first = _encoded(model, nouns, of_nouns, store, lambda done: told(done, total))
     second = _encoded(model, adjectives, of_adjectives, store, lambda done: told(len(nouns) + done, total))
     rows = torch.cat([part for part in (first, second) if len(part)])
-    bank = Bank(rows, (*nouns, *adjectives))
+    cut = _cut(model, nouns, of_nouns.templates) + _cut(model, adjectives, of_adjectives.templates)
+    said = (
+        f"{cut:,} of the {total:,} texts of {wanted.name} are longer than the text tower takes and are cut"
+        if cut
+        else ""
+    )
+    bank = Bank(rows, (*nouns, *adjectives), said)
     if wanted.mining is None:
         return bank
-    said = {"model": model.name, "words": str(wanted.source), "templates": list(templates), "recipe": prompts.recipe}
-    return mined(bank, len(nouns), classes, wanted.mining, store, said)
+    about = {"model": model.name, "words": str(wanted.source), "templates": list(templates), "recipe": prompts.recipe}
+    return mined(bank, len(nouns), classes, wanted.mining, store, about)
 
 
 def mined(
@@ -87,7 +93,7 @@ def mined(
             similarity.tolist(),
         )
         source += f" (oodkit negatives {key[:8]})"
-    return Bank(rows[kept], words, source)
+    return Bank(rows[kept], words, "; ".join(filter(None, (source, candidates.source))))
 
 
 def shuffled_bank(model: Model, class_names: Sequence[str], prompts: Prompts, store: Path | None) -> Bank:
@@ -101,6 +107,12 @@ def shuffled_bank(model: Model, class_names: Sequence[str], prompts: Prompts, st
             texts.append(" ".join(order).replace("{}", name))
     rows = class_texts(model, texts, Prompts(("{}",)), store)
     return Bank(rows.reshape(prompts.shuffles, len(class_names), -1), tuple(texts))
+
+
+def _cut(model: Model, words: Sequence[str], templates: Sequence[str]) -> int:
+    """Count the words that the tokenizer cuts under any of the templates."""
+    places = (model.overlong([template.replace("{}", word) for word in words]) for template in templates)
+    return len(set().union(*places))
 
 
 def _words(wanted: TextBank) -> Words:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ood_toolkit.api.model import Model
 from ood_toolkit.api.scorer import Prompts
+from ood_toolkit.errors import DataError
 from ood_toolkit.outputs.head import Head, normalise
 from ood_toolkit.store.texts import Texts
 
@@ -23,8 +24,10 @@ def zero_shot_head(model: Model, class_names: Sequence[str], prompts: Prompts, s
     """Encode the prompts of all classes to a head, with a bank of "no" texts where the model knows such.
 
     With a store, embeddings are taken from it, or kept in it. A recipe that averages scores needs the embeddings of
-    each template: they are the bank `prompts` (p, k, d).
+    each template: they are the bank `prompts` (p, k, d). `DataError` names a prompt that the tokenizer would cut.
     """
+    for templates in (prompts.templates, model.no_templates):
+        _refuse_cut(model, class_names, templates)
     banks: dict[str, Any] = {}
     if prompts.views:
         views = template_texts(model, class_names, prompts.templates, store)
@@ -37,6 +40,22 @@ def zero_shot_head(model: Model, class_names: Sequence[str], prompts: Prompts, s
         no = Prompts(model.no_templates, prompts.recipe)
         banks["no"] = class_texts(model, class_names, no, store, no=True)
     return head.with_banks(banks) if banks else head
+
+
+def _refuse_cut(model: Model, class_names: Sequence[str], templates: Sequence[str]) -> None:
+    """Refuse prompts whose end, most often with the name of the class, would be cut off."""
+    texts = [template.replace("{}", name) for template in templates for name in class_names]
+    cut = model.overlong(texts)
+    if cut:
+        template, name = templates[cut[0] // len(class_names)], class_names[cut[0] % len(class_names)]
+        raise DataError(
+            f"the prompt {_short(template)!r} with the class {name!r} has more tokens than the text tower of "
+            f"{model.name} takes, as {len(cut):,} of {len(texts):,} prompts have; shorten the template or the name"
+        )
+
+
+def _short(text: str, most: int = 60) -> str:
+    return text if len(text) <= most else f"{text[: most // 2]} ... {text[-most // 2 :]}"
 
 
 def class_texts(

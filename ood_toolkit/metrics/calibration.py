@@ -37,7 +37,7 @@ def ece(confidence: ArrayLike, right: ArrayLike, bins: int = 15) -> float:
     outside = stated[(stated < 0) | (stated > 1)]
     if outside.size:
         raise MetricError(
-            f"confidence: expected probabilities in [0, 1], got {outside[0]:g}; "
+            f"confidence: expected probabilities in [0, 1], got {_written(outside[0])}; "
             "calibration needs the probability of the predicted class, not a score"
         )
     # k / M is rounded once, so that a confidence written as k / M meets its edge exactly.
@@ -45,3 +45,8 @@ def ece(confidence: ArrayLike, right: ArrayLike, bins: int = 15) -> float:
     bin_of = np.searchsorted(edges, stated)  # (n,)
     gaps = np.bincount(bin_of, weights=hit - stated, minlength=bins)  # (M,) |B_m| (accuracy - confidence)
     return float(np.abs(gaps).sum()) / stated.size
+
+
+def _written(value: float) -> str:
+    """Write a number so that it is told from 0 and 1."""
+    return next(text for digits in range(6, 18) if float(text := f"{value:.{digits}g}") not in (0.0, 1.0))

@@ -91,6 +91,12 @@ class OpenClip(Model):
                 return embed(self.clip, tokens).float()
             return embed_with_context(self.clip, tokens, learned.vectors_of(texts)).float()
 
+    def overlong(self, texts: Sequence[str]) -> tuple[int, ...]:
+        """Give the places of the texts that do not fit the context of the text tower."""
+        from ood_toolkit.models.tokens import overlong
+
+        return overlong(self.tokenize, texts if self.context is None else self.context.sentences(texts))
+
     def put_context(self, context: Context) -> None:
         """Let learned vectors stand before each class name from now on, in place of a prompt."""
         self.context, self.templates, self.learned_prompt = context, ("{}",), True

@@ -137,6 +137,12 @@ class DigitsClip(Model):
             return embed_texts(self.clip, tokens)
         return embed_with_context(self.clip, tokens, learned.vectors_of(texts))
 
+    def overlong(self, texts: Sequence[str]) -> tuple[int, ...]:
+        """Give the places of the texts of more than 75 letters, which are cut."""
+        from ood_toolkit.models.tokens import overlong
+
+        return overlong(self.tokenize, texts if self.context is None else self.context.sentences(texts))
+
     def put_context(self, context: Context) -> None:
         """Let learned vectors stand before each class name from now on, in place of a prompt."""
         self.context, self.templates, self.learned_prompt = context, ("{}",), True

@@ -11,6 +11,9 @@ from ood_toolkit.errors import ModelError
 
 __all__ = ["autocast", "check_device", "lay_out"]
 
+REASON = 120
+"""Letters of torch's own words in a message."""
+
 
 def autocast(device: torch.device, precision: str) -> Any:
     """Make the context in which a network computes in bf16 or fp16 where that is safe; for fp32, one that does nothing.
@@ -38,4 +41,6 @@ def check_device(name: str) -> None:
     try:
         torch.empty(1, device=name)
     except (RuntimeError, AssertionError) as error:
-        raise ModelError(f"--device: {name!r} cannot be used here: {str(error).splitlines()[0]}") from None
+        why = str(error).splitlines()[0].partition(". ")[0]  # torch goes on with the names of all its back ends
+        why = why if len(why) <= REASON else f"{why[:REASON]}..."
+        raise ModelError(f"--device: {name!r} cannot be used here: {why}; cpu always can") from None

@@ -1,5 +1,7 @@
 """The expected calibration error against a loop over images, and where its bins close."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -85,3 +87,12 @@ def test_what_ece_refuses(arguments, says):
 def test_accuracy_refuses_nothing_at_all():
     with pytest.raises(MetricError, match=r"^right: "):
         metrics.accuracy([])
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(np.float32(1.0000001), "1.0000001"), (-1e-9, "-1e-09"), (1 + 2**-52, "1.0000000000000002"), (2.5, "2.5")],
+)
+def test_a_confidence_just_outside_is_written_so_that_one_sees_it(value, said):
+    with pytest.raises(MetricError, match=rf"in \[0, 1\], got {re.escape(said)};"):
+        metrics.ece(np.array([value, 0.2]), [True, False])

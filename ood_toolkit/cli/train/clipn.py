@@ -58,7 +58,11 @@ def command(name: str | None, pairs: Sequence[str], output: Path, resume: bool, 
     crafted = _crafted(given["prompts"], *(given.pop(key) for key in ("no_prompts", "hand_crafted", "quotes")))
     run = _opened(name, pairs, crafted=crafted, **given)
     from ood_toolkit.cli.progress import clear
+    from ood_toolkit.cli.streams import print_message
+    from ood_toolkit.learning.captions import notes_of
 
+    for note in notes_of(run.model, [source.pairs for source in run.sources], sum(crafted or (), ())):
+        print_message(note)
     taught = run.learn(output, resume=resume, report=lambda epoch: shared.told(epoch, run.plan.epochs))
     clear()
     if taught is not None:

@@ -72,12 +72,16 @@ def command(
     check_device(given["device"])
     model, material = _opened(name, pairs, **given)
     from ood_toolkit.cli.progress import clear, progress
+    from ood_toolkit.cli.streams import print_message
+    from ood_toolkit.learning.captions import notes_of
     from ood_toolkit.learning.cma.run import fine_tune
     from ood_toolkit.learning.cma.task import PLAN, CMARecipe
     from ood_toolkit.learning.ranks import Ranks
 
     plan = shared.plan(PLAN, **given)
     recipes = [CMARecipe(weight, plan, given["crop"]) for weight in weights]
+    for note in notes_of(model, [material.pairs]):
+        print_message(note)
     ranks = Ranks.joined(given["device"])
     try:
         tuned = fine_tune(

@@ -33,6 +33,8 @@ class Pairs:
     """(n,) captions, or class names."""
     templates: tuple[str, ...] = ("{}",)
     """What a caption may be: `{}` takes it as it is."""
+    notes: tuple[str, ...] = ()
+    """What is to be known of them, such as how many images were left out."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -43,15 +45,17 @@ class Pairs:
 
 
 def labelled_pairs(pictures: Pictures, templates: Sequence[str]) -> Pairs:
-    """Pair the labelled pictures of a split with their class names; those of no class are left out."""
+    """Pair the labelled pictures of a split with their class names; those of no class are left out, with a note."""
     if pictures.labels is None or not pictures.classes:
         raise DataError("captions: expected images with class names; give pairs as a CSV file or tar shards")
     rows = [row for row, label in enumerate(pictures.labels) if label >= 0]
+    lost = len(pictures) - len(rows)
     return Pairs(
         items=[pictures.items[row] for row in rows],
         ids=tuple(pictures.ids[row] for row in rows),
         subjects=tuple(pictures.classes[int(pictures.labels[row])] for row in rows),
         templates=tuple(templates),
+        notes=(f"{lost:,} of {len(pictures):,} images of no class are left out",) if lost else (),
     )
 
 

@@ -66,6 +66,11 @@ class TransformersModel(Model):
         """Embed m prompts as (m, d) float32 rows, not normalised; prompts that are too long are cut at the end."""
         return self._embed_tokens(self._tokens(texts)).float()
 
+    def overlong(self, texts: Sequence[str]) -> tuple[int, ...]:
+        """Give the places of the texts with more tokens than the text tower takes."""
+        lengths = [len(tokens) for tokens in self.tokenize(list(texts))["input_ids"]] if texts else []
+        return tuple(place for place, length in enumerate(lengths) if length > self.length)
+
     def to(self, device: str) -> TransformersModel:
         """Move both towers to a device and return this model."""
         self.network.to(device)
