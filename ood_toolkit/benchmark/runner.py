@@ -117,6 +117,7 @@ def bench(
         **({"groups": groups} if groups else {}),
         **({"csid": full_header(first, answers[first], list(member.csid))} if member.csid else {}),
         **({} if tuning is None else {"tuned": tuning.about}),
+        "shared_seconds": scoring.shared_seconds,
         "versions": versions(),
         **(about or {}),
     }

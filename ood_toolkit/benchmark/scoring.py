@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import traceback
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from ood_toolkit.benchmark.members import Member, class_names, head_print, label
 from ood_toolkit.errors import one_line
 from ood_toolkit.outputs.arrays import to_numpy
 from ood_toolkit.outputs.head import Head
+from ood_toolkit.outputs.ledger import Ledger
 from ood_toolkit.outputs.outputs import NONNEGATIVE, Outputs
 from ood_toolkit.report.results import TEST, VAL, Answers, Row
 from ood_toolkit.scorers.calibration import calibration_scores, learns_from_val, shared_with_train
@@ -25,7 +25,8 @@ from ood_toolkit.scorers.thresholds import threshold
 
 __all__ = ["Scoring"]
 
-TRAIN = "train"
+TRAIN, RUN = "train", ""
+"""The training split, and whoever works for the run itself and no scorer."""
 
 
 @dataclass(eq=False)
@@ -37,7 +38,10 @@ class Scoring:
     seed: int = 0
     """Of the order of a stream's images."""
     seconds: dict[str, float] = field(default_factory=dict)
-    """Fitting and scoring, by spec."""
+    """Fitting and scoring, by spec, but for arrays that several scorers used."""
+    shared_seconds: float = 0.0
+    """Deriving what several scorers used, such as logits; whoever asks first has no more of it than the others."""
+    _ledger: Ledger = field(default_factory=Ledger, repr=False)
     left_out: dict[tuple[str, str], Row] = field(default_factory=dict)
     """A row that says why a scorer was skipped or failed, by member and spec."""
     said: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
@@ -70,6 +74,7 @@ class Scoring:
     ) -> dict[str, Answers]:
         """Fit all scorers on a member's ID splits and walk its sets once, but those of these keys."""
         answers = {key: _blank(x) for key, x in sets.items() if key not in without}
+        self._ledger = Ledger()
         for head, scorers in self._by_head(name, member, sets[TEST].head):
             seen = {key: _under(head, x) for key, x in {**sets, **_named_train(member.train)}.items()}
             fitted = self._fitted(name, [scorer for scorer in scorers if isinstance(scorer, Scorer)], seen)
@@ -81,6 +86,10 @@ class Scoring:
             for scorer in scorers:
                 if isinstance(scorer, StreamScorer):
                     self._stream(name, scorer, seen, answers)
+        seconds, together = self._ledger.settle()
+        for spec, spent in seconds.items():
+            self.seconds[spec] = self.seconds.get(spec, 0.0) + spent
+        self.shared_seconds += together
         return answers
 
     def _calibrate(self, name: str, fitted: Mapping[str, Scorer], seen: Mapping[str, Outputs], known: Answers) -> None:
@@ -93,11 +102,10 @@ class Scoring:
             if scorer.threshold is not None or not learns_from_val(scorer):
                 continue
             self.progress(f"{name}: calibrating {scorer.name}")
-            start = time.perf_counter()
-            found = calibration_scores(scorer, val, train, scorer)
+            with self._ledger.charging(spec):
+                found = calibration_scores(scorer, val, train, scorer)
             self.calibration[name, spec] = found.scores
             self.said[name, spec] += found.notes
-            self.seconds[spec] += time.perf_counter() - start
 
     def _decide(self, name: str, answers: Mapping[str, Answers]) -> None:
         """Decide at a margin of 0, else at the threshold that accepts 95 % of ID validation."""
@@ -138,13 +146,12 @@ class Scoring:
             if missing:
                 self._leave_out(name, scorer, "skipped", f"needs {', '.join(missing)}")
                 continue
-            start = time.perf_counter()
             try:
-                made = fitted[scorer.spec] = fit(scorer, seen.get(VAL), seen.get(TRAIN))
+                with self._ledger.charging(scorer.spec):
+                    made = fitted[scorer.spec] = fit(scorer, seen.get(VAL), seen.get(TRAIN))
                 self.said[name, scorer.spec] += tuple(getattr(made, "notes_", ()))
             except Exception as error:  # a scorer may be anybody's: its row says what it raised
                 self._leave_out(name, scorer, "failed", self._blame(scorer, error))
-            self.seconds[scorer.spec] = self.seconds.get(scorer.spec, 0.0) + time.perf_counter() - start
         return fitted
 
     def _stream(
@@ -161,15 +168,15 @@ class Scoring:
             return
         for key, x in pairs.items():
             self.progress(f"{name}: {scorer.name} on a stream with {key}")
-            start, ood = time.perf_counter(), key.removeprefix("ood:")
+            ood = key.removeprefix("ood:")
             try:
-                found = mixed(scorer, [seen[TEST], x], self.seed)
+                with self._ledger.charging(spec):
+                    found = mixed(scorer, [seen[TEST], x], self.seed)
             except Exception as error:  # as in _fitted
                 answers[key].failed[spec] = self._blame(scorer, error)
             else:
                 for part, scores in zip((TEST, key), found, strict=True):
                     answers[part].streamed.setdefault(ood, {})[spec] = scores
-            self.seconds[spec] += time.perf_counter() - start
 
     def _walk(self, fitted: Mapping[str, Scorer], x: Outputs, answers: Answers) -> None:
         """Give every chunk to all scorers while it is in cache."""
@@ -179,15 +186,15 @@ class Scoring:
             for spec, scorer in fitted.items():
                 if spec in answers.failed:
                     continue
-                start = time.perf_counter()
                 try:
-                    parts[spec].append(checked(scorer, chunk))
+                    with self._ledger.charging(spec):
+                        parts[spec].append(checked(scorer, chunk))
                 except Exception as error:  # as in _fitted
                     answers.failed[spec] = self._blame(scorer, error)
-                self.seconds[spec] += time.perf_counter() - start
             if answers.prediction is None and chunk.classes:
-                predicted.append(to_numpy(chunk.prediction))
-                confident.append(to_numpy(chunk.confidence))
+                with self._ledger.charging(RUN):
+                    predicted.append(to_numpy(chunk.prediction))
+                    confident.append(to_numpy(chunk.confidence))
         answers.scores |= {spec: np.concatenate(part) for spec, part in parts.items() if spec not in answers.failed}
         if predicted:
             answers.prediction = class_names(x)[np.concatenate(predicted)]

@@ -14,6 +14,7 @@ from torch import Tensor
 from ood_toolkit.errors import OutputsError
 from ood_toolkit.outputs.arrays import ArrayLike, scoring_precision
 from ood_toolkit.outputs.head import Bank, Head, normalise
+from ood_toolkit.outputs.ledger import once, shared
 from ood_toolkit.outputs.softmax import Softmax, largest
 
 __all__ = ["PER_IMAGE", "Derived"]
@@ -38,7 +39,7 @@ def _per_image(function: Callable[[Any], Tensor]) -> Any:
         return self.__dict__[name]
 
     get.__doc__ = function.__doc__
-    return cached_property(get)
+    return shared(get)
 
 
 PER_IMAGE = ("prediction", "max_logit", "logsumexp", "confidence", "entropy")
@@ -92,7 +93,7 @@ class Derived(ABC):
 
     # -- derived, (n, ...) ----------------------------------------------------------------------------------------
 
-    @cached_property
+    @shared
     def embeddings(self) -> Tensor:
         """Features as unit rows, (n, d)."""
         features = self._features("embeddings")
@@ -126,14 +127,14 @@ class Derived(ABC):
             raise OutputsError("head_input: needs a head, got features or logits without one")
         return self.embeddings if self.head.takes_embeddings else scoring_precision(self._features("head_input"))
 
-    @cached_property
+    @shared
     def cosine(self) -> Tensor:
         """Cosines with the class texts, (n, k); only with a zero-shot head."""
         head = self._zero_shot("cosine")
         self._check_size(self.classes, "cosine")
         return head.cosine(self.embeddings)
 
-    @cached_property
+    @shared
     def logits(self) -> Tensor:
         """The ready logits, else what the head gives, (n, k)."""
         if self._logits is not None:
@@ -145,14 +146,14 @@ class Derived(ABC):
             return self.head.logits_of_cosine(self.cosine)
         return self.head.apply(self.head_input)
 
-    @cached_property
+    @shared
     def no_logits(self) -> Tensor:
         """Logits of the "no" texts, (n, k): scale * cosine + bias."""
         head = self._zero_shot("no_logits")
         self._check_size(self.classes, "no_logits")
         return head.logits_of_cosine(self.embeddings @ head.bank("no").embeddings.to(self.embeddings).T)
 
-    @cached_property
+    @shared
     def softmax(self) -> Softmax:
         """The softmax of the logits with all that is derived from it; for chunks and sets of a chunk's size."""
         self._check_size(self.classes, "softmax")
@@ -166,10 +167,11 @@ class Derived(ABC):
         divisor = temperature * head.scale if head is not None and not apart else temperature
         if divisor == 1.0 and not apart:
             return self.softmax
-        held: dict[tuple[bool, float], Softmax] = self.__dict__.setdefault("_tempered", {})
-        if (apart, divisor) not in held:
-            held[apart, divisor] = Softmax(self.cosine / divisor) if apart else self.softmax.cooled(divisor)
-        return held[apart, divisor]
+
+        def make() -> Softmax:
+            return Softmax(self.cosine / divisor) if apart else self.softmax.cooled(divisor)
+
+        return once(self, f"_tempered {apart} {divisor!r}", make)
 
     @property
     def probs(self) -> Tensor:
@@ -220,10 +222,11 @@ class Derived(ABC):
     def top_logits(self, count: int) -> Tensor:
         """Give the `count` largest logits in falling order, (n, min(count, k)); shared, the widest asked for wins."""
         count = min(count, self.classes)
-        held = self.__dict__.get("_sorted")
-        if held is None or held.shape[1] < count:
-            self._check_size(count, "top_logits")
-            held = self.__dict__["_sorted"] = largest(self.logits, count)
+        known = self.__dict__.get("_sorted")
+        if known is not None and known.shape[1] < count:
+            del self.__dict__["_sorted"]
+        self._check_size(count, "top_logits")
+        held = once(self, "_sorted", lambda: largest(self.logits, count))
         return held[:, :count]
 
     def cosine_to(self, bank: str | Bank | ArrayLike) -> Tensor:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-
 import numpy as np
 import torch
 from torch import Tensor
+
+from ood_toolkit.outputs.ledger import shared
 
 __all__ = ["Softmax", "largest"]
 
@@ -25,7 +25,7 @@ class Softmax:
     def __init__(self, logits: Tensor) -> None:
         self.logits = logits
 
-    @cached_property
+    @shared
     def _max(self) -> tuple[Tensor, Tensor]:
         values, index = self.logits.max(dim=1)
         return values, index
@@ -47,17 +47,17 @@ class Softmax:
         """Class of the largest logit, (n,)."""
         return self._max[1]
 
-    @cached_property
+    @shared
     def shifted(self) -> Tensor:
         """Z - z_max, (n, k), 0 at the largest."""
         return self.logits - self.largest[:, None]
 
-    @cached_property
+    @shared
     def others(self) -> Tensor:
         """exp(z - z_max), (n, k), with 0 in place of the 1 at the largest."""
         return self.shifted.exp().scatter_(1, self.index[:, None], 0.0)
 
-    @cached_property
+    @shared
     def rest(self) -> Tensor:
         """r, the sum of `others`, (n,) float64."""
         return self.others.sum(dim=1).double()
@@ -72,7 +72,7 @@ class Softmax:
         """Log of the sum of exponentials, (n,) float64."""
         return self.largest.double() + torch.log1p(self.rest)
 
-    @cached_property
+    @shared
     def entropy(self) -> Tensor:
         """Shannon entropy in nats, (n,) float64: log(1 + r) + sum_j others_j (z_max - z_j) / (1 + r)."""
         spread = torch.linalg.vecdot(self.others, self.shifted).double()
@@ -86,13 +86,13 @@ class Softmax:
         spread = torch.linalg.vecdot(apart, apart).double()
         return spread / self.logits.shape[1] / (1 + self.rest).square()
 
-    @cached_property
+    @shared
     def probs(self) -> Tensor:
         """Probabilities, (n, k), in the precision of the logits."""
         whole = (1 + self.rest).to(self.logits)
         return (self.others / whole[:, None]).scatter_(1, self.index[:, None], whole.reciprocal()[:, None])
 
-    @cached_property
+    @shared
     def log_probs(self) -> Tensor:
         """Log probabilities, (n, k), in the precision of the logits."""
         return self.shifted - torch.log1p(self.rest).to(self.logits)[:, None]

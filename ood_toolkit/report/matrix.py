@@ -147,14 +147,17 @@ def _champion(grid: Grid) -> str:
     return f"; by {grid.short}, {grid.columns[last]}: {', '.join(best)} with {value.pop()} %" if best else ""
 
 
-def legend(grids: Sequence[Grid]) -> list[str]:
-    """Say what the marks and short heads of matrices mean."""
+def legend(grids: Sequence[Grid], header: Mapping[str, Any]) -> list[str]:
+    """Say what the marks and short heads of matrices mean, and what the scorers together took."""
     lines = []
+    parts = [{**header, **part} for part in header.get("models", [{}])]
+    together = [part["shared_seconds"] for part in parts if "shared_seconds" in part]
     columns = [name for grid in grids if grid.short == "ID" for name in grid.columns]
     words = {
         "accepted": "share of the ID test (%) that is accepted at the scorer's threshold",
         "right": "AUROC of right against wrong predictions on ID (%)",
-        "seconds": "fitting and scoring, all sets together",
+        "seconds": "fitting and scoring, all sets together"
+        + (f", beside {sum(together):.3f} for arrays that several scorers share" if together else ""),
     }
     if columns:
         said = "; ".join(f"{name}: {meaning}" for name, meaning in words.items() if name in columns)

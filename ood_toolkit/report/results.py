@@ -40,7 +40,7 @@ class Row:
     n_id: int = 0
     n_ood: int = 0
     seconds: float = 0.0
-    """Fitting and scoring this scorer, all sets together."""
+    """Fitting and scoring this scorer, all sets together, without what it shares: `shared_seconds` of the header."""
     metrics: Mapping[str, float] = field(default_factory=dict)
 
     def __getattr__(self, name: str) -> float:

@@ -58,6 +58,7 @@ SHAPES: Mapping[str, tuple[Shape, str]] = {
     "validation": (by_name(is_text), "a text by ID set"),
     "heads": (by_name(is_text), "a file by ID set"),
     "notes": (each(is_text), "a list of texts"),
+    "shared_seconds": (is_finite, "a number of seconds"),
     "encoding": (
         by_name(object_of({"notes": each(is_text), "unreadable": lambda found: isinstance(found, dict | list)})),
         "objects with notes and unreadable, by set",

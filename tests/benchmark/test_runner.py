@@ -640,3 +640,38 @@ def test_ready_scores_are_evaluated_as_they_are():
     assert report.rows[1].aupr_in == pytest.approx(aupr_in(held["i"]["scores"], held["far"]["scores"]))
     assert report.rows[2].fpr95_id == pytest.approx((report.rows[0].fpr95_id + report.rows[1].fpr95_id) / 2)
     assert "id_accepted" not in report.rows[0].metrics
+
+
+def test_the_order_of_scorers_changes_no_scorers_seconds(make_outputs, monkeypatch):
+    """With a clock that only `logits` of a chunk and one scorer move."""
+    from ood_toolkit.outputs import ledger
+    from ood_toolkit.outputs.head import Head
+    from ood_toolkit.scorers.knn import KNN
+
+    clock = [0.0]
+    monkeypatch.setattr(ledger.time, "perf_counter", lambda: clock[0])
+
+    def slower(cls, name, seconds):
+        function = getattr(cls, name)
+
+        def moved(*given):
+            clock[0] += seconds
+            return function(*given)
+
+        monkeypatch.setattr(cls, name, moved)
+
+    slower(Head, "cosine", 10.0)
+    slower(KNN, "_score", 3.0)
+    test, val, ood = (make_outputs(20, seed=seed) for seed in (1, 2, 3))
+
+    def seconds(specs):
+        clock[0] = 0.0
+        report = bench(specs, test, {"o": ood}, val, make_outputs(30, seed=4))
+        return {row.scorer: row.seconds for row in report.rows}, report.header["shared_seconds"]
+
+    names = ["msp", "energy", "knn:k=3"]
+    found, together = seconds(",".join(names))
+    assert seconds(",".join(names[::-1])) == (found, together)
+    assert (found["msp"], found["energy"]) == (0.0, 0.0)
+    assert found["knn:k=3"] == 9.0  # a chunk of validation, test and OOD
+    assert together == 30.0
