@@ -124,7 +124,7 @@ def test_shell_commands_parse(page, line):
     given = command.make_context(name, arguments).params
     read_prompts(given.get("prompts") or ())
     if name in ("bench", "score") and "top-gap" not in line and not page.startswith("plugins/"):
-        get_registry().scorers(given["scorers"] if name == "bench" else given["spec"])
+        get_registry().scorers(given["scorers"] if name == "bench" else given["specs"])
         get_registry().combiners(given.get("combiners") or "all")
 
 

@@ -15,13 +15,17 @@ from ood_toolkit.cli.streams import print_form
 from ood_toolkit.report.cells import csv_rows
 
 if TYPE_CHECKING:
+    from numpy import ndarray
+
     from ood_toolkit.api.scorer import Scorer
     from ood_toolkit.benchmark.settings import Settings
     from ood_toolkit.encode.sets import Sets
+    from ood_toolkit.report.report import Report
+    from ood_toolkit.report.results import Answers
 
 
 @click.command("score")
-@click.argument("spec")
+@click.argument("specs")
 @click.option("--id", "name", required=True, metavar="NAME", help="ID set whose images are scored.")
 @click.option(
     "--split",
@@ -29,6 +33,12 @@ if TYPE_CHECKING:
     default="test",
     show_default=True,
     help="Split to score.",
+)
+@click.option(
+    "--images",
+    metavar="SET",
+    help="Score these pictures instead, labelled or not, such as folder:PATH, under the ID set's "
+    "head; --split then does not apply.",
 )
 @options.model
 @options.prompts
@@ -45,10 +55,11 @@ if TYPE_CHECKING:
 @options.encoding
 @options.store
 @click.option("--output", type=Place(), metavar="FILE", help="Write there instead of to stdout.")
-def command(spec: str, name: str, split: str, output: Path | None, **where: Any) -> None:
-    """Score the images of one set with SPEC and print CSV.
+def command(specs: str, name: str, split: str, images: str | None, output: Path | None, **where: Any) -> None:
+    """Score the images of one set with SPECS, such as msp,knn:k=50, and print CSV.
 
-    Columns: id, prediction, label, confidence, score, in_distribution.
+    Columns: id, prediction, label, confidence, score, in_distribution; with several scorers the last two of each, as
+    score:SPEC and in_distribution:SPEC.
     """
     from ood_toolkit.api.registry import get_registry
     from ood_toolkit.api.stream import each_alone
@@ -57,13 +68,16 @@ def command(spec: str, name: str, split: str, output: Path | None, **where: Any)
     from ood_toolkit.cli.progress import clear
     from ood_toolkit.store.files import replaced_file
 
-    settings, registry = options.settings_of(ids=(name,), **where), get_registry()
+    if images is not None and "split" in options.given():
+        raise click.UsageError("--split: does not go with --images, which names the pictures")
+    groups = () if images is None else (images,)
+    settings, registry = options.settings_of(ids=(name,), groups=groups, **where), get_registry()
     if wants_averages(settings):
-        spec = averaged(spec, registry)
-    scorer = each_alone(registry.scorer(spec), "oodkit bench runs it on ID and OOD images together")
+        specs = averaged(specs, registry)
+    scorers = [each_alone(one, "oodkit bench runs it on ID and OOD images together") for one in registry.scorers(specs)]
     with options.usage():
-        settings = asked_by(settings, [scorer], spec, registry)
-    rows = _rows(scorer, options.opened(settings), settings, split)
+        settings = asked_by(settings, scorers, specs, registry)
+    rows = _rows(scorers, options.opened(settings), settings, split)
     clear()
     if output is None:
         print_form(csv_rows(rows), "")
@@ -72,28 +86,37 @@ def command(spec: str, name: str, split: str, output: Path | None, **where: Any)
         partial.write_text(csv_rows(rows), encoding="utf-8", newline="")
 
 
-def _rows(scorer: Scorer, sets: Sets, settings: Settings, split: str) -> list[list[Any]]:
-    """Score one split and lay its images out, header first; what there is not is left empty."""
+def _rows(scorers: list[Scorer], sets: Sets, settings: Settings, split: str) -> list[list[Any]]:
+    """Score a split, or the images of another set, and lay them out, header first; what there is not is left empty."""
     from ood_toolkit.benchmark.run import gathered
     from ood_toolkit.benchmark.runner import bench
     from ood_toolkit.cli.progress import Stderr
-    from ood_toolkit.errors import DataError, ScorerError
+    from ood_toolkit.errors import DataError
 
     (name,) = settings.ids
-    member = gathered(settings, sets, scorer.needs, Stderr(), with_train=split == "train").members[name]
+    needs = {need for scorer in scorers for need in scorer.needs}
+    member = gathered(settings, sets, needs, Stderr(), with_train=split == "train").members[name]
     val = member.val[name] if isinstance(member.val, Mapping) else member.val
     x = {"test": member.tests[name], "val": val, "train": member.train}[split]
     if x is None:
         raise DataError(f"{name}: has no {split} split")
-    report = bench(scorer, members={name: replace(member, tests={name: x}, ood={})})
-    said = report.answers[name, "test"]
-    if scorer.spec not in said.scores:
-        why = said.failed.get(scorer.spec) or next(note for row in report.rows for note in row.notes)
-        raise ScorerError(f"{scorer.spec}: {why}")
-    columns = [said.ids, said.prediction, said.truth, said.confidence, said.scores[scorer.spec]]
-    columns.append(said.accepted.get(scorer.spec))
+    report = bench(scorers, members={name: replace(member, tests={name: x})})
+    said = report.answers[name, f"ood:{settings.ood[0]}" if settings.ood else "test"]
+    columns = [said.ids, said.prediction, said.truth, said.confidence]
+    heads = ["id", "prediction", "label", "confidence"]
+    for scorer in scorers:
+        heads += [part if len(scorers) == 1 else f"{part}:{scorer.spec}" for part in ("score", "in_distribution")]
+        columns += [_scores_of(scorer, said, report), said.accepted.get(scorer.spec)]
     cells = [[""] * len(said) if column is None else column.tolist() for column in columns]
-    return [
-        ["id", "prediction", "label", "confidence", "score", "in_distribution"],
-        *map(list, zip(*cells, strict=True)),
-    ]
+    return [heads, *map(list, zip(*cells, strict=True))]
+
+
+def _scores_of(scorer: Scorer, said: Answers, report: Report) -> ndarray:
+    """Give the scores (n,) of one scorer; `ScorerError` says why there are none."""
+    from ood_toolkit.errors import ScorerError
+
+    if scorer.spec not in said.scores:
+        mine = [row for row in report.rows if row.scorer == scorer.spec]
+        why = said.failed.get(scorer.spec) or next(note for row in mine for note in row.notes)
+        raise ScorerError(f"{scorer.spec}: {why}")
+    return said.scores[scorer.spec]

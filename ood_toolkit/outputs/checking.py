@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ood_toolkit.errors import OutputsError
 from ood_toolkit.outputs.arrays import ArrayLike, as_tensor, check_rows, scoring_precision
+from ood_toolkit.outputs.class_names import ClassNames, shown, text_of
 from ood_toolkit.outputs.head import Head
 
-__all__ = ["STEP", "check_contradiction", "checked", "checked_names"]
+__all__ = ["STEP", "check_contradiction", "checked", "checked_names", "numbered"]
 
 CONTRADICTION = 1e-3
 STEP = {torch.float16: 2.0**-11, torch.bfloat16: 2.0**-8, torch.float32: 2.0**-22, torch.float64: 0.0}
@@ -45,6 +47,27 @@ def checked_names(
     if names is not None and logits is not None and len(names) != logits.shape[1]:
         raise OutputsError(f"class_names: expected {logits.shape[1]}, one a column of logits, got {len(names)}")
     return names
+
+
+def numbered(labels: ArrayLike, names: Sequence[str] | None) -> ArrayLike:
+    """Give labels as numbers: class names by the place of the class that each means, all else as it is.
+
+    Raises `OutputsError` for names without class names to look them up in, and for a name that means none of them.
+    """
+    texts = labels if isinstance(labels, Tensor) else np.asarray(labels)
+    if isinstance(texts, Tensor) or texts.dtype.kind not in "USO" or not texts.size:
+        return labels
+    if texts.dtype.kind == "O" and not all(isinstance(one, str | bytes) for one in texts.flat):
+        return labels
+    if names is None:
+        raise OutputsError(
+            "labels: expected numbers, got names but no class names to look them up in; pass class_names"
+        )
+    known = ClassNames(names)
+    found = {one: known.place(text_of(one), "labels") for one in dict.fromkeys(texts.flat)}
+    if lost := [text_of(one) for one, place in found.items() if place < 0]:
+        raise OutputsError(f"labels: {shown(lost)} among no classes; known are {shown(known.names)}")
+    return np.array([found[one] for one in texts.flat]).reshape(texts.shape)
 
 
 def check_contradiction(features: Tensor, logits: Tensor, head: Head, logit_step: float, rows_at_once: int) -> None:

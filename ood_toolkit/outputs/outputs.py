@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ood_toolkit.errors import OutputsError, RowError
 from ood_toolkit.outputs.arrays import ArrayLike, as_extra, as_ids, as_labels, as_tensor, scoring_precision
-from ood_toolkit.outputs.checking import STEP, check_contradiction, checked, checked_names
+from ood_toolkit.outputs.checking import STEP, check_contradiction, checked, checked_names, numbered
 from ood_toolkit.outputs.class_names import ClassNames
 from ood_toolkit.outputs.derived import Derived
 from ood_toolkit.outputs.head import Bank, Head, ReadOnly
@@ -54,6 +54,8 @@ class Outputs(Derived):
     ) -> None:
         """Take and check arrays: features (n, d), logits (n, k), labels (n,), ids (n,), extras (n, ...).
 
+        Labels are class indices, -1 for none of the classes, or class names that the head or `class_names` know.
+
         Raises `OutputsError` for shapes that do not fit, NaN or infinity, no rows, labels outside the classes, and
         logits that contradict features and head by more than 1e-3 (beyond the rounding of half-precision storage).
         """
@@ -80,7 +82,7 @@ class Outputs(Derived):
         )
         if labels is not None:
             known = self.classes or len(names or ()) or None
-            self._set(labels=as_labels(labels, "labels", rows, known).to(device))
+            self._set(labels=as_labels(numbered(labels, names), "labels", rows, known).to(device))
         if made is not None and ready is not None and head is not None:
             check_contradiction(made, ready, head, STEP[given.dtype], self.chunk_rows)  # type: ignore[union-attr]
 

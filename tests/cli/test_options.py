@@ -1,10 +1,13 @@
 """Options as people give them: twice, in capitals, misspelt, several seeds; and what is said before a run."""
 
+import csv
 import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+from PIL import Image
 
 
 @pytest.mark.parametrize(
@@ -114,3 +117,32 @@ def test_a_preset_on_an_empty_machine_says_all_that_is_missing_at_once(tmp_path)
     for name in ("ViT-B-16/openai", "imagenet-1k", "inaturalist", "sun", "places", "textures"):
         assert f" {name}: " in done.stderr
     assert "ILSVRC2012_img_val.tar" in done.stderr
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    draw = np.random.default_rng(0)
+    for place in range(4):
+        Image.fromarray(draw.integers(0, 256, (20, 20, 3), dtype=np.uint8)).save(folder / f"{place}.png")
+    return f"folder:{folder}"
+
+
+def test_foreign_pictures_are_scored_under_an_id_head_by_several_scorers(oodkit, pictures):
+    line = ("score", "msp,energy", "--id", "digits", "--model", "digits-clip", "--images", pictures)
+    rows = list(csv.DictReader(oodkit(*line).out.splitlines()))
+    assert [row["id"] for row in rows] == ["0.png", "1.png", "2.png", "3.png"]
+    assert list(rows[0]) == [
+        "id", "prediction", "label", "confidence", "score:msp", "in_distribution:msp", "score:energy",
+        "in_distribution:energy",
+    ]  # fmt: skip
+    assert {row["label"] for row in rows} == {""}
+    assert {row["in_distribution:msp"] for row in rows} <= {"True", "False"}
+    assert [float(row["score:msp"]) for row in rows] == [float(row["confidence"]) for row in rows]
+    alone = oodkit("score", "msp", "--id", "digits", "--model", "digits-clip", "--images", pictures)
+    scores = [row["score"] for row in csv.DictReader(alone.out.splitlines())]
+    assert scores == [row["score:msp"] for row in rows]
+    refused = oodkit(*line, "--split", "val")
+    assert (refused.code, refused.out) == (2, "")
+    assert "--split: does not go with --images" in refused.err

@@ -492,3 +492,20 @@ def test_features_below_zero_are_noticed_only_where_asked():
     assert signed.lacking(needs) == {"nonnegative_features", "train"}
     assert rectified.lacking(needs) == {"train"}
     assert Outputs(logits=FEATURES).lacking(needs) == {"features", "nonnegative_features", "train"}
+
+
+def test_labels_may_be_class_names():
+    names = ["apple pie", "Sushi", "taco"]
+    logits = np.eye(3, dtype=np.float32)
+    for labels in (
+        ["taco", "apple_pie", "sushi"],
+        np.array([b"taco", b"apple pie", b"SUSHI"]),
+        np.array(["taco", "apple pie", "Sushi"], object),
+    ):
+        assert Outputs.from_logits(logits, labels, names).labels.tolist() == [2, 0, 1]
+    head = Head.linear(logits, None, names)
+    assert Outputs(logits, labels=["taco"] * 3, head=head).labels.tolist() == [2, 2, 2]
+    with pytest.raises(OutputsError, match="labels: 'pizza' among no classes; known are 'apple pie', 'Sushi', 'taco'"):
+        Outputs.from_logits(logits, ["taco", "pizza", "taco"], names)
+    with pytest.raises(OutputsError, match="labels: expected numbers, got names but no class names"):
+        Outputs.from_logits(logits, ["taco"] * 3)
