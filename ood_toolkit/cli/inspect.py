@@ -16,7 +16,7 @@ from ood_toolkit.cli.streams import print_form, print_json, print_line, shape
     "--move", "rule", metavar="RULE", help="Write a copy with the thresholds of another rule, from the stored rows."
 )
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="With --move: the copy."
+    "--output", "-o", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="With --move: the copy."
 )
 @as_json
 def command(file: Path, rule: str | None, output: Path | None, as_json: bool) -> None:

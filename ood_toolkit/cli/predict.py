@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     help="Write Parquet: a file, whole or not at all, or a folder of parts; needs pyarrow.",
 )  # fmt: skip
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+    "--output", "-o", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
     help="Write JSON lines or CSV there instead of to stdout.",
 )  # fmt: skip
 @click.option("--only", type=click.Choice(["rejected", "accepted"]), help="Write these rows alone.")
