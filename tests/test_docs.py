@@ -150,7 +150,7 @@ def test_every_command_and_option_is_in_the_reference(name):
     )
     assert section is not None
     command = cli.get_command(GROUP, name)
-    missing = [option for option in documented_options(command) if not re.search(rf"`{option}\b", section.group(1))]
+    missing = [option for option in documented_options(command) if not re.search(rf"[` ]{option}\b", section.group(1))]
     assert not missing
 
 
