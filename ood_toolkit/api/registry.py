@@ -65,7 +65,7 @@ class Registry:
         if name in self._disabled[kind]:
             raise PluginError(self._disabled[kind][name])
         if name not in self._provided[kind]:
-            raise SpecError(f"unknown {kind[:-1]} {name!r}; {nearest(name, self.names(kind))}{self._broken()}")
+            raise SpecError(f"unknown {kind[:-1]} {name!r}; {nearest(name, self.names(kind))}{self.broken()}")
         return resolve(self._provided[kind][name], kind)
 
     def provider(self, kind: str, name: str) -> str:
@@ -248,7 +248,8 @@ class Registry:
             for name in self._disabled[kind]:
                 self._provided[kind].pop(name, None)
 
-    def _broken(self) -> str:
+    def broken(self) -> str:
+        """Say which plugins are out of service, for the message of a name that is not known; "" where none is."""
         broken = [
             f"plugin {p.name!r} is out of service: {p.error}" for p in self.plugins if p.error and not p.conflicts
         ]

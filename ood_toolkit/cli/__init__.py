@@ -19,6 +19,7 @@ __all__ = ["cli", "main"]
 COMMANDS = (
     "bench", "report", "compare", "score", "fit", "inspect", "predict", "encode", "train", "discover", "scorers",
     "combiners", "datasets", "models", "plugins", "published", "import", "store", "negatives",
+    "check", "new",
 )  # fmt: skip
 
 

@@ -1,18 +1,24 @@
-"""The conformance kit: `check_scorer(instance)`, or pytest tests with `parametrize_with_checks([...])`."""
+"""The conformance kit: `check_scorer(instance)`, or pytest tests with `parametrize_with_checks([...])`.
+
+`check_combiner`, `check_dataset` and `check_model` do the same for the other things that a plugin may provide.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING
 
 from ood_toolkit.api.scorer import Scorer
 from ood_toolkit.api.spec import nearest
 from ood_toolkit.api.stream import AnyScorer, StreamScorer
-from ood_toolkit.errors import OodkitError, ScorerError
+from ood_toolkit.errors import ScorerError
 from ood_toolkit.testing.checks import ALWAYS, CHECKS
+from ood_toolkit.testing.combiners import check_combiner
+from ood_toolkit.testing.datasets import check_dataset
 from ood_toolkit.testing.expectations import BreachError
+from ood_toolkit.testing.models import check_model
+from ood_toolkit.testing.outcome import CheckReport, ConformanceError, outcome
 from ood_toolkit.testing.problem import Problem, ProblemMaker, make_problem
 from ood_toolkit.testing.streams import STREAM_ALWAYS, STREAM_CHECKS, StreamTrial
 from ood_toolkit.testing.trial import Trial
@@ -26,32 +32,14 @@ __all__ = [
     "CheckReport",
     "ConformanceError",
     "Problem",
+    "check_combiner",
+    "check_dataset",
+    "check_model",
     "check_scorer",
     "make_problem",
     "parametrize_with_checks",
     "run_check",
 ]
-
-
-class ConformanceError(OodkitError, AssertionError):
-    """A scorer breaks its contract; one line for each failed check says what was expected and what came."""
-
-    def __init__(self, scorer: str, failures: Mapping[str, str], of: int) -> None:
-        self.failures = dict(failures)
-        """What went wrong, by the name of the check."""
-        lines = [f"  {check}: {text}" for check, text in failures.items()]
-        super().__init__("\n".join([f"{scorer}: {len(failures)} of {of} checks failed", *lines]))
-
-
-@dataclass(frozen=True)
-class CheckReport:
-    """What `check_scorer` found on a scorer that passed."""
-
-    scorer: str
-    """Its spec."""
-    passed: tuple[str, ...]
-    exempted: Mapping[str, str]
-    """Checks that the scorer declares not to apply, with its reasons."""
 
 
 def check_scorer(scorer: AnyScorer | str, problem: ProblemMaker = make_problem) -> CheckReport:
@@ -64,21 +52,7 @@ def check_scorer(scorer: AnyScorer | str, problem: ProblemMaker = make_problem) 
     """
     made = _instance(scorer)
     checks, exempted = _checks(made, problem), _exempted(made)
-    failures: dict[str, str] = {}
-    cause: Exception | None = None
-    for name, check in checks.items():
-        if name not in exempted:
-            try:
-                check()
-            except BreachError as breach:
-                failures[name] = str(breach)
-            except Exception as error:
-                failures[name] = f"expected no error, got {type(error).__name__}: {error}"
-                cause = cause or error
-    label, ran = _label(made), tuple(name for name in checks if name not in exempted)
-    if failures:
-        raise ConformanceError(label, failures, len(ran)) from cause
-    return CheckReport(label, ran, exempted)
+    return outcome(_label(made), checks, exempted)
 
 
 def run_check(name: str, scorer: AnyScorer | str, problem: ProblemMaker = make_problem) -> None:
