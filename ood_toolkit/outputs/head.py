@@ -69,6 +69,14 @@ class Bank:
             held[seed, count] = self.rows[order.to(self.rows.device)]
         return held[seed, count]
 
+    def centred(self, seed: int, count: int) -> tuple[Tensor, Tensor]:
+        """Give the mean (d,) of those rows, and what each is beside it (count, d); made once."""
+        held: dict[tuple[int, int], tuple[Tensor, Tensor]] = self.__dict__.setdefault("_centred", {})
+        if (seed, count) not in held:
+            rows = self.shuffled(seed, count)
+            held[seed, count] = rows.mean(dim=0), rows - rows.mean(dim=0)
+        return held[seed, count]
+
 
 @dataclass(frozen=True, eq=False)
 class Head:
@@ -184,6 +192,11 @@ class Head:
     def matrix(self) -> Tensor:
         """What the rows of `Outputs.head_input` are multiplied by, (k, d): the weight times the scale."""
         return self.weight * self.scale if self.kind == "zero_shot" else self.weight
+
+    @cached_property
+    def wide(self) -> Tensor:
+        """The weight in float64, (k, d)."""
+        return self.weight.double()
 
     def apply(self, rows: Tensor) -> Tensor:
         """Give the logits (n, k) of rows (n, d) like `Outputs.head_input`, taken as they are: never normalised."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ood_toolkit.api.prompts import Mining, Prompts, TextBank
 from ood_toolkit.api.scorer import Scorer, not_negative, positive
-from ood_toolkit.scorers.families.negatives import check_share, grouped, negatives_of
+from ood_toolkit.scorers.families.negatives import check_share, grouped, negatives_of, texts_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -60,4 +60,6 @@ class NegLabel(Scorer):
         return x.map(self._score)
 
     def _score(self, x: Outputs) -> Tensor:
-        return grouped(x, negatives_of(x, self.groups, self.seed), self.groups, self.temperature)
+        negatives = negatives_of(x, self.groups, self.seed)
+        centred = texts_of(x).bank("negatives").centred(self.seed, len(negatives))
+        return grouped(x, negatives, self.groups, self.temperature, centred)

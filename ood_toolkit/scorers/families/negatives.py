@@ -38,32 +38,50 @@ def texts_of(x: Outputs) -> Head:
     return x.head
 
 
-def grouped(x: Outputs, negatives: Tensor, groups: int, temperature: float = 1.0) -> Tensor:
-    """Give (1/G) sum_g A / (A + B_g) for a chunk, (n,) float64; `negatives` (m, d) are cut into groups as they lie."""
+def grouped(
+    x: Outputs,
+    negatives: Tensor,
+    groups: int,
+    temperature: float = 1.0,
+    centred: tuple[Tensor, Tensor] | None = None,
+) -> Tensor:
+    """Give (1/G) sum_g A / (A + B_g) for a chunk, (n,) float64; `negatives` (m, d) are cut into groups as they lie.
+
+    `centred` are their mean and what each is beside it, where a bank keeps these.
+    """
     head = texts_of(x)
-    return share_of_classes(x.embeddings, head.weight, negatives, groups, head.scale / temperature)
+    return share_of_classes(x.embeddings, head.wide, negatives, groups, head.scale / temperature, centred)
 
 
-def share_of_classes(rows: Tensor, classes: Tensor, negatives: Tensor, groups: int, scale: float) -> Tensor:
+def share_of_classes(
+    rows: Tensor,
+    classes: Tensor,
+    negatives: Tensor,
+    groups: int,
+    scale: float,
+    centred: tuple[Tensor, Tensor] | None = None,
+) -> Tensor:
     """Give (1/G) sum_g 1 / (1 + B_g / A), (n,) float64, of unit rows (n, d), classes (k, d) and negatives (m, d)."""
     import torch
 
     # One class mostly decides A, so its rounding is the score's: float64. Texts have much in common; the product with
     # that part is taken in float64 too, so that float32 has to hold only how the negatives differ. A few negatives
     # are cheap in float64, and leave no rounding to average out.
-    wide, common = rows.double(), negatives.mean(dim=0)
+    wide, common = rows.double(), negatives.mean(dim=0) if centred is None else centred[0]
     wide = wide / torch.linalg.vector_norm(wide, dim=1, keepdim=True)  # float32 leaves lengths of 1 + 1e-7
     inside = (wide @ classes.to(wide).T * scale).logsumexp(dim=1)  # log A, (n,)
     used = wide if len(negatives) <= FEW else rows  # in whose precision
     shift = (wide @ common.to(wide) * scale - inside).to(used)[:, None]
     scaled, common = (wide * scale).to(used), common.to(used)
+    kept = centred is not None and centred[1].dtype == used.dtype  # else they are centred in the wider precision
     groups = min(groups, len(negatives))
     size = len(negatives) // groups
     step = max(1, COLUMNS // size)
     total = torch.zeros(len(rows), dtype=torch.float64, device=rows.device)
     for start in range(0, groups, step):
         stop = min(groups, start + step)
-        block = negatives[start * size : stop * size].to(used) - common
+        part = slice(start * size, stop * size)
+        block = centred[1][part] if centred is not None and kept else negatives[part].to(used) - common
         # z~ - log A in one product; what exceeds LARGEST gives a share below 1e-34 and would overflow.
         relative = torch.addmm(shift, scaled, block.T).clamp_(max=LARGEST).exp_()  # (n, groups here * size)
         ratio = relative.view(len(rows), stop - start, size).sum(dim=2).double()  # B_g / A
