@@ -187,7 +187,7 @@ def _parquet(path: Path, column: str | None) -> RowSource:
 
     def walk() -> Iterator[tuple[Sequence[str], Tensor]]:
         done = 0
-        with parquet.ParquetFile(path) as file:
+        with parquet.ParquetFile(path, pre_buffer=False) as file:  # what is read ahead is kept to the end
             for batch in file.iter_batches(ROWS, columns=[name for name in (chosen, named) if name]):
                 n = len(batch)
                 ids = [f"{path}#{row}" for row in range(done, done + n)] if named is None else (

@@ -140,3 +140,25 @@ def test_calibrating_on_what_was_trained_on_is_refused_unless_told(spec, make_ou
     assert any("30 of the 60" in note for note in Detector.fit(spec, val, val[:30]).notes)
     assert Detector.fit(spec, val, other).notes == ()
     assert Detector.fit("msp", val, val).notes == ()  # which does not look at it
+
+
+@pytest.mark.parametrize("scorer", ["msp", "temperature"])
+def test_promises_hold_also_for_a_scorer_that_learns_from_validation(scorer, one_thread):
+    """150 calibration sets from a population whose every image is known, so that the share accepted is too."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 2000)
+    known = Outputs.from_logits(rng.normal(size=(2000, 3)) + 2 * np.eye(3)[labels], labels)
+    wrong, shares, broken = (known.prediction != known.labels).numpy(), {"conformal": [], "pac": []}, []
+    for _ in range(150):
+        val = known[rng.integers(0, 2000, 600)]
+        made = Detector.fit(scorer, val, rule="conformal:target=0.8")
+        shares["conformal"].append(made.predict(known).mean())
+        shares["pac"].append(made.moved("pac:target=0.8:delta=0.2").predict(known).mean())
+        kept = made.moved("risk:target=0.12:delta=0.2").predict(known)
+        broken.append((kept & wrong).sum() > 0.12 * kept.sum())
+    mean, error = np.mean(shares["conformal"]), np.std(shares["conformal"]) / np.sqrt(150)
+    assert mean > 0.8 - 3 * error
+    assert mean < 0.82
+    chance = 0.2 + 3 * np.sqrt(0.2 * 0.8 / 150)
+    assert (np.array(shares["pac"]) < 0.8).mean() < chance
+    assert np.mean(broken) < chance
