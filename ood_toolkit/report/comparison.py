@@ -122,14 +122,14 @@ def with_tests(report: Report, against: str = FIRST) -> Report:
 
 def _untested(runs: Mapping[str, Report], cases: Mapping[str, Sequence[Case]]) -> list[str]:
     """Name the scorers of each run that have no scores to test, with the reason."""
-    notes = []
+    found: dict[str, dict[str, None]] = {}
     for name, report in runs.items():
         tested = {case.row.scorer for case in cases[name]}
         for row in report.rows:
             if row.kind == "ood" and row.status != "ok" and row.scorer not in tested:
-                why = f": {row.notes[0]}" if row.notes else ""
-                notes.append(f"not tested: {row.scorer}{f' of {name}' if name else ''}, {row.status}{why}")
-    return list(dict.fromkeys(notes))
+                why = f"{f' of {name}' if name else ''}, {row.status}{f': {row.notes[0]}' if row.notes else ''}"
+                found.setdefault(why, {})[row.scorer] = None
+    return [f"not tested: {', '.join(specs)}{why}" for why, specs in found.items()]
 
 
 def measured(report: Report, protocol: str) -> Report:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ood_toolkit.errors import DataError
+from ood_toolkit.errors import DataError, refusal
 from ood_toolkit.report.results import SCHEMA, Answers, Row, file_name, to_json
 from ood_toolkit.report.run_header import check_header, csid_names, id_names, parts_of
 from ood_toolkit.report.shapes import is_number
@@ -210,4 +210,6 @@ def _shape(array: Any) -> str:
 
 
 def _first_line(error: BaseException) -> str:
+    if isinstance(error, OSError) and (why := refusal(error)):
+        return why
     return (str(error).splitlines() or [""])[0] or type(error).__name__

@@ -205,7 +205,7 @@ def test_lists_sets_and_files_of_embeddings(oodkit, fitted, mixed, tmp_path, mon
     monkeypatch.setattr("sys.stdin", io.StringIO("\n".join([*names, str(mixed / "gone.png")]) + "\n"))
     listed = rows(oodkit("predict", file, "-").out)
     assert [row["id"] for row in listed] == [*names, str(mixed / "gone.png")]
-    assert listed[-1]["why"] == "cannot be read: No such file or directory"
+    assert listed[-1]["why"] == "cannot be read: no such file or folder; check its name"
     one = rows(oodkit("predict", file, names[0], names[1]).out)
     assert [row["sha256"] for row in one] == [row["sha256"] for row in listed[:2]]
     assert [row["score"] for row in one] == pytest.approx([row["score"] for row in listed[:2]], rel=1e-4)

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from ood_toolkit.data.readers.suffixes import counted, is_picture
-from ood_toolkit.errors import DataError
+from ood_toolkit.errors import DataError, refusal
 
 __all__ = ["Below", "look_below"]
 
@@ -79,7 +79,9 @@ def look_below(folder: Path) -> Below:
 
 
 def _refuse(error: OSError) -> None:
-    raise DataError(f"{error.filename}: expected a folder that can be listed, got: {error.strerror}") from None
+    raise DataError(
+        f"{error.filename}: expected a folder that can be listed, got: {refusal(error) or error.strerror}"
+    ) from None
 
 
 def _is_passed_over(name: str) -> bool:

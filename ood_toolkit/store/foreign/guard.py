@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
-from ood_toolkit.errors import DataError, OodkitError
+from ood_toolkit.errors import DataError, OodkitError, refusal
 
 __all__ = [
     "LIMIT",
@@ -78,6 +78,8 @@ def reason(error: BaseException) -> str:
         return "contents that are nested too deeply"
     if isinstance(error, KeyError):
         return f"nothing under {shown(error.args[0] if error.args else '')}"
+    if isinstance(error, OSError) and (why := refusal(error)):
+        return why
     if isinstance(error, OSError) and error.strerror:
         return error.strerror[:1].lower() + error.strerror[1:]
     return shown(" ".join(str(error).split()) or type(error).__name__)

@@ -47,5 +47,7 @@ def test_a_folder_that_cannot_be_listed_is_an_error(tmp_path, monkeypatch):
         return listed(place)
 
     monkeypatch.setattr(os, "scandir", scandir)
-    with pytest.raises(DataError, match=r"locked: expected a folder that can be listed, got: Permission denied"):
+    with pytest.raises(
+        DataError, match=r"locked: expected a folder that can be listed, got: there is no permission for it"
+    ):
         look_below(tmp_path)
