@@ -7,10 +7,10 @@ imported when first used, so that `import ood_toolkit` costs nothing.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # as that of `typing`, whose import takes a while
 if TYPE_CHECKING:
+    from typing import Any
+
     from ood_toolkit.api.combiner import Combiner as Combiner
     from ood_toolkit.api.combiner import Scored as Scored
     from ood_toolkit.api.dataset import DataSet as DataSet
@@ -139,6 +139,8 @@ __all__ = [*sorted(HOME), "__version__", "errors", "metrics", "testing"]
 
 
 def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
     if name in HOME:
         return getattr(import_module(f"ood_toolkit.{HOME[name]}"), name)
     if name in FOLDERS:

@@ -1,125 +1,29 @@
-"""The command `oodkit`: one file a command, imported when it is called."""
+"""The command `oodkit`: one file a command, imported when it is called.
+
+Nothing is imported before `main` runs, so that Ctrl-C ends it with one line however early it comes.
+"""
 
 from __future__ import annotations
 
-import sys
-import traceback
-from importlib import import_module
-from io import StringIO
-
-import click
-
-from ood_toolkit import __version__
-from ood_toolkit.cli.help import Group, with_help
-from ood_toolkit.cli.usage import check_command, check_repeated
-from ood_toolkit.errors import OodkitError, one_line
-
-__all__ = ["cli", "main"]
-
-COMMANDS = (
-    "bench", "report", "compare", "score", "fit", "inspect", "predict", "encode", "train", "discover", "scorers",
-    "combiners", "datasets", "models", "plugins", "published", "import", "store", "negatives",
-    "check", "new",
-)  # fmt: skip
-
-
-class _Commands(Group):
-    """The built-in commands by name, then what plugins add."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        self._with_plugins()
-        return [*COMMANDS, *sorted(set(self.commands) - set(COMMANDS))]
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name in COMMANDS:
-            module = import_module(
-                f"ood_toolkit.cli.{cmd_name}_" if cmd_name == "import" else f"ood_toolkit.cli.{cmd_name}"
-            )
-            command: click.Command = module.command
-            return with_help(command)
-        self._with_plugins()
-        found = super().get_command(ctx, cmd_name)
-        return None if found is None else with_help(found)
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        check_command(self, ctx, args)
-        name, command, rest = super().resolve_command(ctx, args)
-        if command is not None:
-            check_repeated(command, ctx, rest)
-        return name, command, rest
-
-    def _with_plugins(self) -> None:
-        from ood_toolkit.api.registry import get_registry
-
-        if not self.commands:
-            get_registry().add_commands(self, COMMANDS)
-
-
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, prog_name="oodkit")
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-@click.pass_context
-def cli(ctx: click.Context, debug: bool) -> None:
-    """Tell which inputs a CLIP-type classifier should not be trusted on.
-
-    Encode once, score with everything, decide with calibrated thresholds.
-    """
-    ctx.obj = {"debug": debug}
-
-
-with_help(cli)
+__all__ = ["COMMANDS", "cli", "main"]
 
 
 def main(args: list[str] | None = None) -> None:
-    """Run the command line; an error is one message on stderr and exit code 1, wrong usage 2.
-
-    A reader of stdout that goes away is no error; anything else that keeps the output from its reader is one.
-    """
-    from ood_toolkit.cli.streams import lost_output, print_message, steady_streams
-
-    with steady_streams():
-        code = _code(sys.argv[1:] if args is None else args)
-        lost = lost_output()
-        if lost is not None and not isinstance(lost, BrokenPipeError):
-            print_message(f"oodkit: stdout: {one_line(lost)}")
-            code = code or 1
-    sys.exit(code)
-
-
-def _code(arguments: list[str]) -> int:
-    """Run a command; give its exit code."""
-    from ood_toolkit.cli.streams import lost_output, print_message
-
+    """Run the command line; an error is one message on stderr and exit code 1, wrong usage 2."""
     try:
-        code = cli.main(args=arguments, prog_name="oodkit", standalone_mode=False)
-    except click.exceptions.Exit as stop:
-        return stop.exit_code
-    except click.ClickException as error:
-        _show(error)
-        return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        print_message("stopped")
-        return 130
-    except Exception as error:  # a plugin's command may raise anything
-        if isinstance(error, OSError) and lost_output() is error:
-            return 0
-        if "--debug" in arguments:
-            for line in traceback.format_exc().splitlines():
-                print_message(line)
-        ours = isinstance(error, OodkitError | OSError)
-        said = str(error) if isinstance(error, OodkitError) else one_line(error)
-        print_message(f"oodkit: {said}{'' if ours else ' (--debug shows where)'}")
-        return 1
-    return code if isinstance(code, int) else 0
+        from ood_toolkit.cli.program import run
+    except KeyboardInterrupt:
+        import sys
+
+        print("stopped", file=sys.stderr)
+        sys.exit(130)
+    run(args)
 
 
-def _show(error: click.ClickException) -> None:
-    """Print wrong usage as click does, a line at a time."""
-    from ood_toolkit.cli.streams import print_message
+def __getattr__(name: str) -> object:
+    """Import the group of commands, and their names, when they are first asked for."""
+    if name not in ("COMMANDS", "cli"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from ood_toolkit.cli import program
 
-    shown = StringIO()
-    error.show(shown)
-    for line in shown.getvalue().splitlines():
-        print_message(line)
+    return getattr(program, name)

@@ -75,9 +75,11 @@ def command(
     Without options: the embedded digits against letters and patches, encoded by digits-clip.
     """
     from ood_toolkit.cli.progress import clear
+    from ood_toolkit.cli.reserving import reserve
     from ood_toolkit.report.run_folder import check_new_folder
 
     if output is not None:
+        reserve(output)
         check_new_folder(output)
     if on is not None and preset != SEMINAR:
         raise click.UsageError(f"--on: goes with --preset {SEMINAR}")

@@ -54,10 +54,12 @@ def command(
     from ood_toolkit.api.registry import get_registry
     from ood_toolkit.benchmark.fitted_detector import fit_detector
     from ood_toolkit.cli.progress import Stderr, clear
+    from ood_toolkit.cli.reserving import reserve
     from ood_toolkit.errors import DetectorError
 
     if not file.parent.is_dir():
         raise DetectorError(f"{file}: its folder does not exist; make it first")
+    reserve(file)
     settings = options.settings_of(ids=(ids,), scorers=(spec,), **where)
     with options.usage():
         made = fit_detector(settings, get_registry(), Stderr(), rule, accept_all=accept_all, allow_same=allow_same)

@@ -28,7 +28,7 @@ def command(key: str | None, as_json: bool, store: Path | None) -> None:
 
     kept = Negatives(store or default_store())
     if key is None:
-        print_rows([_row(*kept.read(name)) for name in kept.listed()], as_json)
+        print_rows([_row(*found) for found in kept.all()], as_json)
         return
     _, found = kept.read(key)
     if as_json:

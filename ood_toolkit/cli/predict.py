@@ -94,6 +94,10 @@ def _check_usage(fdr: float | None, where: dict[str, Any]) -> None:
         raise click.UsageError("--append: name the file with -o FILE, or --parquet DIR/")
     if where["storey"] and fdr is None:
         raise click.UsageError("--storey goes with --fdr")
+    if where["output"] is not None:
+        from ood_toolkit.cli.reserving import reserve
+
+        reserve(where["output"])
 
 
 def _gate(file: Path, detector: Detector, where: dict[str, Any]) -> Callable[[], Gate]:

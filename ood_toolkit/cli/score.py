@@ -66,10 +66,13 @@ def command(specs: str, name: str, split: str, images: str | None, output: Path 
     from ood_toolkit.benchmark.checks import averaged, wants_averages
     from ood_toolkit.benchmark.opening import asked_by
     from ood_toolkit.cli.progress import clear
+    from ood_toolkit.cli.reserving import reserve
     from ood_toolkit.store.files import replaced_file
 
     if images is not None and "split" in options.given():
         raise click.UsageError("--split: does not go with --images, which names the pictures")
+    if output is not None:
+        reserve(output)
     groups = () if images is None else (images,)
     settings, registry = options.settings_of(ids=(name,), groups=groups, **where), get_registry()
     if wants_averages(settings):

@@ -31,10 +31,12 @@ def path(store: Path | None) -> None:
 @as_json
 def list_(store: Path | None, as_json: bool) -> None:
     """List what was encoded by which model, and what was imported."""
+    from ood_toolkit.store.encodings import encodings
     from ood_toolkit.store.imports import Imports
     from ood_toolkit.store.inventory import held
 
     folder = store or default_store()
+    known, imports = held(folder), Imports(folder)
     rows: list[dict[str, Any]] = [
         {
             "name": one.key[:12],
@@ -43,15 +45,17 @@ def list_(store: Path | None, as_json: bool) -> None:
             "precision": one.about["identity"]["precision"],
             "sets": {name: _share(*counts) for name, counts in one.sets.items()},
         }
-        for one in held(folder)
+        for one in known
     ]
     rows += [
         {"name": entry.key[:12], "what": f"{entry.model}: imported {entry.name}/{entry.split}, {entry.rows:,} images",
          "from": entry.source}
-        for entry in Imports(folder).entries()
+        for entry in imports.entries()
     ]  # fmt: skip
     print_rows(rows, as_json)
-    if not rows:
+    if lost := len(encodings(folder)) - len(known) + len(list(imports.damaged())):
+        print_message(f"{lost} passed over, being damaged; oodkit store verify names what is")
+    elif not rows:
         print_message(f"the store {folder} {'is empty' if folder.is_dir() else 'does not exist'}")
 
 
@@ -84,14 +88,22 @@ def show(key: str, store: Path | None, as_json: bool) -> None:
 @command.command("verify")
 @options.store
 def verify(store: Path | None) -> int:
-    """Read everything in the store and name what is damaged; exit code 1 if something is."""
-    from ood_toolkit.store.inventory import damaged
+    """Read everything in the store and name what is damaged; exit code 1 if something is.
 
-    folder, count = store or default_store(), 0
+    Files in its folders that oodkit did not write are named too; they are passed over by everything else.
+    """
+    from ood_toolkit.store.ownership import foreign
+    from ood_toolkit.store.verification import damaged
+
+    folder, count, strange = store or default_store(), 0, 0
     for place, why in damaged(folder):
         count += 1
         print_line(f"{place.relative_to(folder)}: {why}")
-    print_message(f"{count} damaged" if count else "all is whole")
+    for place in foreign(folder):
+        strange += 1
+        print_line(f"{place.relative_to(folder)}: not of oodkit; it is passed over")
+    passed = f"; {strange} passed over" if strange else ""
+    print_message((f"{count} damaged" if count else "all is whole") + passed)
     return 1 if count else 0
 
 
@@ -103,29 +115,35 @@ def verify(store: Path | None) -> int:
 def gc(model: str | None, dry_run: bool, yes: bool, store: Path | None) -> None:
     """Delete what nothing refers to: rows of no set, arrays without a name, leftovers of killed runs.
 
-    It shows first what it would delete, and asks. Nothing is touched that oodkit did not write.
+    It shows first what it would delete, and asks. Nothing is touched that oodkit did not write, nor what a running
+    process works with, on this machine or another.
     """
     from ood_toolkit.errors import StoreError
-    from ood_toolkit.store.inventory import garbage, held, remove
+    from ood_toolkit.store.garbage import collect, survey
+    from ood_toolkit.store.inventory import held
 
     folder = store or default_store()
-    found = list(garbage(folder, model))
+    found = survey(folder, model)
     known = sorted({str(one.about["model"]) for one in held(folder)})
     if model is not None and model not in known:
         raise StoreError(
             f"--model: nothing in the store was encoded by {model!r}; it holds {', '.join(known) or 'none'}"
         )
-    for place, why in found:
+    sizes = {place: _bytes(place) for place in found.lost}
+    for place, why in found.lost.items():
         print_line(f"{place.relative_to(folder)}: {why}")
-    size = _size(sum(_bytes(place) for place, _ in found))
-    if dry_run or not found:
+    for place, why in found.kept.items():
+        print_message(f"kept {place.relative_to(folder)}: {why}")
+    size = _size(sum(sizes.values()))
+    if dry_run or not found.lost:
         print_message(f"{size} could be freed")
         return
     if not yes:
-        _ask(f"Delete these {len(found)}, {size}, in {folder}?")
-    for place, _ in found:
-        remove(place)
-    print_message(f"{size} were freed")
+        _ask(f"Delete these {len(sizes)}, {size}, in {folder}?")
+    gone = list(collect(folder, found, model))
+    print_message(f"{_size(sum(sizes[place] for place in gone))} were freed")
+    if len(gone) < len(sizes):
+        print_message(f"{len(sizes) - len(gone)} are in use since, or gone, and were left")
 
 
 def _ask(question: str) -> None:
@@ -140,8 +158,11 @@ def _share(here: int, of: int) -> str:
 
 
 def _bytes(place: Path) -> int:
-    files = place.rglob("*") if place.is_dir() else [place]
-    return sum(file.stat().st_size for file in files if file.is_file())
+    try:
+        files = place.rglob("*") if place.is_dir() else [place]
+        return sum(file.stat().st_size for file in files if file.is_file())
+    except OSError:  # another process has just taken it away
+        return 0
 
 
 def _size(count: int) -> str:

@@ -68,6 +68,7 @@ def choose(
         model = _only_choice(registry, imports, names, find, splits)
     if model in imports.models_of(names, splits):
         return Imported(model)
+    imports.check(names, model)
     labels = {entry.model for entry in imports.entries()}
     try:
         choice = find_model(model, registry, **defaults)
@@ -85,6 +86,7 @@ def choose(
 
 def _only_choice(registry: Registry, imports: Imports, names: Sequence[str], find: Find, splits: Sequence[str]) -> str:
     """Give the one model that can answer for all sets, or say which could be named."""
+    imports.check(names)
     held = sorted({*imports.models_of(names, splits), *models_holding(imports.folder, names)})
     if len(held) == 1:
         return held[0]

@@ -122,6 +122,9 @@ def run_job(
     memory = Memory(store)
     try:
         held = {kind: Encoding(store, identity(model, kind, head), memory) for kind in kinds}
+        for encoding in held.values():
+            if encoding.shards:
+                encoding.describe(recorded(model, effort))  # mends a damaged record
         known = memory.recall(() if effort.rehash else pictures.items) or [None] * len(pictures)
         return make(model, pictures, held, known, effort, progress).run(memory, head)
     finally:

@@ -31,6 +31,7 @@ class ImportedSets(Sets):
         self.imports, self.label, self.device = imports, label, device
         self._trained: set[str] = set()
         self._notes: dict[str, None] = {}
+        self._opened: dict[tuple[str, str], dict[str, np.ndarray]] = {}
 
     def has(self, name: str, split: str, *, download: bool = False) -> bool:
         """Tell whether a split is in the store."""
@@ -160,8 +161,10 @@ class ImportedSets(Sets):
         return ()
 
     def arrays(self, name: str, split: str) -> dict[str, np.ndarray]:
-        """Open the arrays of a split."""
-        entry = self.imports.find(name, self.label, split)
-        if entry is None:
-            raise DataError(f"{name}: model {self.label!r} has no {split} arrays; oodkit import brings them")
-        return self.imports.read(entry)
+        """Open the arrays of a split; they stay those of the first time, whatever is imported meanwhile."""
+        if (name, split) not in self._opened:
+            found = self.imports.opened(name, self.label, split)
+            if found is None:
+                raise DataError(f"{name}: model {self.label!r} has no {split} arrays; oodkit import brings them")
+            self._opened[name, split] = found
+        return dict(self._opened[name, split])

@@ -13,8 +13,12 @@ from ood_toolkit.errors import ModelError, TrainingError
 from ood_toolkit.learning.record import RECORD
 from ood_toolkit.models.weights import read_held
 from ood_toolkit.store.files import replaced_file
+from ood_toolkit.store.partial import sweep
 
-__all__ = ["CHECKPOINT", "Checkpoint", "finished", "read_checkpoint", "training_folder", "write_checkpoint"]
+__all__ = [
+    "CHECKPOINT", "Checkpoint", "check_training_folder", "finished", "read_checkpoint", "training_folder",
+    "write_checkpoint",
+]  # fmt: skip
 
 CHECKPOINT = "checkpoint.pt"
 FORMAT = "oodkit-training-1"
@@ -41,8 +45,8 @@ class Checkpoint:
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     """Put a checkpoint in the place of the last one; it appears whole."""
-    with replaced_file(folder / CHECKPOINT) as partial:
-        torch.save({"format": FORMAT, **checkpoint.__dict__}, partial)
+    with replaced_file(folder / CHECKPOINT) as partial, partial.open("wb") as file:  # a full disk shows in its errors
+        torch.save({"format": FORMAT, **checkpoint.__dict__}, file)
 
 
 def read_checkpoint(folder: Path, identity: str) -> Checkpoint | None:
@@ -86,8 +90,8 @@ def _apart(one: str, other: str) -> str:
     return ", ".join(dict.fromkeys(part for part in one.split(", ") if part not in known)) or "nothing else"
 
 
-def training_folder(folder: Path, *, resume: bool) -> Path:
-    """Make the folder of a run, new or empty; with `resume`, one that holds a run on its way is taken up."""
+def check_training_folder(folder: Path, *, resume: bool) -> None:
+    """Refuse a folder that is neither new nor empty; with `resume`, one that holds no run on its way either."""
     if (folder / RECORD).exists():
         raise TrainingError(f"{folder}: it holds a finished training run; name another folder")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -95,6 +99,12 @@ def training_folder(folder: Path, *, resume: bool) -> Path:
             raise TrainingError(f"{folder}: expected a new or empty folder, it holds something already; name another")
         if not resume:
             raise TrainingError(f"{folder}: it holds a run on its way; pass --resume to go on, or name another folder")
+
+
+def training_folder(folder: Path, *, resume: bool) -> Path:
+    """Make the folder of a run, new or empty; with `resume`, one that holds a run on its way is taken up."""
+    sweep(folder)
+    check_training_folder(folder, resume=resume)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

@@ -164,8 +164,8 @@ def save_clipn(
             architecture = FOLDER
         with replaced_file(file.with_name(CONFIG_NAME)) as partial:
             partial.write_text(folder_config(model), encoding="utf-8")
-    with replaced_file(file) as partial:
-        torch.save({**said, "templates": list(templates[0]), "no_templates": list(templates[1])}, partial)
+    with replaced_file(file) as partial, partial.open("wb") as out:
+        torch.save({**said, "templates": list(templates[0]), "no_templates": list(templates[1])}, out)
     return f"clipn:{architecture}/{file}"
 
 

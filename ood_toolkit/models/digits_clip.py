@@ -12,6 +12,7 @@ from ood_toolkit.api.model import Model, ModelEntry
 from ood_toolkit.errors import ModelError
 from ood_toolkit.models.contexts import Context, check_context, read_context
 from ood_toolkit.models.weights import load_strictly, sha256_of
+from ood_toolkit.store.files import replaced_file
 from ood_toolkit.store.foreign.guard import in_file, shown
 from ood_toolkit.store.foreign.places import place_of
 from ood_toolkit.store.foreign.tensors import read_header
@@ -186,11 +187,9 @@ def save_digits_clip(clip: Any, path: str | os.PathLike[str], *, half: bool = Tr
     if half:
         weights = {name: tensor.half() for name, tensor in weights.items()}
     about = {"format": FORMAT, "config": CONFIG, "no_templates": NO_TEMPLATES, **notes}
-    path = Path(path)
-    partial = path.with_name(path.name + ".partial")
-    # safetensors writes several metadata keys in random order, and equal models should be equal files
-    partial.write_bytes(save(weights, {KEY: json.dumps(about)}))
-    partial.replace(path)
+    with replaced_file(Path(path)) as partial:
+        # safetensors writes several metadata keys in random order, and equal models should be equal files
+        partial.write_bytes(save(weights, {KEY: json.dumps(about)}))
 
 
 def load_digits_clip(weights: str | os.PathLike[str] = WEIGHTS, *, context: str | None = None) -> DigitsClip:

@@ -17,7 +17,10 @@ import numpy as np
 from ood_toolkit.errors import StoreError
 from ood_toolkit.store.files import replaced_file
 from ood_toolkit.store.hashes import Memory, Whole, stamp_of
+from ood_toolkit.store.leases import keep
 from ood_toolkit.store.listings import Listing, Listings
+from ood_toolkit.store.ownership import own_encoding, own_files
+from ood_toolkit.store.room import room_in
 from ood_toolkit.store.shard import KEY_BYTES, Shard, open_shard, write_shard
 
 __all__ = ["Encoding", "Index", "about_encoder", "encodings", "models_holding"]
@@ -81,6 +84,8 @@ class Encoding:
         self.memory = memory
         self.damaged: list[str] = []
         """Names of shards that were found damaged and are encoded again."""
+        if mends:  # who only looks does not rely on it
+            keep(store, f"encodings/{self.key}")
         self.refresh()
 
     def refresh(self) -> None:
@@ -89,17 +94,20 @@ class Encoding:
         self.index = Index.of(self.shards)
 
     def _paths(self) -> list[Path]:
-        return sorted((self.folder / "shards").glob("*.safetensors"))
+        return [path for path in own_encoding(self.folder) if path.parent.name == "shards"]
 
     def _sound(self, path: Path) -> Shard | None:
         """Open a shard whose bytes are those it is named after; take a damaged one out of the way."""
         try:
             if self.memory.sha256(path).hex() == path.stem:
                 return open_shard(path)
-        except FileNotFoundError:  # another process has just found it damaged
+        except FileNotFoundError:  # another process has just taken it away
             return None
-        except (StoreError, IsADirectoryError):
-            pass
+        except PermissionError:
+            raise StoreError(f"{path}: may not be read by this user") from None
+        except (StoreError, OSError):
+            if not path.exists():
+                return None
         self.damaged.append(path.name)
         if self.mends and path.is_dir():
             shutil.rmtree(path)
@@ -119,9 +127,9 @@ class Encoding:
             self.memory.remember([(Whole(path), stamp, bytes.fromhex(path.stem))])
 
     def describe(self, about: Mapping[str, Any]) -> None:
-        """Say what a new folder is of, before there is a shard in it."""
+        """Say what a new folder is of, before there is a shard in it, and again where what it said is damaged."""
         facts = self.folder / "encoder.json"
-        if not facts.exists():
+        if not _is_described(self.folder):
             with replaced_file(facts) as partial:
                 partial.write_text(json.dumps({"identity": self.identity, **about}, indent=1) + "\n")
 
@@ -149,14 +157,14 @@ class Encoding:
 
 def encodings(store: Path) -> list[Path]:
     """List the folders of all encoders that a store has rows of."""
-    return sorted(path.parent for path in (store / "encodings").glob("*/encoder.json"))
+    return [path.parent for path in own_files(store, "encodings/*/*")]
 
 
 def _room(shape: tuple[int, ...], folder: Path) -> np.ndarray:
     size = 4 * int(np.prod(shape, dtype=object))
     if size <= IN_MEMORY:
         return np.empty(shape, np.float32)
-    with tempfile.TemporaryFile(dir=folder) as file:  # it is gone when nobody maps it any more
+    with room_in(folder), tempfile.TemporaryFile(dir=folder) as file:  # it is gone when nobody maps it any more
         if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(file.fileno(), 0, size)  # a full disk shows here, not when the map is written
         file.truncate(size)
@@ -179,7 +187,10 @@ def models_holding(store: Path, names: Iterable[str]) -> list[str]:
     found, memory = set(), Memory(store)
     try:
         for folder in encodings(store):
-            about = about_encoder(folder)
+            try:
+                about = about_encoder(folder)
+            except StoreError:  # one that is damaged stops nobody who does not name its model
+                continue
             if about["identity"]["kind"] != "features":
                 continue
             identity = {key: value for key, value in about["identity"].items() if key != "format"}
@@ -209,4 +220,12 @@ def about_encoder(folder: Path) -> dict[str, Any]:
         raise ValueError("no model")
     except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
         why = " ".join(str(error).split())
-        raise StoreError(f"{path}: damaged ({why}); delete {folder} and encode again") from None
+        raise StoreError(f"{path}: damaged ({why}); the next run that encodes with this model mends it") from None
+
+
+def _is_described(folder: Path) -> bool:
+    try:
+        about_encoder(folder)
+    except StoreError:
+        return False
+    return True

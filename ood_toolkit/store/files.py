@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from ood_toolkit.errors import StoreError
 from ood_toolkit.store.foreign.places import place_of
+from ood_toolkit.store.partial import discard, new_file, new_folder
+from ood_toolkit.store.room import room_in
 
 __all__ = ["default_store", "replaced_file", "replaced_folder"]
-
-PARTIAL = ".oodkit-partial."
-"""How the name of a file or folder begins that is being written; nothing else begins so."""
 
 
 def default_store() -> Path:
@@ -33,63 +29,62 @@ def replaced_folder(final: Path, *, keep: bool = True) -> Iterator[Path]:
 
     One that is already there, and not empty, is kept; without `keep` it is a `StoreError`.
     """
-    with _room_for(final):
-        partial = Path(tempfile.mkdtemp(dir=final.parent, prefix=PARTIAL))
-        try:
+    with room_in(final.parent):
+        final.parent.mkdir(parents=True, exist_ok=True)
+        partial, handle = new_folder(final.parent)
+    try:
+        with room_in(final.parent):
             yield partial
+            _open_up(partial)
             for file in partial.iterdir():
                 _sync(file)
-            partial.chmod(0o777 & ~_umask())
-            try:
-                partial.rename(final)
-            except OSError:
-                if not final.is_dir():
-                    raise
-                if not keep:
-                    raise StoreError(
-                        f"{final}: expected a new or empty folder, another process has filled it; name another"
-                    ) from None
+            _take_place(partial, final, keep=keep)
             _sync(final.parent)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+    finally:
+        discard(partial, handle)
 
 
 @contextmanager
 def replaced_file(final: Path) -> Iterator[Path]:
     """Give a temporary file that takes the place of `final` when the block ends well."""
-    with _room_for(final):
-        handle, name = tempfile.mkstemp(dir=final.parent, prefix=PARTIAL)
-        os.close(handle)
-        try:
-            yield Path(name)
-            _sync(Path(name))
-            os.chmod(name, 0o666 & ~_umask())
-            os.replace(name, final)
-            _sync(final.parent)
-        finally:
-            Path(name).unlink(missing_ok=True)
-
-
-@contextmanager
-def _room_for(final: Path) -> Iterator[None]:
-    """Make the parent folder; say a full disk, or a folder that cannot be written, in one line."""
-    try:
+    with room_in(final.parent):
         final.parent.mkdir(parents=True, exist_ok=True)
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            why = "no space is left; free some and run again: all that was finished is kept"
-        elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            why = "it may not be written; choose another folder with --store or OODKIT_STORE"
-        else:
+        partial, handle = new_file(final.parent)
+    try:
+        mode = _mode(partial)
+        with room_in(final.parent):
+            yield partial
+            if _mode(partial) != mode:  # a library may have put a file of its own in its place
+                partial.chmod(mode)
+            _sync(partial)
+            os.replace(partial, final)
+            _sync(final.parent)
+    finally:
+        discard(partial, handle)
+
+
+def _take_place(partial: Path, final: Path, *, keep: bool) -> None:
+    try:
+        partial.rename(final)
+    except OSError:
+        if not final.is_dir():
             raise
-        raise StoreError(f"cannot write to {final.parent}: {why}") from error
+        if not keep:
+            raise StoreError(
+                f"{final}: expected a new or empty folder, another process has filled it; name another"
+            ) from None
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _open_up(folder: Path) -> None:
+    """Let those read the files of a folder whom the umask lets: some libraries shut all others out."""
+    mode = _mode(folder) & 0o666
+    for file in folder.rglob("*"):
+        if file.is_file() and not file.is_symlink() and _mode(file) != mode:
+            file.chmod(mode)
+
+
+def _mode(path: Path) -> int:
+    return path.stat().st_mode & 0o777
 
 
 def _sync(path: Path) -> None:

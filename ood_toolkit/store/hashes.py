@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ood_toolkit.errors import StoreError
+from ood_toolkit.store.marker import begin
 
 __all__ = ["Memory", "Stamp", "Stamped", "Whole", "sha256_of", "stamp_of"]
 
@@ -48,7 +49,7 @@ class Memory:
     def __init__(self, folder: Path) -> None:
         self.path = folder / "hashes.sqlite"
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            begin(folder)
             self._open()
         except (sqlite3.OperationalError, OSError) as error:
             raise StoreError(
@@ -66,6 +67,8 @@ class Memory:
         self._open()
 
     def _open(self) -> None:
+        if not self.path.exists():  # sqlite itself would keep a group out that the umask lets in
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666))
         self.database = sqlite3.connect(self.path, timeout=60)
         with self.database:
             self.database.execute(

@@ -12,6 +12,8 @@ from ood_toolkit.errors import StoreError
 from ood_toolkit.store.checksum import body_of, checked
 from ood_toolkit.store.file_names import escaped, file_name, given_name, is_short, unescaped
 from ood_toolkit.store.files import replaced_file
+from ood_toolkit.store.marker import begin
+from ood_toolkit.store.ownership import own_files
 from ood_toolkit.store.shard import KEY_BYTES
 
 __all__ = ["Listing", "Listings"]
@@ -44,11 +46,7 @@ class Listings:
 
     def names(self) -> list[tuple[str, str]]:
         """List the sets and splits."""
-        stems = [
-            path.name.removesuffix(SUFFIX)
-            for path in sorted(self.folder.glob(f"*{SUFFIX}"))
-            if not path.name.startswith("._")
-        ]  # what macOS writes beside a file
+        stems = [path.name.removesuffix(SUFFIX) for path in own_files(self.folder.parent, "sets/*")]
         parts = [stem.rpartition(".")[::2] for stem in stems]
         return [(given_name(name) or self._long_name(name, split), split) for name, split in parts]
 
@@ -69,6 +67,7 @@ class Listings:
         content = checked(save(arrays))
         if path.is_file() and path.read_bytes() == content:
             return
+        begin(self.folder.parent)
         with replaced_file(path) as partial:
             partial.write_bytes(content)
 
@@ -78,7 +77,7 @@ class Listings:
         from safetensors.numpy import load
 
         path = self.path(name, split)
-        if not path.is_file():
+        if not path.exists():
             return None
         try:
             body = body_of(path.read_bytes())
@@ -92,7 +91,7 @@ class Listings:
             if keys.shape != (len(ids), KEY_BYTES) or (labels is not None and labels.shape != (len(ids),)):
                 raise ValueError(f"{len(ids)} ids for keys {keys.shape}")
             return Listing(name, split, keys, ids, labels, tuple(about["classes"]), tuple(about["notes"]))
-        except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+        except (SafetensorError, OSError, ValueError, LookupError, TypeError, RecursionError) as error:
             raise StoreError(f"{path}: damaged ({' '.join(str(error).split())}); delete it and encode again") from None
 
     def path(self, name: str, split: str) -> Path:

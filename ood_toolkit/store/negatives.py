@@ -10,6 +10,8 @@ from typing import Any
 
 from ood_toolkit.errors import StoreError
 from ood_toolkit.store.files import replaced_file
+from ood_toolkit.store.marker import begin
+from ood_toolkit.store.ownership import own_files
 
 __all__ = ["Negatives"]
 
@@ -29,13 +31,30 @@ class Negatives:
         file = self.folder / f"{key}.json"
         if not file.is_file():
             found = [{"word": word, "similarity": value} for word, value in zip(words, similarity, strict=True)]
+            begin(self.folder.parent)
             with replaced_file(file) as partial:
                 partial.write_text(json.dumps({"format": FORMAT, **about, "negatives": found}, indent=1) + "\n")
         return key
 
     def listed(self) -> Iterator[str]:
         """Give the keys of all lists."""
-        return (file.stem for file in sorted(self.folder.glob("*.json")))
+        return (file.stem for file in own_files(self.folder.parent, "negatives/*"))
+
+    def all(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Give the keys and contents of all lists; damaged ones are passed over."""
+        return ((file.stem, content) for file, content in self._readable())
+
+    def damaged(self) -> list[Path]:
+        """List the files that hold no list of negatives."""
+        whole = {file for file, _ in self._readable()}
+        return [file for file in own_files(self.folder.parent, "negatives/*") if file not in whole]
+
+    def _readable(self) -> Iterator[tuple[Path, dict[str, Any]]]:
+        for key in self.listed():
+            try:
+                yield self.folder / f"{key}.json", self.read(key)[1]
+            except StoreError:
+                continue
 
     def read(self, start: str) -> tuple[str, dict[str, Any]]:
         """Give the key and content of the one list whose key starts so; `StoreError` where there is no such one."""

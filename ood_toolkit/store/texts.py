@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ import numpy as np
 
 from ood_toolkit.store.checksum import body_of, checked
 from ood_toolkit.store.files import replaced_file
+from ood_toolkit.store.marker import begin
+from ood_toolkit.store.ownership import own_files
 
 __all__ = ["Texts"]
 
@@ -33,13 +35,14 @@ class Texts:
         try:
             body = body_of(path.read_bytes())
             return None if body is None else load(body)["rows"]
-        except (FileNotFoundError, SafetensorError, KeyError):
+        except (OSError, SafetensorError, KeyError):
             return None
 
     def write(self, identity: Mapping[str, Any], rows: np.ndarray) -> None:
         """Keep the embeddings (k, d), with what they are of beside them."""
         from safetensors.numpy import save
 
+        begin(self.folder.parent)
         body = save({"rows": np.ascontiguousarray(rows, dtype=np.float32)})
         path = self._path(identity)
         with replaced_file(path.with_suffix(".json")) as partial:
@@ -49,8 +52,31 @@ class Texts:
 
     def damaged(self) -> list[Path]:
         """List the files whose checksum does not fit."""
-        return [path for path in sorted(self.folder.glob("*.texts")) if body_of(path.read_bytes()) is None]
+        return [path for path in own_files(self.folder.parent, "texts/*") if not _is_whole(path)]
+
+    def of(self, weights: Collection[str]) -> Iterator[Path]:
+        """Give the files with texts of models with these weights, embeddings before what they are of."""
+        for path in own_files(self.folder.parent, "texts/*"):
+            if path.suffix == ".json" and _weights(path) in weights:
+                yield from (path.with_suffix(".texts"), path)
 
     def _path(self, identity: Mapping[str, Any]) -> Path:
         text = json.dumps({"format": FORMAT, **identity}, sort_keys=True)
         return self.folder / f"{hashlib.sha256(text.encode()).hexdigest()}.texts"
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        content = path.read_bytes()
+        return body_of(content) is not None if path.suffix == ".texts" else isinstance(json.loads(content), dict)
+    except (OSError, ValueError, RecursionError):
+        return False
+
+
+def _weights(path: Path) -> str | None:
+    """Read which weights texts are of; None where the file does not say it."""
+    try:
+        found = json.loads(path.read_bytes())["weights"]
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return None
+    return found if isinstance(found, str) else None

@@ -183,6 +183,17 @@ def test_a_flipped_byte_of_a_listing_is_named_and_mended(bench, store, verified,
     assert verified() == []
 
 
+def test_damage_of_imported_arrays_that_no_time_stamp_shows_is_found_once_verify_has_seen_it(oodkit, store, verified):
+    (path,) = store.glob("arrays/*/features.npy")
+    words = ("score", "msp", "--id", "i", "--model", "other", "--val-split", "0")
+    before, stat = oodkit(*words), os.stat(path)
+    flip(path, -1)
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert verified() == [str(path.parent.relative_to(store))]
+    assert "its arrays" not in before.err
+    assert "its arrays are damaged or gone" in oodkit(*words).err
+
+
 def test_a_flipped_byte_of_imported_arrays_is_named_and_mended(oodkit, store, verified, made):
     (path,) = store.glob("arrays/*/features.npy")
     for place in (2, 20, -1):
@@ -192,12 +203,48 @@ def test_a_flipped_byte_of_imported_arrays_is_named_and_mended(oodkit, store, ve
         assert verified() == []
 
 
-def test_a_damaged_name_of_imported_arrays_is_told_in_one_line(oodkit, store):
+def test_a_damaged_name_of_imported_arrays_is_named_and_stops_only_its_own_set(oodkit, bench, store, verified):
     (path,) = store.glob("names/*/*.json")
     for content in (b"", b"{", b"[]", b'{"key": 1}', b"\xff\xfe"):
         path.write_bytes(content)
-        one_line(oodkit("store", "list"))
-        assert str(path) in oodkit("store", "verify").out + oodkit("store", "verify").err
+        listed = oodkit("store", "list")
+        assert listed.code == 0
+        assert "1 passed over, being damaged" in listed.err
+        assert "digits-clip: features" in listed.out
+        assert oodkit("datasets").code == oodkit("models").code == 0
+        assert verified() == [str(path.relative_to(store))]
+        for words in (("--model", "other"), ()):
+            done = oodkit("bench", "--id", "i", "--ood", "letters", *words)
+            one_line(done)
+            assert f"{path}: damaged entry" in done.err
+    assert bench().code == 0
+    assert oodkit("bench", "--id", "digits", "--ood", "letters", "--scorers", "msp").code == 0
+
+
+FOREIGN = ("names/other/._i.test.json", "names/.DS_Store", "names/mine/notes.txt", "sets/._x.test.listing",
+           "sets/my.txt", "texts/my.texts", "texts/._a.json", "negatives/._b.json", "negatives/mine.json",
+           "encodings/mine/encoder.json", "arrays/mine/a.npy", "leases/mine", "encodings/._a/encoder.json")  # fmt: skip
+
+
+def test_foreign_files_are_named_by_verify_and_passed_over_by_all_else(oodkit, bench, store):
+    (encoder,) = store.glob("encodings/*/shards")
+    names = (*FOREIGN, f"{encoder.relative_to(store)}/._{'a' * 64}.safetensors")
+    for name in names:
+        (store / name).parent.mkdir(exist_ok=True)
+        (store / name).write_bytes(b"\x00\x05mine")
+    said = oodkit("store", "verify")
+    assert (said.code, said.err) == (0, f"all is whole; {len(names)} passed over\n")
+    named = {line.partition(":")[0] for line in said.out.splitlines()}
+    wanted = set(names)
+    for place in ("encodings/mine", "arrays/mine", "encodings/._a"):
+        wanted = {place if name.startswith(f"{place}/") else name for name in wanted}
+    assert named == wanted
+    for words in (("store", "list"), ("negatives",), ("datasets",), ("models",)):
+        done = oodkit(*words)
+        assert (done.code, "damaged" in done.err) == (0, False), done
+    assert bench().code == 0
+    assert oodkit("store", "gc", "--yes").code == 0
+    assert all((store / name).read_bytes() == b"\x00\x05mine" for name in names)
 
 
 TRACE = os.path.join(tempfile.gettempdir(), f"oodkit-bomb-{os.getpid()}")
@@ -324,9 +371,12 @@ def test_a_damaged_record_of_an_encoder_is_named_and_does_not_stop_a_run(bench, 
     (path,) = store.glob("encodings/*/encoder.json")
     path.write_bytes(content)
     assert verified() == [str(path.relative_to(store))]
-    one_line(oodkit("store", "list"))
+    listed = oodkit("store", "list")
+    assert (listed.code, "1 passed over, being damaged" in listed.err) == (0, True)
     done = bench()
     assert (done.code, done.encoded) == (0, 0)
+    assert verified() == []  # the run has mended it
+    assert oodkit("store", "list").err == ""
 
 
 @pytest.mark.parametrize("how", ["all", "start", "middle", "end", "empty", "cut"])

@@ -1,9 +1,12 @@
 import json
+import os
+import shutil
 
 import numpy as np
 import pytest
 
 from ood_toolkit.errors import StoreError
+from ood_toolkit.store import arrays as stored
 from ood_toolkit.store.imports import Imports
 
 
@@ -103,15 +106,26 @@ def test_names_that_look_like_paths_stay_inside(imports, tmp_path):
     assert len(imports.entries()) == 3
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "3", "{}", '{"key": "x", "source": "f", "rows": "many"}'])
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "3", "{}", "[" * 9999, '{"key": "../x", "source": "f", "rows": 1}', '{"key": 1}',
+     '{"key": "x", "source": "f", "rows": "many"}', f'{{"key": "{"a" * 64}", "source": "f", "rows": "many"}}'],
+)  # fmt: skip
 def test_a_damaged_entry_is_named_and_mended_as_the_message_says(imports, text):
     entry = imports.add("a", "m", "test", arrays(), "f")
     alias = imports.folder / "names" / "m" / "a.test.json"
     assert json.loads(alias.read_text())["key"] == entry.key
+    imports.add("b", "m", "test", arrays(), "g")
     alias.write_text(text)
-    for ask in (lambda: imports.find("a", "m", "test"), imports.entries, lambda: imports.models_of(["a"])):
+    for ask in (lambda: imports.find("a", "m", "test"), lambda: imports.check(["b", "a"]),
+                lambda: imports.check(["a"], "m")):  # fmt: skip
         with pytest.raises(StoreError, match=r"a\.test\.json: damaged entry .*import a again with --replace"):
             ask()
+    imports.check(["b"])
+    imports.check(["a"], "another model")
+    assert [entry.name for entry in imports.entries()] == ["b"]  # others do without it
+    assert [path for path, _ in imports.damaged()] == [alias]
+    assert (imports.models_of(["a"]), imports.models_of(["b"])) == ([], ["m"])
     assert imports.add("a", "m", "test", arrays(), "f", replace=True) == entry
     assert imports.find("a", "m", "test") == entry
 
@@ -131,9 +145,8 @@ def test_damaged_arrays_are_named_and_mended_by_another_import(imports, damage):
         file.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     else:
         file.write_bytes({"empty": b"", "cut": whole[:-4], "garbage": b"garbage" * 30}[damage])
-    if damage != "changed":
-        with pytest.raises(StoreError, match=r"a \(test\): its arrays are damaged or gone .* import them again"):
-            imports.read(entry)
+    with pytest.raises(StoreError, match=r"a \(test\): its arrays are damaged or gone .* import them again"):
+        imports.read(entry)
     imports.add("a", "m", "test", arrays(), "f")
     np.testing.assert_array_equal(imports.read(entry)["features"], arrays()["features"])
 
@@ -151,7 +164,7 @@ def test_a_failure_in_the_middle_leaves_nothing(imports, monkeypatch):
         patched.setattr(np, "save", torn)
         with pytest.raises(OSError, match="disk full"):
             imports.add("a", "m", "test", arrays(), "f")
-    assert [path.name for path in imports.folder.rglob("*")] == ["arrays"]
+    assert {path.name for path in imports.folder.rglob("*")} == {"arrays", "leases", "lock", "oodkit-store.json"}
     assert imports.entries() == []
     imports.add("a", "m", "test", arrays(), "f")
 
@@ -168,3 +181,116 @@ def test_an_alias_that_cannot_be_written_leaves_the_old_one(imports, monkeypatch
             imports.add("a", "m", "test", arrays(1), "g", replace=True)
     assert imports.find("a", "m", "test") == first
     assert [path.name for path in (imports.folder / "names" / "m").iterdir()] == ["a.test.json"]
+
+
+@pytest.fixture
+def hashed(monkeypatch):
+    """Count how often arrays are hashed."""
+    counted, plain = [], stored.content_key
+    monkeypatch.setattr(stored, "content_key", lambda arrays: counted.append(1) or plain(arrays))
+    return counted
+
+
+def old(entry, imports):
+    """Let the arrays of an entry look as if they had lain there for long."""
+    for file in (imports.folder / "arrays" / entry.key).iterdir():
+        os.utime(file, ns=(10**18, 10**18))
+
+
+@pytest.mark.parametrize("part", ["features", "labels", "classes", "scale"])
+def test_one_flipped_bit_is_found_when_the_arrays_are_used(imports, part):
+    entry = imports.add("a", "m", "test", arrays(), "f")
+    old(entry, imports)
+    imports.read(entry)
+    file = imports.folder / "arrays" / entry.key / f"{part}.npy"
+    content = bytearray(file.read_bytes())
+    content[-1 if part != "classes" else -4] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(StoreError, match=r"a \(test\): .*not those that were imported.*import them again"):
+        imports.read(entry)
+
+
+def test_arrays_are_hashed_once_for_each_stamp(imports, hashed):
+    entry = imports.add("a", "m", "test", arrays(), "f")
+    old(entry, imports)
+    hashed.clear()
+    for _ in range(3):
+        np.testing.assert_array_equal(imports.read(entry)["features"], arrays()["features"])
+    assert len(hashed) == 1
+    os.utime(imports.folder / "arrays" / entry.key / "labels.npy", ns=(10**18, 10**18 + 1))
+    for _ in range(3):
+        imports.read(entry)
+    assert len(hashed) == 2
+
+
+@pytest.mark.parametrize("how", ["gone", "more", "of another"])
+def test_a_set_of_arrays_is_more_than_its_files(imports, how):
+    entry, other = imports.add("a", "m", "test", arrays(), "f"), imports.add("b", "m", "test", arrays(1), "f")
+    folder = imports.folder / "arrays" / entry.key
+    for one in (entry, other):
+        old(one, imports)
+        imports.read(one)
+    if how == "gone":
+        (folder / "labels.npy").unlink()
+    else:
+        source = imports.folder / "arrays" / other.key / "features.npy"
+        shutil.copy(source, folder / ("text.npy" if how == "more" else "features.npy"))
+    with pytest.raises(StoreError, match="not those that were imported"):
+        imports.read(entry)
+    np.testing.assert_array_equal(imports.read(other)["features"], arrays(1)["features"])
+
+
+@pytest.mark.parametrize("name", ["._features.npy", ".DS_Store", "notes.txt", "Thumbs.db"])
+def test_foreign_files_among_arrays_are_passed_over_and_stay(imports, name):
+    entry = imports.add("a", "m", "test", arrays(), "f")
+    folder = imports.folder / "arrays" / entry.key
+    (folder / name).write_text("mine")
+    np.testing.assert_array_equal(imports.read(entry)["features"], arrays()["features"])
+    (folder / "features.npy").write_bytes(b"damaged")
+    imports.add("a", "m", "test", arrays(), "f")
+    np.testing.assert_array_equal(imports.read(entry)["features"], arrays()["features"])
+    assert (folder / name).read_text() == "mine"
+
+
+def test_a_store_that_cannot_remember_hashes_each_time(imports, hashed):
+    entry = imports.add("a", "m", "test", arrays(), "f")
+    old(entry, imports)
+    (imports.folder / "hashes.sqlite").mkdir()
+    hashed.clear()
+    imports.read(entry)
+    imports.read(entry)
+    assert len(hashed) == 2
+
+
+def test_a_name_that_is_pointed_elsewhere_is_followed(imports, monkeypatch):
+    first = imports.add("a", "m", "test", arrays(), "f")
+    read = imports.read
+
+    def late(entry):
+        if entry == first:  # another process replaces the arrays, and gc deletes the old ones
+            imports.add("a", "m", "test", arrays(1), "g", replace=True)
+            shutil.rmtree(imports.folder / "arrays" / first.key)
+        return read(entry)
+
+    monkeypatch.setattr(imports, "read", late)
+    np.testing.assert_array_equal(imports.opened("a", "m", "test")["features"], arrays(1)["features"])
+    assert imports.opened("b", "m", "test") is None
+
+
+@pytest.mark.parametrize("name", ["mine", "bank.", "../x", "Features"])
+def test_arrays_under_names_that_no_import_has_are_refused(imports, name):
+    with pytest.raises(StoreError, match="expected a name of those that an import may have"):
+        imports.add("a", "m", "test", arrays() | {name: np.zeros(3)}, "f")
+    assert not imports.folder.exists()
+
+
+def test_the_key_of_content_depends_on_no_layout(imports):
+    rows = np.random.default_rng(0).normal(size=(300, 40))
+    keys = {stored.content_key({"features": made}) for made in (rows, np.asfortranarray(rows), rows[:].copy())}
+    assert len(keys) == 1
+    stored_piece = stored.PIECE
+    try:
+        stored.PIECE = 1000
+        assert stored.content_key({"features": np.asfortranarray(rows)}) in keys
+    finally:
+        stored.PIECE = stored_piece

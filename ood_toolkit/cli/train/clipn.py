@@ -55,6 +55,8 @@ def command(name: str | None, pairs: Sequence[str], output: Path, resume: bool, 
         raise click.UsageError("name a labelled set with --id, image-caption pairs with --pairs, or both")
     if given["prompts"] and name is None:
         raise click.UsageError("--prompts: goes with --id")
+    if not shared.begun(output, resume=resume):
+        return
     crafted = _crafted(given["prompts"], *(given.pop(key) for key in ("no_prompts", "hand_crafted", "quotes")))
     run = _opened(name, pairs, crafted=crafted, **given)
     from ood_toolkit.cli.progress import clear

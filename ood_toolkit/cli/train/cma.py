@@ -70,6 +70,12 @@ def command(
     from ood_toolkit.models.precision import check_device
 
     check_device(given["device"])
+    from ood_toolkit.cli.reserving import reserve
+
+    reserve(output)
+    if given["resume"]:
+        for place in (output, *sorted(output.glob("lambda-*"))):
+            shared.tell_if_finished(place)
     model, material = _opened(name, pairs, **given)
     from ood_toolkit.cli.progress import clear, progress
     from ood_toolkit.cli.streams import print_message

@@ -65,6 +65,7 @@ def command(preset: str, output: Path, plot: bool, as_json: bool, ids: tuple[str
     Writes DIR/<id>/head.safetensors, which --head takes, training.json and epochs.csv.
     """
     from ood_toolkit.cli.progress import clear, encoded, progress
+    from ood_toolkit.cli.reserving import reserve
     from ood_toolkit.learning.heads.recipe import find_recipe
     from ood_toolkit.report.run_folder import check_new_folder
 
@@ -72,6 +73,7 @@ def command(preset: str, output: Path, plot: bool, as_json: bool, ids: tuple[str
     if "folds" in changed and given["val_split"] is not None:
         raise click.UsageError("--folds and --val-split are two kinds of validation; give one")
     recipe = find_recipe(preset).changed(seed=given["seed"], **changed)
+    reserve(output)
     check_new_folder(output)
     if plot:
         from ood_toolkit.learning.cma.gap import check_plots

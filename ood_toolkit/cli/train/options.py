@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,7 +14,7 @@ from ood_toolkit.cli.place import Place
 if TYPE_CHECKING:
     from ood_toolkit.learning.loop import Plan
 
-__all__ = ["LOOP", "loop", "output", "plan", "told"]
+__all__ = ["LOOP", "begun", "loop", "output", "plan", "tell_if_finished", "told"]
 
 Command = Callable[..., Any]
 LOOP = (
@@ -43,6 +45,29 @@ def loop(command: Command) -> Command:
     for option in reversed(LOOP):
         command = option(command)
     return command
+
+
+def begun(output: Path, *, resume: bool) -> bool:
+    """Keep a run's folder for this command, refused here if it cannot be used; False for one that is finished."""
+    from ood_toolkit.cli.reserving import reserve
+    from ood_toolkit.learning.checkpoint import check_training_folder
+
+    reserve(output)
+    if resume and tell_if_finished(output):
+        return False
+    check_training_folder(output, resume=resume)
+    return True
+
+
+def tell_if_finished(folder: Path) -> bool:
+    """Tell whether a training run is finished, and say so, once where `torchrun` started several processes."""
+    from ood_toolkit.cli.streams import print_message
+    from ood_toolkit.learning.record import RECORD
+
+    found = (folder / RECORD).is_file()
+    if found and os.environ.get("RANK", "0") == "0":
+        print_message(f"{folder}: the training run is finished, so there is nothing to go on with")
+    return found
 
 
 def plan(default: Plan, seed: int, amp: str | None = None, **given: Any) -> Plan:

@@ -51,6 +51,8 @@ def command(name: str, output: Path, resume: bool, **given: Any) -> None:
     for option, key in (("--lambda", "entropy_weight"), ("--topk", "top")):
         if given[key] is not None and given["method"] != "locoop":
             raise click.UsageError(f"{option}: goes with --method locoop")
+    if not shared.begun(output, resume=resume):
+        return
     run, sets = _opened(name, **given)
     from ood_toolkit.cli.progress import clear
 

@@ -1,0 +1,23 @@
+"""The place of `--output`, kept for a command until it ends."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from ood_toolkit.store.reservation import reserved
+
+__all__ = ["reserve"]
+
+
+def reserve(output: Path) -> None:
+    """Keep a place for this command before it works; of the processes of `torchrun`, the first one does.
+
+    Devices and pipes take what they get from anybody.
+    """
+    if output.exists() and not (output.is_file() or output.is_dir()):
+        return
+    if os.environ.get("RANK", "0") == "0":
+        click.get_current_context().with_resource(reserved(output))
