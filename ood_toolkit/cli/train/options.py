@@ -50,10 +50,11 @@ def loop(command: Command) -> Command:
 def begun(output: Path, *, resume: bool) -> bool:
     """Keep a run's folder for this command, refused here if it cannot be used; False for one that is finished."""
     from ood_toolkit.cli.reserving import reserve
-    from ood_toolkit.learning.checkpoint import check_training_folder
+    from ood_toolkit.learning.checkpoint import check_training_folder, finished
 
     reserve(output)
     if resume and tell_if_finished(output):
+        finished(output)  # it may have been killed as it ended
         return False
     check_training_folder(output, resume=resume)
     return True

@@ -234,4 +234,6 @@ class _Run:
             raise TrainingError(f"{self.folder / RECORD}: not a record of a training run: {error}") from None
         if same != json.loads(json.dumps([self.config, self.material.data, self.about])):
             raise TrainingError(f"{self.folder}: it holds a run with other settings or data; name another folder")
+        if self.ranks.first:
+            finished(self.folder)  # it may have been killed as it ended
         return Tuned(self.recipe.weight, self.folder, before, after, split, epochs, lost)
