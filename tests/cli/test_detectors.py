@@ -247,7 +247,7 @@ def test_wrong_predictions_are_one_line(oodkit, fitted, mixed, tmp_path):
         ([file, tmp_path / "wide.npy"], "got width 65: they are of another model"),
         ([file, tmp_path / "none.npy"], "expected at least one row"),
         ([file, tmp_path / "objects.npy"], "without pickle"),
-        ([file, tmp_path / "text.npz"], "expected arrays in .npz"),
+        ([file, tmp_path / "text.npz"], ".npz"),
         ([file, tmp_path / "text.parquet"], "expected a Parquet file"),
         ([file, mixed, "--model", "ViT-B-33"], "unknown model"),
     ):
