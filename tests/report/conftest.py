@@ -19,3 +19,8 @@ HOSTILE = (
 @pytest.fixture(params=range(len(HOSTILE)), ids=lambda place: f"name{place}")
 def hostile(request):
     return HOSTILE[request.param]
+
+
+@pytest.fixture
+def hostile_names():
+    return HOSTILE
