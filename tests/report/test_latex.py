@@ -9,7 +9,8 @@ from ood_toolkit.report import Report
 from ood_toolkit.report.results import Row
 
 LETTERS = (
-    "żółć Ångström é ñ č ő ü ç ą đ þ ǘ ế ß", "α β Ω ± × ≥ ≤ → ° µ § © – — ‘a’ “b” … ·", "a--b---c ?` !` <<x>> ''q'' ,,z",
+    "żółć Ångström é ñ č ő ü ç ą đ þ ǘ ế ß", "α β Ω ± × ≥ ≤ → ° µ § © – — ‘a’ “b” … ·",
+    "a--b---c ?` !` <<x>> ''q'' ,,z",
     "*", "[1]", "中文 \U0001f600 ﬁ ½", "\\% & # _ {} ~ ^ $", "\x1b[2J\n\\\\",
 )  # fmt: skip
 
