@@ -18,6 +18,8 @@ __all__ = ["STEP", "check_contradiction", "checked", "checked_names", "numbered"
 CONTRADICTION = 1e-3
 STEP = {torch.float16: 2.0**-11, torch.bfloat16: 2.0**-8, torch.float32: 2.0**-22, torch.float64: 0.0}
 """Relative rounding of a stored number; for float32 with room for another order of summation."""
+SAMPLED, DISTINCT = 64, 100
+"""Rows that are looked at to tell whether features were stored in half precision, and the least of distinct numbers."""
 
 
 def checked(value: ArrayLike, what: str, head: Head | None) -> Tensor:
@@ -72,7 +74,7 @@ def numbered(labels: ArrayLike, names: Sequence[str] | None) -> ArrayLike:
 
 def check_contradiction(features: Tensor, logits: Tensor, head: Head, logit_step: float, rows_at_once: int) -> None:
     """Refuse logits (n, k) that head and features (n, d) contradict beyond the rounding of their storage."""
-    step = STEP[features.dtype]
+    step = max(STEP[features.dtype], _storage_step(features))
     for start in range(0, len(features), rows_at_once):
         rows = slice(start, start + rows_at_once)
         block = scoring_precision(features[rows])
@@ -86,10 +88,22 @@ def check_contradiction(features: Tensor, logits: Tensor, head: Head, logit_step
         apart = (head.logits(block) - stored).abs() - allowed
         if bool((apart > 0).any()):
             row = int(torch.nonzero((apart > 0).any(dim=1))[0])
+            most = float((head.logits(block[row : row + 1]) - stored[row]).abs().max())
             raise OutputsError(
-                f"logits: row {start + row} contradicts features and head by more than {CONTRADICTION}; "
+                f"logits: row {start + row} contradicts features and head by more than {CONTRADICTION}, by {most:.3g}; "
                 "they are of another model, another order or a rescaled head: give only one of the two"
             )
+
+
+def _storage_step(features: Tensor) -> float:
+    """Give the rounding of features that were stored in half precision before they became what they are."""
+    first = features[:SAMPLED]
+    if len(set(first.flatten().tolist())) < DISTINCT:
+        return 0.0  # a few round numbers say nothing of their storage
+    for kind in (torch.bfloat16, torch.float16):  # the coarser first, whose numbers the finer holds too
+        if features.dtype in (torch.float32, torch.float64) and bool((first.to(kind).to(first) == first).all()):
+            return STEP[kind]
+    return 0.0
 
 
 def _lengths(weight: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ class GLMCM(Scorer):
     """
 
     lam: float = 1.0
-    """lambda. Figures from before 2025 have 1; the journal version's ImageNet script has 0.5."""
+    """lambda. Figures from before 2025 have 1; the authors' ImageNet script, of the journal version, has 0.5."""
 
     name = "gl-mcm"
     group = "clip"

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 class KNN(Scorer):
     """Negative squared distance of unit rows h to the k-th nearest training row, -||h - h_(k)||^2, in [-4, 0].
 
-    The reference code ranks by the same squared L2 distances of normalised features, with an exact search as here.
+    The reference code ranks by the same squared L2 distances of normalised features, with an exact search as here. The
+    authors take k = 50 on CIFAR and k = 1000 on the whole of ImageNet.
     """
 
     k: int = 50

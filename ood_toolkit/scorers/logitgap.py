@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from ood_toolkit.api.scorer import Scorer, given
 from ood_toolkit.errors import ScorerError
@@ -25,8 +25,9 @@ MIX, NOISE = 0.3, 0.8
 class LogitGap(Scorer):
     """Mean distance of the N largest logits from the largest, 1/(N-1) sum_{n=2..N} (z'_1 - z'_n), z' falling.
 
-    N is a fifth of the classes, half of them where there are at most 20. The scale of the logits changes no ranking.
-    The reference code counts gaps, so that its `topn` is N - 1.
+    N is a fifth of the classes, half of them where there are at most 20, as the paper has it. The scale of the logits
+    changes no ranking. The reference code counts gaps, so that its `topn` is N - 1: its scripts' 88 for 1,000 classes
+    is top=89 here, 20 for 100 is top=21, 10 for 20 is top=11 and 5 for 10 is top=6.
     """
 
     top: int = 0
@@ -35,6 +36,8 @@ class LogitGap(Scorer):
     name = "logitgap"
     group = "clip"
     needs = frozenset({"logits"})
+    grid: ClassVar = {"top": (0, 6, 11, 21, 89)}
+    """The paper's rule, and what the authors' scripts take for 10, 20, 100 and 1,000 classes."""
 
     def __post_init__(self) -> None:
         if isinstance(self.top, bool) or not isinstance(self.top, int) or self.top < 0 or self.top == 1:

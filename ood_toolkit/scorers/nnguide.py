@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from ood_toolkit.api.scorer import Scorer, given, positive
 from ood_toolkit.errors import ScorerError
@@ -23,7 +23,8 @@ class NNGuide(Scorer):
     with the largest products with the energy-scaled rows LSE(z_i) h^_i, not with the largest cosines. Where energies
     are negative the product of two signs makes an unsure image look sure: meant for logits whose LSE is above 0, as
     those of trained classifiers and of CLIP at its own scale are. OpenOOD keeps whole batches until the share is full
-    and looks no further for k than the bank goes; pytorch-ood takes the whole training set and k = 10.
+    and looks no further for k than the bank goes; pytorch-ood takes the whole training set and k = 10. The defaults are
+    OpenOOD's, k = 100 of a bank of 1 % of the shuffled training images; the authors' own scripts were not read.
     """
 
     k: int = 100
@@ -36,6 +37,8 @@ class NNGuide(Scorer):
     name = "nnguide"
     group = "classical"
     needs = frozenset({"features", "logits", "train"})
+    grid: ClassVar = {"k": (100, 10), "alpha": (0.01, 1.0)}
+    """OpenOOD's values, then pytorch-ood's."""
 
     def __post_init__(self) -> None:
         positive(self, "k", "alpha")

@@ -55,7 +55,7 @@ class SHE(Scorer):
             (lost, "no rightly classified training image; they take the mean of all of theirs"),
             (absent, "no training image; they take the mean of all training images"),
         )
-        self.notes_ = [f"she: {int(n.sum())} of {train.classes} classes have {what}" for n, what in told if n.any()]
+        self.notes_ = [f"{int(n.sum())} of {train.classes} classes have {what}" for n, what in told if n.any()]
         return self
 
     def score(self, x: Outputs) -> Tensor:

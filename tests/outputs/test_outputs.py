@@ -509,3 +509,24 @@ def test_labels_may_be_class_names():
         Outputs.from_logits(logits, ["taco", "pizza", "taco"], names)
     with pytest.raises(OutputsError, match="labels: expected numbers, got names but no class names"):
         Outputs.from_logits(logits, ["taco"] * 3)
+
+
+@pytest.mark.parametrize("stored", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("given", [None, torch.float32, torch.float64])
+@pytest.mark.parametrize("kind", ["zero-shot", "linear"])
+def test_features_of_half_precision_go_with_their_exact_logits_whatever_they_were_turned_into(stored, given, kind):
+    draw = torch.Generator().manual_seed(0)
+    weight, exact = torch.randn(20, 64, generator=draw), 3 * torch.randn(300, 64, generator=draw)
+    head = Head.zero_shot(weight, list("abcdefghijklmnopqrst")) if kind == "zero-shot" else Head.linear(weight, None)
+    logits = Outputs(exact, head=head).logits
+    half = exact.to(stored)
+    assert Outputs(half if given is None else half.to(given), logits, head=head).classes == 20
+    moved = logits + 2 * torch.linspace(0, 1, 300)[:, None] * logits.abs().max()
+    with pytest.raises(OutputsError, match=r"row \d+ contradicts features and head by more than 0.001, by \d"):
+        Outputs(half if given is None else half.to(given), moved, head=head)
+
+
+def test_the_error_says_how_far_logits_and_features_are_apart():
+    head = Head.linear(torch.eye(2), None)
+    with pytest.raises(OutputsError, match=r"row 1 contradicts features and head by more than 0\.001, by 0\.25; they"):
+        Outputs([[1.0, 0.1], [0.3, 0.7]], [[1.0, 0.1], [0.3, 0.95]], head=head)

@@ -40,7 +40,7 @@ def test_a_class_never_right_takes_the_mean_of_its_images():
     scorer = SHE().fit(train, train)
     assert scorer.patterns_.tolist() == [[2, 1], [0, 4], [7, 1]]
     assert scorer.score(Outputs([[2.0, 3]] * 3, np.eye(3))).tolist() == [7, 12, 17]
-    said = "she: 1 of 3 classes have no rightly classified training image; they take the mean of all of theirs"
+    said = "1 of 3 classes have no rightly classified training image; they take the mean of all of theirs"
     assert scorer.notes_ == [said]
 
 
@@ -51,8 +51,8 @@ def test_a_class_without_images_takes_the_mean_of_all():
     assert scorer.patterns_.tolist() == [[2, 1], [8, 4], [4, 2], [4, 2]]
     assert scorer.score(Outputs([[2.0, 3]] * 4, np.eye(4))).tolist() == [7, 28, 14, 14]
     assert scorer.notes_ == [
-        "she: 1 of 4 classes have no rightly classified training image; they take the mean of all of theirs",
-        "she: 2 of 4 classes have no training image; they take the mean of all training images",
+        "1 of 4 classes have no rightly classified training image; they take the mean of all of theirs",
+        "2 of 4 classes have no training image; they take the mean of all training images",
     ]
 
 
