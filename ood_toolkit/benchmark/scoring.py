@@ -180,25 +180,28 @@ class Scoring:
 
     def _walk(self, fitted: Mapping[str, Scorer], x: Outputs, answers: Answers) -> None:
         """Give every chunk to all scorers while it is in cache."""
-        parts: dict[str, list[np.ndarray]] = {spec: [] for spec in fitted}
-        predicted, confident = [], []
+        found = {spec: np.empty(len(x)) for spec in fitted}  # small arrays between large ones would hold the heap open
+        predicted, confident, start_row = None, None, 0
         for chunk in x.chunks():
+            rows = slice(start_row, start_row + len(chunk))
+            start_row = rows.stop
             for spec, scorer in fitted.items():
                 if spec in answers.failed:
                     continue
                 try:
                     with self._ledger.charging(spec):
-                        parts[spec].append(checked(scorer, chunk))
+                        found[spec][rows] = checked(scorer, chunk)
                 except Exception as error:  # as in _fitted
                     answers.failed[spec] = self._blame(scorer, error)
             if answers.prediction is None and chunk.classes:
                 with self._ledger.charging(RUN):
-                    predicted.append(to_numpy(chunk.prediction))
-                    confident.append(to_numpy(chunk.confidence))
-        answers.scores |= {spec: np.concatenate(part) for spec, part in parts.items() if spec not in answers.failed}
-        if predicted:
-            answers.prediction = class_names(x)[np.concatenate(predicted)]
-            answers.confidence = np.concatenate(confident)
+                    classes, sure = to_numpy(chunk.prediction), to_numpy(chunk.confidence)
+                if predicted is None or confident is None:
+                    predicted, confident = np.empty(len(x), classes.dtype), np.empty(len(x), sure.dtype)
+                predicted[rows], confident[rows] = classes, sure
+        answers.scores |= {spec: scores for spec, scores in found.items() if spec not in answers.failed}
+        if predicted is not None:
+            answers.prediction, answers.confidence = class_names(x)[predicted], confident
 
     def _blame(self, scorer: AnyScorer, error: Exception) -> str:
         """Say what was raised, and whose scorer it was: the plugin, or the module of an instance."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 import warnings
 from collections.abc import Sequence
 from typing import Any, TypeAlias
@@ -12,12 +14,23 @@ from torch import Tensor
 
 from ood_toolkit.errors import OutputsError, ScorerError
 
-__all__ = ["ArrayLike", "as_extra", "as_ids", "as_labels", "as_scores", "as_tensor", "check_rows", "to_numpy"]
+__all__ = [
+    "ArrayLike",
+    "as_extra",
+    "as_ids",
+    "as_labels",
+    "as_scores",
+    "as_tensor",
+    "check_rows",
+    "rows_of",
+    "to_numpy",
+]
 
 ArrayLike: TypeAlias = Any
 """A torch tensor, a numpy array or memory map, nested lists of numbers, or a column of vectors of pandas or Arrow."""
 
 ROWS_PER_CHECK = 8192
+IN_MEMORY = 256 << 20
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 SCORING = (torch.float32, torch.float64)
 
@@ -94,6 +107,29 @@ def as_extra(value: ArrayLike, name: str, rows: int, device: torch.device) -> Te
     tensor = as_tensor(array, f"extra:{name}", tuple(range(1, 6)))
     check_rows(tensor, f"extra:{name}")
     return tensor.to(device)
+
+
+def rows_of(array: Tensor, places: Tensor) -> Tensor:
+    """Give chosen rows; more than 256 MiB go to an unnamed mapped file, as they may be of a mapped file themselves.
+
+    The file is in the temporary folder; where that has no room, they are held in memory.
+    """
+    size = len(places) * array[:1].numel() * array.element_size()
+    if size <= IN_MEMORY or array.device.type != "cpu" or places.dtype != torch.int64:
+        return array[places]
+    try:
+        with tempfile.TemporaryFile() as file:  # it is gone when nobody maps it any more
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, size)  # a full disk shows here, not when the map is written
+            file.truncate(size)
+            room = np.memmap(file, np.uint8, mode="r+", shape=(size,))
+    except OSError:
+        return array[places]
+    out = torch.from_numpy(room).view(array.dtype).view(len(places), *array.shape[1:])
+    for start in range(0, len(places), ROWS_PER_CHECK):
+        some = places[start : start + ROWS_PER_CHECK]
+        out[start : start + len(some)] = array[some]
+    return out
 
 
 def check_rows(tensor: Tensor, what: str, *, unit_rows: bool = False) -> None:

@@ -11,7 +11,15 @@ import torch
 from torch import Tensor
 
 from ood_toolkit.errors import OutputsError, RowError
-from ood_toolkit.outputs.arrays import ArrayLike, as_extra, as_ids, as_labels, as_tensor, scoring_precision
+from ood_toolkit.outputs.arrays import (
+    ArrayLike,
+    as_extra,
+    as_ids,
+    as_labels,
+    as_tensor,
+    rows_of,
+    scoring_precision,
+)
 from ood_toolkit.outputs.checking import STEP, check_contradiction, checked, checked_names, numbered
 from ood_toolkit.outputs.class_names import ClassNames
 from ood_toolkit.outputs.derived import Derived
@@ -168,7 +176,9 @@ class Outputs(Derived):
         host = index if isinstance(index, slice) else index.cpu().numpy()
 
         def take(array: Any) -> Any:
-            return None if array is None else array[host if isinstance(array, np.ndarray) else index]
+            if array is None or isinstance(array, np.ndarray):
+                return None if array is None else array[host]
+            return array[index] if isinstance(index, slice) else rows_of(array, index)
 
         chosen = self._like(
             features=take(self.features),

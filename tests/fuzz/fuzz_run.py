@@ -32,8 +32,8 @@ from ood_toolkit.errors import OodkitError
 
 LONGEST = 4000
 """Letters of a message."""
-SLOW = 20
-"""Seconds that one file may take, on a machine that others use too."""
+SLOW, WAITING = 20, 300
+"""Seconds that one file may compute, and that it may take at all, on a machine that others use too."""
 MEMORY = 1 << 30
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 FORBIDDEN = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork", "socket.connect",
@@ -64,7 +64,7 @@ class Watch:
 
 
 def stop(*_: object) -> None:
-    raise TimeoutError(f"took more than {SLOW} seconds")
+    raise TimeoutError(f"took more than {SLOW} seconds of computing, or {WAITING} in all")
 
 
 def case(target: Target, content: bytes, name: str, folder: Path, watch: Watch) -> tuple[bool, str]:
@@ -75,7 +75,8 @@ def case(target: Target, content: bytes, name: str, folder: Path, watch: Watch) 
     file.write_bytes(content)
     watch.seen.clear()
     accepted, wrong = False, ""
-    signal.alarm(SLOW)
+    signal.setitimer(signal.ITIMER_PROF, SLOW)
+    signal.alarm(WAITING)
     watch.on = True
     try:
         target.read(file)
@@ -87,6 +88,7 @@ def case(target: Target, content: bytes, name: str, folder: Path, watch: Watch) 
         wrong = traceback.format_exc()
     finally:
         watch.on = False
+        signal.setitimer(signal.ITIMER_PROF, 0)
         signal.alarm(0)
         shutil.rmtree(place, ignore_errors=True)
     return accepted, wrong or "; ".join(watch.seen)
@@ -97,6 +99,7 @@ def work(target: Target, seconds: float, cases: int, seed: int, kept: Path) -> d
     warnings.simplefilter("ignore")
     sys.dont_write_bytecode = True
     signal.signal(signal.SIGALRM, stop)
+    signal.signal(signal.SIGPROF, stop)
     draw = random.Random(f"{target.name} {seed}")
     seeds = [(file.name, file.read_bytes()) for file in target.files]
     others = [content for _, content in seeds]
