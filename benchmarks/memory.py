@@ -45,9 +45,8 @@ def main(rows: int, limit: int, scorers: str) -> None:
             time.sleep(0.01)
     if process.returncode:
         raise click.ClickException(process.stderr.read().decode() if process.stderr else "bench failed")
-    print(
-        f"{rows:,} x {WIDTH} float16, {CLASSES:,} classes, {scorers}: {peak >> 20} MiB in {time.monotonic() - start:.0f} s"
-    )
+    seconds = time.monotonic() - start
+    print(f"{rows:,} x {WIDTH} float16, {CLASSES:,} classes, {scorers}: {peak >> 20} MiB in {seconds:.0f} s")
     sys.exit(1 if peak > limit << 20 else 0)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from ood_toolkit.api.dataset import DataSet, Pictures
+from ood_toolkit.api.spec import nearest
 from ood_toolkit.data.readers.below import Below, look_below
-from ood_toolkit.data.readers.folders import class_folders, labelled
+from ood_toolkit.data.readers.folders import class_folders, key, labelled, readable
 from ood_toolkit.data.readers.huggingface import huggingface_set
 from ood_toolkit.data.readers.imglist import imglist_set
 from ood_toolkit.data.readers.npz_images import npz_set
@@ -18,7 +19,7 @@ from ood_toolkit.data.readers.webdataset import webdataset_set
 from ood_toolkit.errors import AbsentError, DataError
 from ood_toolkit.store.foreign.places import place_of
 
-__all__ = ["FORMS", "free_dataset", "real_place"]
+__all__ = ["FORMS", "check_class_folders", "free_dataset", "real_place"]
 
 
 def folder_set(text: str, name: str) -> DataSet:
@@ -53,6 +54,27 @@ def folder_set(text: str, name: str) -> DataSet:
         class_count=len(classes),
         layout=(f"{base}: [train|val|test/][<class>/]<image>",),
     )
+
+
+def check_class_folders(name: str, classes: Sequence[str]) -> None:
+    """Refuse, with a `DataError`, classes that no folder near the top of `folder:PATH` is called; nothing is walked."""
+    prefix, _, place = name.partition(":")
+    base = place_of(place)
+    if prefix != "folder" or not place or not base.is_dir():
+        return
+    top = _folders(base)
+    called = [*top, *(inner for folder in top for inner in _folders(base / folder))]
+    known = {key(one) for folder in called for one in (folder, readable(folder))}
+    if unknown := [one for one in classes if key(one) not in known]:
+        raise DataError(f"{name}: has no class folder {unknown[0]!r}; {nearest(unknown[0], top[:20])}")
+
+
+def _folders(place: Path) -> list[str]:
+    try:
+        with os.scandir(place) as entries:
+            return sorted(one.name for one in entries if one.is_dir())
+    except OSError:  # whoever reads it says why it cannot be listed
+        return []
 
 
 def _folder(folder: Path, below: Below, before: str) -> Pictures:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ood_toolkit.api.dataset import DataSet, Pictures
 from ood_toolkit.api.spec import nearest
+from ood_toolkit.data.by_path import check_class_folders
 from ood_toolkit.errors import DataError
 
 __all__ = ["PARTS", "part_of", "split_part"]
@@ -35,6 +36,7 @@ def part_of(text: str, find: Find) -> DataSet | None:
     if found is None:
         return None
     prefix, name, listed = found
+    check_class_folders(name, listed)  # a disk is not walked to say no
     whole = find(name)
     if whole is None:
         return None

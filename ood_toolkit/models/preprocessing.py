@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,8 @@ __all__ = ["Preprocessing", "whole_number"]
 
 MOST_PIXELS = 1 << 26
 """Of a resized picture; of one that would have more, such as a line of 20,000 x 1, only what is cropped is resized."""
+REACH = 3
+"""How many pixels away the widest filter, Lanczos', looks."""
 INTERPOLATIONS = ("bilinear", "bicubic")
 """What `:interpolation=` takes; a model's own may be any of Pillow's."""
 
@@ -67,10 +70,11 @@ class Preprocessing:
         left, top = round((size[0] - w) / 2), round((size[1] - h) / 2)
         resampling = Images.Resampling[self.interpolation.upper()]
         if size[0] * size[1] > MOST_PIXELS and size != image.size:
-            across, down = image.width / size[0], image.height / size[1]
-            ends = min((left + w) * across, image.width), min((top + h) * down, image.height)
-            box = (left * across, top * down, *ends)
-            image = image.resize((w, h), resampling, box=box)
+            x0, x1, across = _span(left, w, size[0], image.width)
+            y0, y1, down = _span(top, h, size[1], image.height)
+            image = image.crop((x0, y0, x1, y1)).resize((w, h), resampling, box=(
+                across[0] - x0, down[0] - y0, across[1] - x0, down[1] - y0
+            ))  # fmt: skip
         else:
             image = image if size == image.size else image.resize(size, resampling)
             image = image if size == (w, h) else image.crop((left, top, left + w, top + h))
@@ -114,6 +118,14 @@ class Preprocessing:
         if width <= height:
             return self.resize, int(self.resize * height / width)
         return int(self.resize * width / height), self.resize
+
+
+def _span(start: int, length: int, of: int, size: int) -> tuple[int, int, tuple[float, float]]:
+    """Return which pixels of a side, from and to, a part of its resized form is made of, and that part among them."""
+    scale = size / of
+    first, last = start * scale, min((start + length) * scale, size)
+    margin = math.ceil(REACH * max(1.0, scale)) + 1
+    return max(0, math.floor(first) - margin), min(size, math.ceil(last) + margin), (first, last)
 
 
 def whole_number(text: str | int, what: str) -> int:

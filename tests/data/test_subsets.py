@@ -1,5 +1,7 @@
 """Parts of a data set by class: which images, how they are numbered, and what is refused."""
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -88,3 +90,21 @@ def test_parts_that_are_refused(tmp_path):
     bare = DataSet("bare", "bare", lambda split, root: Pictures(pixels([Image.new("L", (1, 1))]), ("a",)), {"test": 1})
     with pytest.raises(DataError, match="only:bare:one: its images have no labels, so no classes can be chosen"):
         part_of("only:bare:one", {"bare": bare}.get).open("test", tmp_path)
+
+
+def test_a_disk_is_not_walked_to_say_that_a_class_is_none(tmp_path, monkeypatch):
+    (tmp_path / "train" / "001.black_cat").mkdir(parents=True)
+    (tmp_path / "dog").mkdir()
+
+    def walk(*given, **named):
+        pytest.fail("walked")
+
+    monkeypatch.setattr(os, "walk", walk)
+    for text in (f"only:folder:{tmp_path}:pear", f"without:folder:{tmp_path}:dog+pear", "only:folder:/:no such class"):
+        with pytest.raises(DataError, match="has no class folder '(pear|no such class)'"):
+            part_of(text, lambda name: pytest.fail("opened"))
+    seen = []
+    part_of(f"only:folder:{tmp_path}:black cat+dog", lambda name: seen.append(name))
+    part_of("only:digits:one", lambda name: seen.append(name))
+    part_of("only:folder:/", lambda name: seen.append(name))
+    assert seen == [f"folder:{tmp_path}", "digits", "folder"]
