@@ -101,7 +101,7 @@ def test_a_disk_is_not_walked_to_say_that_a_class_is_none(tmp_path, monkeypatch)
 
     monkeypatch.setattr(os, "walk", walk)
     for text in (f"only:folder:{tmp_path}:pear", f"without:folder:{tmp_path}:dog+pear", "only:folder:/:no such class"):
-        with pytest.raises(DataError, match="has no class folder '(pear|no such class)'"):
+        with pytest.raises(DataError, match=r"has no class folder '(pear|no such class)'"):
             part_of(text, lambda name: pytest.fail("opened"))
     seen = []
     part_of(f"only:folder:{tmp_path}:black cat+dog", lambda name: seen.append(name))
