@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -49,6 +50,10 @@ def _import(file: Path, text: Path | None, head: Path | None, banks: Mapping[str
     arrays = {} if features is None else {"features": features}
     arrays |= {key: found[key] for key in ("logits", "text", "weight", "bias", "scale", "unit_rows") if key in found}
     if not arrays.keys() & {"features", "logits"}:
+        if not found and zipfile.is_zipfile(file):
+            raise DataError(
+                f"{file}: expected an .npz file, got a torch file or other archive; save its arrays with savez"
+            )
         raise DataError(f"{file}: expected one of embeddings, features, logits; got {listed(found)} (keys: {KEYS})")
     rows = _rows(arrays)
     named = _names(found, CLASSES)
@@ -96,8 +101,13 @@ def read_scores(file: Path, name: str, key: str | None, *, lower_is_id: bool) ->
     scores = _first(found, wanted)
     if scores is None:
         raise DataError(f"{file}: expected scores under {' | '.join(wanted)}, got {listed(found)}; name one with --key")
-    if scores.ndim != 1 or scores.dtype.kind not in "fiu" or not len(scores) or not np.isfinite(scores).all():
+    if scores.ndim != 1 or scores.dtype.kind not in "fiu" or not len(scores):
         raise DataError(f"{file}: expected a row of finite scores, got {scores.dtype} of shape {scores.shape}")
+    bad = np.flatnonzero(~np.isfinite(scores))
+    if len(bad):
+        more = f" and {len(bad) - 1:,} more" if len(bad) > 1 else ""
+        what = "NaN" if np.isnan(scores[bad[0]]) else str(scores[bad[0]])
+        raise DataError(f"{file}: expected finite scores, got {what} at index {bad[0]}{more}; leave those rows out")
     values = scores.astype(np.float64)
     arrays = {"scores": -values if lower_is_id else values}
     with in_file(file):

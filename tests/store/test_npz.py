@@ -189,7 +189,7 @@ def test_ready_scores_by_key_and_sign(put):
 
 @pytest.mark.parametrize("scores", [np.zeros((2, 2)), np.zeros(0), np.array([1, np.nan]), np.array([1, np.inf]), NAMES])
 def test_ready_scores_that_are_no_row_of_numbers_are_refused(put, scores):
-    with pytest.raises(DataError, match="expected a row of finite scores"):
+    with pytest.raises(DataError, match=r"expected (a row of )?finite scores"):
         read_scores(put(scores=scores), "a", None, lower_is_id=False)
 
 
@@ -204,3 +204,37 @@ def test_a_linear_head_of_unit_rows_comes_with_a_flag(put):
     assert head_of(apart).fingerprint == unit.fingerprint
     with pytest.raises(DataError, match="unit_rows: expected one truth value"):
         read_import(put(features=IMAGES, weight=weight, unit_rows=np.array([1, 0])))
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [([0.1, float("nan")], "got NaN at index 1;"), ([float("inf"), 1, float("nan")], "got inf at index 0 and 1 more;")],
+)
+def test_the_first_score_that_is_no_number_is_named(tmp_path, values, said):
+    np.savez(tmp_path / "s.npz", scores=np.array(values))
+    with pytest.raises(DataError, match=f"expected finite scores, {said}"):
+        read_scores(tmp_path / "s.npz", "s", None, lower_is_id=False)
+
+
+@pytest.mark.parametrize(
+    ("names", "labels", "expected"),
+    [
+        (["cat", "hot dog"], ["Hot_Dog", "cat ", ""], [1, 0, -1]),
+        ([b"caf\xc3\xa9", b"tea"], ["cafe\u0301", "tea", "CAF\u00c9"], [0, 1, 0]),
+        (["cat", "hot dog"], [b"hot-dog", b"CAT", b"cat"], [1, 0, 0]),
+    ],
+)
+def test_labels_that_are_names_mean_classes_by_one_rule(tmp_path, names, labels, expected):
+    np.savez(tmp_path / "a.npz", logits=np.eye(3, 2, dtype="f4"), classes=np.array(names), labels=np.array(labels))
+    assert read_import(tmp_path / "a.npz")["labels"].tolist() == expected
+
+
+def test_a_label_that_fits_two_classes_is_an_error(tmp_path):
+    np.savez(
+        tmp_path / "a.npz",
+        logits=np.eye(2, dtype="f4"),
+        classes=np.array(["Cat", "cat"]),
+        labels=np.array(["CAT", "cat"]),
+    )
+    with pytest.raises(DataError, match="'CAT' fits 'Cat' and 'cat'"):
+        read_import(tmp_path / "a.npz")

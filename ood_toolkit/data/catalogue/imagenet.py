@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ood_toolkit.api.dataset import Pictures
 from ood_toolkit.data.catalogue.class_names import words
+from ood_toolkit.data.catalogue.imagenet_devkit import flat_validation, is_flat
 from ood_toolkit.data.readers.folders import ClassFolders, class_folders, images_below, labelled
 from ood_toolkit.data.readers.imglist import read_lines
 from ood_toolkit.errors import DataError
@@ -144,7 +145,13 @@ def wnid_folders(
     def read(split: str, root: Path) -> Pictures | None:
         for place in places[split]:
             folder = root / place
-            if not folder.is_dir() or not _has_classes(folder):
+            if not folder.is_dir():
+                continue
+            if not _has_classes(folder):
+                flat = split == "test" and is_flat(folder)
+                found = flat_validation(folder, root, known(), part=part) if flat else None
+                if found is not None:
+                    return found
                 continue
             if not part:
                 return class_folders(folder, known())

@@ -63,7 +63,12 @@ IMAGENET1K = published(
     "ImageNet-1k (ILSVRC 2012): photos of 1,000 kinds of things.",
     {"train": 1_281_167, "test": 50_000},
     (wnid_folders(FOLDERS, known_1000),),
-    ("val/<WordNet id>/<image> and train/, as torchvision leaves them", "imagenet-1k/val/", "imagenet/val/"),
+    (
+        "val/<WordNet id>/<image> and train/, as torchvision leaves them",
+        "imagenet-1k/val/",
+        "imagenet/val/",
+        "val/ILSVRC2012_val_<number>.JPEG with ILSVRC2012_devkit_t12/ beside val/",
+    ),
     get=TERMS,
     known=known_1000,
     class_count=1000,

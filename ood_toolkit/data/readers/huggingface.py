@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from ood_toolkit.api.dataset import DataSet, Pictures
 from ood_toolkit.api.picture import LARGEST, Picture
+from ood_toolkit.data.readers.splits import named_splits
 from ood_toolkit.errors import DataError, one_line
 from ood_toolkit.store.foreign.guard import read_bytes, reason
 from ood_toolkit.store.foreign.places import place_of
 
+if TYPE_CHECKING:
+    from numpy import ndarray
+
 __all__ = ["huggingface_set"]
 
-SPLITS = {"train": "train", "validation": "val", "valid": "val", "val": "val", "test": "test"}
-"""What `datasets` calls a split, and what we do."""
+IMAGE_COLUMNS, LABEL_COLUMNS = ("image", "img"), ("label", "labels")
+"""Names of columns that are taken first where there are several."""
+TRUTH = re.compile("label|class|target|category", re.IGNORECASE)
+"""What the names of columns hold that are most likely labels."""
 
 
 class ColumnPicture(Picture):
@@ -29,10 +36,14 @@ class ColumnPicture(Picture):
         try:
             held = self.column[self.row]
             held = next(iter(held.values())) if set(held) != {"bytes", "path"} else held
-            found = held["bytes"], held["path"]
+            content, file = (None, None) if held is None else (held["bytes"], held["path"])
         except Exception as error:  # the library raises what its file formats raise
             raise OSError(reason(error)) from error
-        return bytes(found[0]) if found[0] is not None else read_bytes(found[1], LARGEST)
+        if content is not None:
+            return bytes(content)
+        if file is None:
+            raise DataError("the row holds no picture")
+        return read_bytes(file, LARGEST)
 
 
 class ColumnPictures(Sequence[Picture]):
@@ -65,29 +76,34 @@ def huggingface_set(text: str, name: str) -> DataSet:
     except Exception as error:  # the library raises what its file systems and servers raise
         raise DataError(f"{name}: datasets cannot give it: {one_line(error)}") from error
     held = held if hasattr(held, "keys") else {"test": held}
-    splits = {SPLITS[theirs]: held[theirs] for theirs in held if theirs in SPLITS}
-    if not splits:
+    named = named_splits(held, name)
+    if not named:
         raise DataError(f"{name}: expected a split train, validation or test, got {', '.join(held)}")
-    splits = {split: splits[split] for split in ("train", "val", "test") if split in splits}
+    splits = {split: held[theirs] for split, theirs in named.items()}
     features = next(iter(splits.values())).features
-    image = _column(features, datasets.Image)
-    label = _column(features, datasets.ClassLabel)
+    image, more_images = _column(features, datasets.Image, IMAGE_COLUMNS)
+    label, more_labels = _column(features, datasets.ClassLabel, LABEL_COLUMNS)
     if image is None:
         raise DataError(f"{name}: expected a column of images, got {', '.join(features)}")
     classes = tuple(text.replace("_", " ") for text in features[label].names) if label else ()
+    notes = [*_others("images", image, more_images), *_others("labels", label, more_labels)]
+    left = [f"{theirs} ({len(held[theirs]):,} rows)" for theirs in held if theirs not in named.values()]
+    notes += [f"left out, as they are no train, validation or test: {', '.join(left)}"] if left else []
+    why = "" if label else _why_no_labels(features)
 
     def open_split(split: str, root: Path) -> Pictures:
         if split not in splits:
             raise DataError(f"{name} has no split {split!r}: use {' or '.join(splits)}")
-        import numpy as np
-
         table = splits[split]
         column = table.select_columns([image]).cast_column(image, datasets.Image(decode=False))
+        labels, unknown = (None, ()) if label is None else _labels(table[label], label)
         return Pictures(
             items=ColumnPictures(column, range(len(table))),
             ids=tuple(f"{split}/{row:07d}" for row in range(len(table))),
-            labels=np.asarray(table[label], dtype=np.int64) if label else None,
+            labels=labels,
             classes=classes,
+            notes=(*notes, *unknown, *([f"labels left out: {why}"] if why else [])),
+            unlabelled=why,
         )
 
     return DataSet(
@@ -101,5 +117,38 @@ def huggingface_set(text: str, name: str) -> DataSet:
     )
 
 
-def _column(features: Any, kind: type) -> str | None:
-    return next((column for column, feature in features.items() if isinstance(feature, kind)), None)
+def _column(features: Any, kind: type, first: Sequence[str]) -> tuple[str | None, list[str]]:
+    """Choose a column of a kind, and name the others of it."""
+    found = [column for column, feature in features.items() if isinstance(feature, kind)]
+    found.sort(key=lambda column: first.index(column) if column in first else len(first))
+    return (found[0], found[1:]) if found else (None, [])
+
+
+def _others(what: str, taken: str | None, others: Sequence[str]) -> list[str]:
+    """Say which column was taken where there are several."""
+    if not others:
+        return []
+    return [
+        f"{what} are of its column {taken}; it also has {', '.join(others)}: rename the one you want to {what[:-1]}"
+    ]
+
+
+def _labels(values: Sequence[Any], column: str) -> tuple[ndarray, tuple[str, ...]]:
+    """Give labels (n,), -1 for a row without one, and how many these are."""
+    import numpy as np
+
+    absent = [row for row, value in enumerate(values) if value is None]
+    labels = np.array([-1 if value is None else value for value in values], dtype=np.int64)
+    if not absent:
+        return labels, ()
+    which = "row has" if len(absent) == 1 else "rows have"
+    return labels, (f"{len(absent):,} {which} no {column} and label -1, such as row {absent[0]}",)
+
+
+def _why_no_labels(features: Any) -> str:
+    """Say which columns are most likely labels, and what they lack."""
+    likely = [column for column in features if TRUTH.search(column)]
+    if not likely:
+        return f"none of its columns ({', '.join(features)}) is of class labels"
+    kind = getattr(features[likely[0]], "dtype", type(features[likely[0]]).__name__)
+    return f"its column {likely[0]} holds {kind} and no names of classes; cast it to datasets.ClassLabel"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from ood_toolkit.api.dataset import DataSet, Pictures
@@ -29,19 +30,19 @@ def read_lines(file: Path) -> list[str]:
 
 def read_imglist(file: Path) -> list[tuple[str, int]]:
     """Read paths and labels; a path may hold spaces. `DataError` names the line that is none."""
-    rows = []
+    rows: dict[str, int] = {}
     for number, line in enumerate(lines.read_lines(file, any_bytes=True), 1):
-        path, _, label = line.strip().rpartition(" ")
         if not line.strip():
             continue
-        if not path or not LABEL.fullmatch(label):
+        path, *label = line.strip().rsplit(maxsplit=1)
+        if not label or not LABEL.fullmatch(label[0]):
             raise DataError(
                 f"{file}: line {number}: expected `path label` with a label from -1, got {shown(line.strip())!r}"
             )
-        rows.append((path.strip(), int(label)))
-    if len({path for path, _ in rows}) < len(rows):
-        raise DataError(f"{file}: expected each image once, got one twice")
-    return rows
+        if path in rows:
+            raise DataError(f"{file}: line {number}: expected each image once, got {shown(path)} again")
+        rows[path] = int(label[0])
+    return list(rows.items())
 
 
 def listed(file: Path, folder: Path, classes: tuple[str, ...] = ()) -> Pictures:
@@ -54,9 +55,10 @@ def listed(file: Path, folder: Path, classes: tuple[str, ...] = ()) -> Pictures:
     highest = max(label for _, label in rows)
     if classes and highest >= len(classes):
         raise DataError(f"{file}: label {highest}, but {len(classes)} class names")
-    if not classes and highest >= 0:
-        notes = (*notes, f"labels left out: they have no names; put one a line into {NAMES} beside the list")
-    return labelled(folder, here, classes, notes)
+    if classes or highest < 0:
+        return labelled(folder, here, classes, notes)
+    why = f"they have no names; put one a line into {NAMES} beside the list"
+    return replace(labelled(folder, here, (), (*notes, f"labels left out: {why}")), unlabelled=why)
 
 
 def openood_list(name: str, *folders: str) -> Callable[[str, Path], Pictures | None]:
@@ -86,11 +88,13 @@ def imglist_set(text: str, name: str) -> DataSet:
         raise AbsentError(f"{name}: no such list: {file}")
     names = file.parent / NAMES
     classes = tuple(read_lines(names)) if names.is_file() else ()
+    blank = _blank_lines(names) if classes else ()
 
     def open_list(split: str, root: Path) -> Pictures:
         if split != "test":
             raise DataError(f"{name} has no split {split!r}: use test")
-        return listed(file, place_of(folder) if folder else file.parent, classes)
+        made = listed(file, place_of(folder) if folder else file.parent, classes)
+        return replace(made, notes=(*made.notes, *blank))
 
     return DataSet(
         name=name,
@@ -101,3 +105,11 @@ def imglist_set(text: str, name: str) -> DataSet:
         class_count=len(classes),
         layout=(f"{file}: lines `path label`, paths below {folder or file.parent}",),
     )
+
+
+def _blank_lines(names: Path) -> tuple[str, ...]:
+    """Say how many lines between class names hold none: whoever counted them has other labels."""
+    held = "\n".join(lines.read_lines(names)).strip().split("\n")
+    count = sum(not line.strip() for line in held)
+    which = "line" if count == 1 else "lines"
+    return (f"{count} empty {which} between the names of {names.name} count no class",) if count else ()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, overload
 from ood_toolkit.api.dataset import DataSet, Pictures
 from ood_toolkit.api.picture import Picture, PixelPicture
 from ood_toolkit.errors import DataError
-from ood_toolkit.store.foreign.arrays import read_npz, texts
+from ood_toolkit.store.foreign.arrays import listed, read_npz, texts
 from ood_toolkit.store.foreign.places import place_of
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["ArrayPictures", "npz_set"]
 
 CHANNELS = (1, 3, 4)
+NO_NAMES = "they have no names; add an array `classes`"
 
 
 class ArrayPictures(Sequence[Picture]):
@@ -53,17 +54,17 @@ def npz_set(text: str, name: str) -> DataSet:
         if split != "test":
             raise DataError(f"{name} has no split {split!r}: use test")
         images, labels = archive.get("images"), archive.get("labels")
+        if images is None:
+            raise DataError(f"{name}: expected an array `images`, got {listed(archive)}; name it so")
         _check(name, images, labels, classes)
-        assert images is not None
         kept = labels is not None and classes
         return Pictures(
             items=ArrayPictures(images),
             ids=tuple(f"{file.stem}/{row:06d}" for row in range(len(images))),
             labels=labels.astype("int64") if labels is not None and kept else None,
             classes=classes if kept else (),
-            notes=("labels left out: they have no names; add an array `classes`",)
-            if labels is not None and not kept
-            else (),
+            notes=(f"labels left out: {NO_NAMES}",) if labels is not None and not kept else (),
+            unlabelled=NO_NAMES if labels is not None and not kept else "",
         )
 
     return DataSet(
@@ -77,9 +78,7 @@ def npz_set(text: str, name: str) -> DataSet:
     )
 
 
-def _check(name: str, images: ndarray | None, labels: ndarray | None, classes: tuple[str, ...]) -> None:
-    if images is None:
-        raise DataError(f"{name}: expected an array `images`, found none")
+def _check(name: str, images: ndarray, labels: ndarray | None, classes: tuple[str, ...]) -> None:
     if (
         str(images.dtype) != "uint8"
         or images.ndim not in (3, 4)

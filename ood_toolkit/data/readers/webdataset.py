@@ -7,13 +7,16 @@ import os
 import re
 import tarfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from ood_toolkit.api.dataset import SIMPLE, DataSet, Pictures
 from ood_toolkit.api.picture import PartPicture
 from ood_toolkit.data.readers.imglist import read_lines
+from ood_toolkit.data.readers.samples import Member, Shard, grouped, notes_of
+from ood_toolkit.data.readers.splits import named_splits
+from ood_toolkit.data.readers.suffixes import counted, suffix_of
 from ood_toolkit.errors import DataError
 from ood_toolkit.store.foreign.guard import opened, reason, shown
 from ood_toolkit.store.foreign.lines import as_lines, decoded
@@ -21,55 +24,53 @@ from ood_toolkit.store.foreign.places import place_of
 
 __all__ = ["index_shard", "shards_of", "webdataset_set"]
 
-SUFFIXES = ("jpg", "jpeg", "png", "webp")
 NAMES = "classnames.txt"
 TEMPLATES = "zeroshot_classification_templates.txt"
-SPLITS = ("train", "val", "test")
 LABEL = re.compile("-1|[0-9]{1,9}")
 MOST_TEXT = 1 << 24
 """No label or list of names in a shard is longer; a longer one is not read."""
 
 
-@dataclass
-class Shard:
-    """What one tar file holds."""
-
-    samples: dict[str, tuple[PartPicture, int | None]] = field(default_factory=dict)
-    """Picture and label by key, in the order of the file."""
-    captions: dict[str, str] = field(default_factory=dict)
-    """What each picture shows, by key, where a `.txt` says it."""
-    texts: dict[str, list[str]] = field(default_factory=dict)
-    """The lines of class names and templates that lie inside."""
-
-
 def index_shard(path: Path) -> Shard:
-    """Find where each picture of an uncompressed tar file lies; read labels and captions; `DataError` if that fails."""
-    shard = Shard()
+    """Find where each picture of an uncompressed tar file lies; read labels and captions; `DataError` if that fails.
+
+    A name that is there twice is an error, as in webdataset: one of the two would be lost.
+    """
+    members: dict[str, Member] = {}
     labels: dict[str, int] = {}
-    pictures: dict[str, PartPicture] = {}
+    captions: dict[str, str] = {}
+    texts: dict[str, list[str]] = {}
+    bad_label = ""
     try:
         with opened(path) as file, _tar(file) as tar:
             size = os.fstat(file.fileno()).st_size
             for member in tar:
                 _check_member(member, size)
-                folder, _, name = member.name.removeprefix("./").rpartition("/")
-                stem, _, suffixes = name.partition(".")
-                key, suffix = f"{folder}/{stem}" if folder else stem, suffixes.rpartition(".")[2].lower()
+                full = member.name.removeprefix("./")
+                name = full.rpartition("/")[2]
                 if not member.isfile() or name.startswith("."):
                     continue
                 if name in (NAMES, TEMPLATES):
-                    shard.texts[name] = as_lines(_text(tar, member))
-                elif suffix in SUFFIXES:
-                    pictures[key] = PartPicture(str(path), member.offset_data, member.size)
-                elif suffix == "cls":
-                    labels[key] = _label(_text(tar, member), member)
-                elif suffix == "txt":
-                    shard.captions[key] = _text(tar, member).strip()
+                    texts[name] = as_lines(_text(tar, member))
+                    continue
+                if full in members:
+                    raise DataError(f"{shown(full)} is there twice, and one of the two would be lost; name them apart")
+                found = members[full] = Member(full, PartPicture(str(path), member.offset_data, member.size))
+                if suffix_of(full) == "cls":
+                    text = _text(tar, member).strip().removeprefix("\ufeff")
+                    if LABEL.fullmatch(text):
+                        labels[found.stem] = int(text)
+                    else:
+                        bad = f"{shown(full)} holds {shown(text, 40)!r}, expected a label from -1"
+                        bad_label = bad_label or bad
+                elif suffix_of(full) == "txt":
+                    captions[found.stem] = _text(tar, member).strip().removeprefix("\ufeff")
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
     except Exception as error:  # on a damaged file Python's reader raises whatever its arithmetic runs into
         raise DataError(f"{path}: not a readable, uncompressed tar file: {reason(error)}") from None
-    shard.samples = {key: (picture, labels.get(key)) for key, picture in pictures.items()}
+    shard = grouped(list(members.values()), labels, captions)
+    shard.texts, shard.bad_label = texts, bad_label
     return shard
 
 
@@ -78,8 +79,9 @@ def shards_of(pattern: str) -> dict[str, list[Path]]:
     place = place_of(pattern)
     pattern = str(place)
     if place.is_dir():
-        found = {split: sorted((place / split).glob("*.tar"), key=_in_order) for split in SPLITS}
-        found = {split: files for split, files in found.items() if files}
+        holding = sorted({file.parent.name for file in place.glob("*/*.tar")})
+        named = named_splits(holding, str(place))
+        found = {split: sorted((place / folder).glob("*.tar"), key=_in_order) for split, folder in named.items()}
         if found:
             return found
         pattern = f"{glob.escape(pattern)}/*.tar"
@@ -92,6 +94,7 @@ def webdataset_set(text: str, name: str) -> DataSet:
     shards = shards_of(text)
     if not shards:
         raise DataError(f"{name}: no .tar files; expected a folder with test/*.tar or *.tar, a glob or one file")
+    stray = _stray(text, shards)
     first = next(iter(shards.values()))[0]
     texts = dict(_beside(first))
     if NAMES not in texts or TEMPLATES not in texts:
@@ -102,7 +105,8 @@ def webdataset_set(text: str, name: str) -> DataSet:
     def open_shards(split: str, root: Path) -> Pictures:
         if split not in shards:
             raise DataError(f"{name} has no split {split!r}: use {' or '.join(shards)}")
-        return _pictures(name, shards[split], classes)
+        made = _pictures(name, shards[split], classes)
+        return replace(made, notes=(*made.notes, *stray)) if split == list(shards)[-1] else made
 
     return DataSet(
         name=name,
@@ -119,22 +123,50 @@ def webdataset_set(text: str, name: str) -> DataSet:
 def _pictures(name: str, files: list[Path], classes: tuple[str, ...]) -> Pictures:
     import numpy as np
 
-    rows = [(file.stem, key, *found) for file in files for key, found in index_shard(file).samples.items()]
+    shards = [(file.stem, index_shard(file)) for file in files]
+    rows = [(f"{shard}/{key}", *found) for shard, held in shards for key, found in held.samples.items()]
     if not rows:
-        raise DataError(f"{name}: expected samples with {', '.join(SUFFIXES)}, found none")
-    missing = next((f"{shard}/{key}" for shard, key, _, label in rows if label is None), None)
-    highest = max((label for *_, label in rows if label is not None), default=-1)
-    if classes and missing is None and highest >= len(classes):
+        raise DataError(f"{name}: expected samples with pictures, found none{_instead(shards)}")
+    labels = [label for *_, label in rows]
+    highest = max((label for label in labels if label is not None), default=-1)
+    bad = next((f"{shard}: {held.bad_label}" for shard, held in shards if held.bad_label), "")
+    if classes and bad:
+        raise DataError(f"{name}: {bad}; write the place of the class in {NAMES}, counted from 0")
+    if classes and highest >= len(classes):
         raise DataError(f"{name}: label {highest}, but {len(classes)} class names")
-    kept = bool(classes) and missing is None
-    why = f"{missing} has no .cls" if missing else f"there is no {NAMES}"
+    lacking = [identity for identity, _, label in rows if label is None]
+    nameless = "" if classes else f"there is no {NAMES}"
+    why = bad or (f"{lacking[0]} has no .cls" if lacking and highest < 0 else nameless)
+    notes = notes_of(shards)
+    if lacking and not why:
+        notes.append(f"{len(lacking):,} of {len(rows):,} samples have no .cls and get label -1, such as {lacking[0]}")
     return Pictures(
-        items=tuple(picture for _, _, picture, _ in rows),
-        ids=tuple(f"{shard}/{key}" for shard, key, _, _ in rows),
-        labels=np.array([label for *_, label in rows], dtype=np.int64) if kept else None,
-        classes=classes if kept else (),
-        notes=() if kept else (f"labels left out: {why}",),
+        items=tuple(picture for _, picture, _ in rows),
+        ids=tuple(identity for identity, *_ in rows),
+        labels=None if why else np.array([-1 if label is None else label for label in labels], dtype=np.int64),
+        classes=() if why else classes,
+        notes=(*([f"labels left out: {why}"] if why else []), *notes),
+        unlabelled=why,
     )
+
+
+def _instead(shards: list[tuple[str, Shard]]) -> str:
+    """Say what lies where pictures were expected."""
+    others = [name for _, held in shards for name in (*held.without_picture, *held.others)]
+    return f"; there are members with other names ({counted(others)})" if others else ""
+
+
+def _stray(text: str, shards: dict[str, list[Path]]) -> tuple[str, ...]:
+    """Say which shards of a folder are in no split."""
+    place = place_of(text)
+    if not place.is_dir():
+        return ()
+    taken = {file for files in shards.values() for file in files}
+    left = [file for file in sorted((*place.glob("*.tar"), *place.glob("*/*.tar"))) if file not in taken]
+    if not left:
+        return ()
+    which = "shard is" if len(left) == 1 else "shards are"
+    return (f"{len(left)} {which} left out, in no split: such as {left[0].relative_to(place)}",)
 
 
 def _beside(shard: Path) -> Iterator[tuple[str, list[str]]]:
@@ -156,12 +188,6 @@ def _text(tar: tarfile.TarFile, member: tarfile.TarInfo) -> str:
 def _tar(file: BinaryIO) -> tarfile.TarFile:
     measured: Any = _Measured(file)
     return tarfile.open(fileobj=measured, mode="r:")
-
-
-def _label(text: str, member: tarfile.TarInfo) -> int:
-    if not LABEL.fullmatch(text.strip()):
-        raise DataError(f"{shown(member.name)}: expected a label from -1, got {shown(text.strip(), 40)!r}")
-    return int(text)
 
 
 def _check_member(member: tarfile.TarInfo, size: int) -> None:

@@ -91,3 +91,84 @@ def test_what_is_missing_is_said(monkeypatch, table):
     monkeypatch.setitem(sys.modules, "datasets", fake({"test": table}))
     with pytest.raises(DataError, match="expected a column of images"):
         free_dataset("hf:someone/animals")
+
+
+def opened(monkeypatch, features, columns, split="test"):
+    monkeypatch.setitem(sys.modules, "datasets", fake({split: Table(features, columns)}))
+    made = free_dataset("hf:someone/animals")
+    return made, made.open("test", None)
+
+
+ROWS = [{"bytes": png(shade), "path": None} for shade in range(3)]
+ANIMALS = ClassLabel(["cat", "dog"])
+
+
+@pytest.mark.parametrize("empty", [None, {"bytes": None, "path": None}])
+def test_a_row_without_a_picture_is_one_that_cannot_be_read(monkeypatch, empty):
+    _, found = opened(
+        monkeypatch, {"image": ImageFeature(), "label": ANIMALS}, {"image": [ROWS[0], empty], "label": [0, 1]}
+    )
+    assert found.items[0].read() == png(0)
+    with pytest.raises(DataError, match=r"^the row holds no picture$"):
+        found.items[1].read()
+
+
+@pytest.mark.parametrize(("labels", "expected"), [([0, None, 1], [0, -1, 1]), ([None, None, 0], [-1, -1, 0])])
+def test_a_row_without_a_label_is_of_no_class(monkeypatch, labels, expected):
+    _, found = opened(monkeypatch, {"image": ImageFeature(), "label": ANIMALS}, {"image": ROWS, "label": labels})
+    assert found.labels.tolist() == expected
+    (note,) = found.notes
+    count = labels.count(None)
+    assert note.startswith(f"{count} {'row has' if count == 1 else 'rows have'} no label and label -1, such as row")
+
+
+@pytest.mark.parametrize(
+    ("columns", "taken"),
+    [
+        (("coarse_label", "fine_label"), "coarse_label"),
+        (("kind", "label"), "label"),
+        (("a", "labels", "label"), "label"),
+    ],
+)
+def test_of_several_columns_the_one_that_is_taken_is_said(monkeypatch, columns, taken):
+    features = {"image": ImageFeature()} | {name: ClassLabel([f"{name} 0", f"{name} 1"]) for name in columns}
+    made, found = opened(monkeypatch, features, {"image": ROWS} | {name: [0, 1, 0] for name in columns})
+    assert made.classes == tuple(f"{taken} {i}".replace("_", " ") for i in range(2))
+    (note,) = found.notes
+    assert f"labels are of its column {taken}; it also has" in note
+    assert all(name in note for name in columns)
+
+
+def test_a_column_called_image_comes_before_a_mask(monkeypatch):
+    masks = [{"bytes": png(200), "path": None}] * 3
+    features = {"mask": ImageFeature(), "image": ImageFeature(), "label": ANIMALS}
+    _, found = opened(monkeypatch, features, {"mask": masks, "image": ROWS, "label": [0, 1, 0]})
+    assert found.items[2].read() == png(2)
+    assert found.notes == ("images are of its column image; it also has mask: rename the one you want to image",)
+
+
+@pytest.mark.parametrize(
+    ("column", "kind", "values", "word"),
+    [
+        ("label", "int64", [0, 1, 0], "its column label holds int64 and no names of classes"),
+        ("label", "string", ["cat", "dog", "cat"], "its column label holds string"),
+        ("target_class", "int8", [0, 1, 0], "its column target_class holds int8"),
+        ("caption", "string", ["a", "b", "c"], r"none of its columns \(image, caption\) is of class labels"),
+    ],
+)
+def test_labels_without_names_are_left_out_and_said(monkeypatch, column, kind, values, word):
+    import re
+
+    features = {"image": ImageFeature(), column: SimpleNamespace(dtype=kind)}
+    made, found = opened(monkeypatch, features, {"image": ROWS, column: values})
+    assert (made.classes, found.labels) == ((), None)
+    assert re.match(word, found.unlabelled)
+    assert found.notes == (f"labels left out: {found.unlabelled}",)
+
+
+def test_splits_that_are_left_out_are_said(monkeypatch, table):
+    monkeypatch.setitem(sys.modules, "datasets", fake({"test": table, "dev": table, "extra": table, "test_b": table}))
+    made = free_dataset("hf:someone/animals")
+    assert list(made.counts) == ["val", "test"]
+    (note,) = made.open("test", None).notes
+    assert note == "left out, as they are no train, validation or test: extra (2 rows), test_b (2 rows)"

@@ -35,7 +35,7 @@ def test_a_line_that_is_none_is_named(tmp_path, line):
 
 def test_an_image_listed_twice_is_refused(tmp_path):
     (tmp_path / "bad.txt").write_text("a.png 0\na.png 1\n")
-    with pytest.raises(DataError, match="got one twice"):
+    with pytest.raises(DataError, match=r"line 2: expected each image once, got a.png again"):
         read_imglist(tmp_path / "bad.txt")
 
 
@@ -77,3 +77,45 @@ def test_openood_lists_find_their_folder(tmp_path):
     found = read("test", tmp_path)
     assert (found.ids, found.labels) == (("frog/1.png",), None)
     assert found.items[0].file == picture
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        ("\ufeffa.png 0\nb c.png -1\n", [("a.png", 0), ("b c.png", -1)]),
+        ("a.png\t0\n\n  \nb.png  1\n", [("a.png", 0), ("b.png", 1)]),
+        ("a.png 0\r\n\r\nb.png 1\r\n", [("a.png", 0), ("b.png", 1)]),
+        ("a\u2028b.png 3\n", [("a\u2028b.png", 3)]),
+    ],
+)
+def test_marks_empty_lines_and_ends_of_all_systems(tmp_path, text, rows):
+    (tmp_path / "l.txt").write_bytes(text.encode())
+    assert read_imglist(tmp_path / "l.txt") == rows
+
+
+def test_lines_are_counted_with_the_empty_ones(tmp_path):
+    (tmp_path / "l.txt").write_text("a.png 0\n\n\nb.png x\n")
+    with pytest.raises(DataError, match="line 4: expected `path label`"):
+        read_imglist(tmp_path / "l.txt")
+    (tmp_path / "l.txt").write_text("\na.png 0\nb.png 1\n\na.png 1\n")
+    with pytest.raises(DataError, match=r"line 5: expected each image once, got a.png again"):
+        read_imglist(tmp_path / "l.txt")
+
+
+def test_names_with_a_mark_and_an_empty_line_between_them(tmp_path):
+    Image.new("RGB", (2, 2)).save(tmp_path / "a.png")
+    (tmp_path / "l.txt").write_text("a.png 1\n")
+    (tmp_path / "classnames.txt").write_bytes("\ufeffcat\n\ndog\n\n".encode())
+    made = free_dataset(f"imglist:{tmp_path / 'l.txt'}")
+    assert made.classes == ("cat", "dog")
+    assert made.open("test", tmp_path).notes == ("1 empty line between the names of classnames.txt count no class",)
+
+
+def test_labels_without_names_say_what_to_do(tmp_path):
+    Image.new("RGB", (2, 2)).save(tmp_path / "a.png")
+    (tmp_path / "l.txt").write_text("a.png 1\n")
+    found = free_dataset(f"imglist:{tmp_path / 'l.txt'}").open("test", tmp_path)
+    assert (found.labels, found.unlabelled) == (
+        None,
+        "they have no names; put one a line into classnames.txt beside the list",
+    )

@@ -95,8 +95,8 @@ def test_files_that_are_no_shards_are_errors(tmp_path):
     with pytest.raises(DataError, match="expected samples"):
         free_dataset(f"webdataset:{tmp_path / 'empty'}").open("test", tmp_path)
     write(tmp_path / "bad" / "a.tar", {"1.png": encoded(1), "1.cls": "cat"})
-    with pytest.raises(DataError, match=r"a\.tar: 1\.cls: expected a label from -1, got 'cat'"):
-        free_dataset(f"webdataset:{tmp_path / 'bad'}").open("test", tmp_path)
+    found = free_dataset(f"webdataset:{tmp_path / 'bad'}").open("test", tmp_path)
+    assert (found.labels, found.unlabelled) == (None, "a: 1.cls holds 'cat', expected a label from -1")
 
 
 def test_a_link_inside_a_shard_is_not_followed(tmp_path):
@@ -107,3 +107,56 @@ def test_a_link_inside_a_shard_is_not_followed(tmp_path):
         tar.addfile(link)
     with pytest.raises(DataError, match="expected samples"):
         free_dataset(f"webdataset:{tmp_path / 'a.tar'}").open("test", tmp_path)
+
+
+def members(folder, *pairs):
+    """Write a shard with members that may bear one name, and the names of two classes beside it."""
+    folder.mkdir(parents=True)
+    (folder / "classnames.txt").write_text("\ufeffcat\n\ndog\n", encoding="utf-8")
+    with tarfile.open(folder / "0.tar", "w") as tar:
+        for name, content in pairs:
+            content = content if isinstance(content, bytes) else content.encode()
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return free_dataset(f"webdataset:{folder}")
+
+
+def test_keys_with_dots_keep_their_pictures_apart(tmp_path):
+    pairs = [
+        (f"photo.v2.{i}{end}", encoded(i) if end == ".png" else str(i % 2))
+        for i in range(5)
+        for end in (".png", ".cls")
+    ]
+    found = members(tmp_path / "x", *pairs).open("test", tmp_path)
+    assert found.ids == tuple(f"0/photo.v2.{i}" for i in range(5))
+    assert (found.labels.tolist(), found.classes) == ([0, 1, 0, 1, 0], ("cat", "dog"))
+
+
+@pytest.mark.parametrize("name", ["3.png", "3.cls", "a/b.c.png"])
+def test_a_name_that_is_there_twice_is_an_error(tmp_path, name):
+    pairs = [("3.png", encoded(1)), ("3.cls", "0"), ("a/b.c.png", encoded(2)), (name, encoded(3))]
+    with pytest.raises(DataError, match=rf"0\.tar: {name} is there twice, and one of the two would be lost"):
+        members(tmp_path / "x", *pairs)
+
+
+@pytest.mark.parametrize("text", ["cat", "1.0", "-2", ""])
+def test_a_label_that_is_none_names_its_member(tmp_path, text):
+    made = members(tmp_path / "x", ("0003.png", encoded(1)), ("0003.cls", text))
+    with pytest.raises(DataError, match=rf"0: 0003.cls holds '{text}', expected a label from -1"):
+        made.open("test", tmp_path)
+
+
+def test_samples_without_a_label_are_of_no_class_and_counted(tmp_path):
+    made = members(tmp_path / "x", ("1.png", encoded(1)), ("1.cls", "1"), ("2.png", encoded(2)), ("3.png", encoded(3)))
+    found = made.open("test", tmp_path)
+    assert found.labels.tolist() == [1, -1, -1]
+    assert found.notes == ("2 of 3 samples have no .cls and get label -1, such as 0/2",)
+
+
+def test_folders_of_splits_and_shards_in_none(tmp_path):
+    for place in ("train/0", "validation/0", "test/0", "extra/7", "loose"):
+        write(tmp_path / "x" / f"{place}.tar", {"1.png": encoded(1)})
+    made = free_dataset(f"webdataset:{tmp_path / 'x'}")
+    assert list(made.counts) == ["train", "val", "test"]
+    assert made.open("test", tmp_path).notes[-1] == "2 shards are left out, in no split: such as extra/7.tar"
