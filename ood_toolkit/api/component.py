@@ -98,7 +98,10 @@ def _canonical(field: dataclasses.Field[Any], value: Any) -> Any:
     return float(value) if is_float and isinstance(value, int) and not isinstance(value, bool) else value
 
 
-CONTRACT = frozenset({"name", "needs", "savable", "exempt", "prompts", "group", "bounds", "threshold", "order", "grid"})
+CONTRACT = frozenset(
+    {"name", "needs", "savable", "exempt", "prompts", "group", "bounds", "threshold", "order", "grid"}
+    | {"calibration_folds"}
+)
 """What a component declares about itself; no hyper-parameters even where someone annotates them as fields."""
 
 

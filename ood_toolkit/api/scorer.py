@@ -48,6 +48,8 @@ class Scorer(Declaration):
 
     threshold: ClassVar[float | None] = None
     """Where the score itself decides "in-distribution" (0 for a margin); None: calibrated on ID validation."""
+    calibration_folds: ClassVar[int] = 5
+    """Into how many folds validation is cut to calibrate a scorer that learns from it; 2 do for a number or two."""
     grid: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
     """Values that a search tries for a hyper-parameter, by its name; its default is among them."""
 

@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 FOLDS = 5
-"""Into how many folds validation is cut; each is scored by a scorer that has learnt from the others."""
+"""Into how many folds validation is cut where nothing else is said."""
 LEARNT = frozenset({"val", "val_labels"})
 FEW = 0.01
 """Share of validation images that may be training images too before it is said; real sets hold some twice."""
@@ -52,21 +52,22 @@ def calibration_scores(
     val: Outputs,
     train: Outputs | None = None,
     fitted: Scorer | None = None,
-    folds: int = FOLDS,
+    folds: int | None = None,
     seed: int = 0,
 ) -> Calibration:
     """Score ID validation as if it were fresh, for a threshold that is not taken from what the scorer learnt.
 
     A scorer that learns from `val` is fitted once for each fold, on the other folds (and on all of `train`), and
     scores that fold; one that does not simply scores `val`. `fitted` is the scorer fitted on all of `val`, where
-    there is one; it stays as it is, and so do the scores that it gives. The folds are those of `folds_of`.
+    there is one; it stays as it is, and so do the scores that it gives. The folds are those of `folds_of`, by default
+    as many as the scorer's `calibration_folds`.
     Where a part of validation cannot be cut or is too small to fit on, `fitted` scores all of it, and a note says so.
     Such thresholds have less bias, but promise nothing. For a promise fit on one of the `halves` and calibrate on the
     other.
     """
     if not learns_from_val(scorer):
         return Calibration(scores_of(fitted or scorer.clone().fit(val, train), val))
-    parts = folds_of(val, folds, seed)
+    parts = folds_of(val, folds or scorer.calibration_folds, seed)
     count = int(parts.max()) + 1
     scores = np.empty(len(val))
     try:

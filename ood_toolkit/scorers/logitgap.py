@@ -64,6 +64,7 @@ class LogitGapAdaptive(Scorer):
     """Of the images drawn, the pairs and the noise."""
 
     name = "logitgap-adaptive"
+    calibration_folds = 2
     group = "clip"
     needs = frozenset({"logits", "features", "head", "val"})
 

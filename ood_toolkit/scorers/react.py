@@ -27,6 +27,7 @@ class ReAct(Shaped):
     """Of the entries of ID validation features, in percent."""
 
     name = "react"
+    calibration_folds = 2
     fits_on = frozenset({"val"})
     grid: ClassVar = {"percentile": (85.0, 90.0, 95.0, 99.0)}
     """What OpenOOD searches."""

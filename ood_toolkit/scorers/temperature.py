@@ -34,6 +34,7 @@ class Temperature(Scorer):
     """
 
     name = "temperature"
+    calibration_folds = 2
     group = "classical"
     needs = frozenset({"logits", "val", "val_labels"})
     bounds = (0.0, 1.0)

@@ -36,6 +36,7 @@ class VRA(Shaped):
     """Whether each feature has its own two numbers."""
 
     name = "vra"
+    calibration_folds = 2
     fits_on = frozenset({"val"})
     grid: ClassVar = {"low": (1.0, 5.0, 10.0, 15.0), "high": (85.0, 90.0, 95.0, 99.0)}
     """What OpenOOD searches."""

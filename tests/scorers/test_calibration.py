@@ -19,10 +19,11 @@ def accepted(scores, cut):
 def test_each_fold_is_scored_by_a_clone_that_has_not_seen_it(spec, make_outputs):
     val, train = make_outputs(83, seed=1), make_outputs(40, seed=2)
     scorer = get_registry().scorer(spec)
-    found, parts = calibration_scores(scorer, val, train), folds_of(val)
+    count = 5 if spec == "klm" else 2  # the others learn a number or two
+    found, parts = calibration_scores(scorer, val, train), folds_of(val, count)
     assert not scorer.learned()
-    assert found.folds == 5
-    for fold in range(5):
+    assert found.folds == count
+    for fold in range(count):
         mine = np.flatnonzero(parts == fold)
         others = np.array([i for i in range(83) if i not in set(mine.tolist())])
         wanted = get_registry().scorer(spec).fit(val[others], train).score(val[mine])
@@ -107,7 +108,8 @@ def test_detector_and_bench_take_the_cross_fitted_threshold_and_keep_the_scores(
     (row,) = [row for row in report.rows if row.kind == "ood"]
     assert row.id_accepted == pytest.approx(accepted(fitted.score(test), cut))
     assert row.ood_detected == pytest.approx(1 - accepted(fitted.score(ood), cut))
-    note = "learns from validation: its threshold is from 5 folds, each scored by a fit on the others"
+    count = 5 if spec == "klm" else 2
+    note = f"learns from validation: its threshold is from {count} folds, each scored by a fit on the others"
     assert note in row.notes
     assert note in made.notes
 
