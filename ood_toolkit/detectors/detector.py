@@ -29,6 +29,7 @@ from ood_toolkit.outputs.arrays import ArrayLike, to_numpy
 from ood_toolkit.outputs.head import Head
 from ood_toolkit.scorers.rules import NEEDS_RIGHT, RULES, Rule
 from ood_toolkit.scorers.scores import STREAM, check_needs, scores_of
+from ood_toolkit.store.foreign.guard import guarded
 
 __all__ = ["Detector"]
 
@@ -242,7 +243,8 @@ class Detector:
         `DetectorError` in one line for a file that is damaged, of a later version, of a plugin that is not here, or of
         a scorer whose formula has changed since.
         """
-        detector = cls(**restored(path))
+        with guarded(f"{path}: damaged", "a detector written by Detector.save", DetectorError):
+            detector = cls(**restored(path))
         check_predicts(detector, path)
         return detector
 

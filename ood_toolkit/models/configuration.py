@@ -120,12 +120,12 @@ def _parameters(config: Mapping[str, Any]) -> int:
     if not vision.get("timm_model_name"):
         count += _of_layers(vision)
     if not text.get("hf_model_name"):
-        count += _of_layers(text) + text.get("width", 512) * text.get("vocab_size", 49408)
+        count += _of_layers(text) + (text.get("width") or 512) * (text.get("vocab_size") or 49408)
     return count
 
 
 def _of_layers(part: Mapping[str, Any]) -> int:
-    layers, width = part.get("layers", 12), part.get("width", 64)
+    layers, width = part.get("layers", 12), part.get("width") or 64
     return int((sum(layers) if isinstance(layers, list) else layers) * width**2)
 
 

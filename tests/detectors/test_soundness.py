@@ -60,6 +60,7 @@ def cut(name, part):
         ("msp", put(classes=-1), "classes: expected a whole number, got -1"),
         ("msp", put(width=2**40), "width: expected a whole number"),
         ("msp", put(classes=4), "its head is of 3 classes and width 6"),
+        ("msp", put(probe={"items": {"x": "no arrays", "scores": "none"}}), "damaged"),
         ("msp", put(class_names=["a"]), "class_names: expected 3, got 1"),
         ("msp", cut("head.weight", slice(None, None, 2)), "damaged"),
         ("msp", lambda about, arrays: arrays.update({"head.weight": arrays["head.weight"] * float("nan")}), "finite"),
