@@ -9,6 +9,7 @@ import click
 
 from ood_toolkit.cli import options
 from ood_toolkit.cli.listing import as_json
+from ood_toolkit.cli.place import Place
 from ood_toolkit.cli.streams import print_json, print_line
 
 
@@ -25,7 +26,7 @@ from ood_toolkit.cli.streams import print_json, print_line
 )
 @options.of("groups", help="OOD sets, whose share detected is measured and recorded; nothing is fitted on them.")
 @click.option(
-    "--output", "-o", "file", required=True, type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+    "--output", "-o", "file", required=True, type=Place(dir_okay=False), metavar="FILE",
     help="File to write the detector to.",
 )  # fmt: skip
 @click.option("--accept-all", is_flag=True, help="Write a detector also where its threshold accepts everything.")

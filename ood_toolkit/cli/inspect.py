@@ -7,17 +7,16 @@ from pathlib import Path
 import click
 
 from ood_toolkit.cli.listing import as_json
+from ood_toolkit.cli.place import Place
 from ood_toolkit.cli.streams import print_form, print_json, print_line, shape
 
 
 @click.command("inspect")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=Place())
 @click.option(
     "--move", "rule", metavar="RULE", help="Write a copy with the thresholds of another rule, from the stored rows."
 )
-@click.option(
-    "--output", "-o", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="With --move: the copy."
-)
+@click.option("--output", "-o", type=Place(dir_okay=False), metavar="FILE", help="With --move: the copy.")
 @as_json
 def command(file: Path, rule: str | None, output: Path | None, as_json: bool) -> None:
     """Show what a detector is: its operating point, its guarantee, and its calibration scores with the threshold."""

@@ -12,6 +12,7 @@ import click
 
 from ood_toolkit.benchmark.settings import MODEL_HELP
 from ood_toolkit.cli import options
+from ood_toolkit.cli.place import Place
 from ood_toolkit.cli.streams import print_form, print_message
 from ood_toolkit.report.cells import plain
 
@@ -24,15 +25,15 @@ if TYPE_CHECKING:
 
 
 @click.command("predict")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=Place())
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @click.option("--csv", "as_csv", is_flag=True, help="Write CSV instead of JSON lines.")
 @click.option(
-    "--parquet", type=click.Path(path_type=Path), metavar="FILE|DIR/",
+    "--parquet", type=Place(), metavar="FILE|DIR/",
     help="Write Parquet: a file, whole or not at all, or a folder of parts; needs pyarrow.",
 )  # fmt: skip
 @click.option(
-    "--output", "-o", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+    "--output", "-o", type=Place(dir_okay=False), metavar="FILE",
     help="Write JSON lines or CSV there instead of to stdout.",
 )  # fmt: skip
 @click.option("--only", type=click.Choice(["rejected", "accepted"]), help="Write these rows alone.")

@@ -20,6 +20,7 @@ from ood_toolkit.detectors.inputs import as_matrix
 from ood_toolkit.errors import DataError
 from ood_toolkit.store.foreign.arrays import listed, read_npz
 from ood_toolkit.store.foreign.guard import guarded
+from ood_toolkit.store.foreign.places import place_of
 
 __all__ = ["Hashed", "PictureSource", "RowSource", "Source", "row_key", "sources_of"]
 
@@ -89,7 +90,7 @@ def sources_of(words: Sequence[str], stdin: Iterable[str], finder: Finder, colum
 
 
 def _source(word: str, stdin: Iterable[str], finder: Finder, column: str | None) -> Source:
-    path = Path(word)
+    path = place_of(word)
     if word == "-":
         return PictureSource(lambda: _listed(stdin))
     if path.is_dir():

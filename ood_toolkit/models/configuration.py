@@ -97,7 +97,7 @@ def check_text_tower(file: Path, where: str) -> None:
 def _check_sizes(part: Mapping[str, Any], where: str) -> None:
     for key, value in part.items():
         most = SIZES.get(key)
-        if most is None or value is None:
+        if most is None or (value is None and key == "patch_size"):  # which ResNets do not have
             continue
         sides: list[Any] = value if key in ("image_size", "patch_size") and isinstance(value, list) else [value]
         if len(sides) not in (1, 2) or not all(_is_whole(side) and 1 <= side <= most for side in sides):
@@ -120,12 +120,12 @@ def _parameters(config: Mapping[str, Any]) -> int:
     if not vision.get("timm_model_name"):
         count += _of_layers(vision)
     if not text.get("hf_model_name"):
-        count += _of_layers(text) + (text.get("width") or 512) * (text.get("vocab_size") or 49408)
+        count += _of_layers(text) + text.get("width", 512) * text.get("vocab_size", 49408)
     return count
 
 
 def _of_layers(part: Mapping[str, Any]) -> int:
-    layers, width = part.get("layers", 12), part.get("width") or 64
+    layers, width = part.get("layers", 12), part.get("width", 64)
     return int((sum(layers) if isinstance(layers, list) else layers) * width**2)
 
 

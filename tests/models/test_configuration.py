@@ -51,6 +51,8 @@ def test_a_sound_configuration_is_settled_whatever_the_card_is_written_in(settle
         ),
         ({**GOOD, "vision_cfg": {**VISION, "width": 8192}}, "need at least"),
         ({**GOOD, "vision_cfg": {**VISION, "mlp_ratio": float("inf")}}, "mlp_ratio: expected a number, got inf"),
+        ({**GOOD, "vision_cfg": {**VISION, "image_size": None}}, "image_size: expected a whole number .*, got None"),
+        ({**GOOD, "text_cfg": {**TEXT, "width": None}}, "width: expected a whole number .*, got None"),
         ({**GOOD, "text_cfg": {**TEXT, "hf_tokenizer_name": ["x"]}}, "hf_tokenizer_name: expected a name"),
         (
             {**GOOD, "text_cfg": {**TEXT, "tokenizer_kwargs": {"trust_remote_code": True}}},
