@@ -127,7 +127,7 @@ def read_json(file: Path, what: str) -> dict[str, Any]:
     """Read a JSON object; `ModelError`, beginning with `what`, where there is none."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{what}: cannot read {file.name}: {one_line(error)}") from error
     if not isinstance(content, dict):
         raise ModelError(f"{what}: {file.name}: expected a JSON object, got {type(content).__name__}")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ood_toolkit import Model
-from ood_toolkit.errors import ModelError, one_line
+from ood_toolkit.errors import DataError, ModelError, one_line
 from oodkit_transformers.checkpoint import FAMILIES, read_json, sha256, tokenizer_files, weight_files
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 PRECISIONS = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 """What the towers can compute in, as torch names it."""
 NOT_ARCHITECTURE = frozenset({"transformers_version", "_name_or_path", "architectures", "dtype", "torch_dtype"})
+MOST_PIXELS = 1 << 26
+"""Of a resized picture; the image processor resizes all of one before it crops."""
 SMALL = (4, 5)
 """Size of the picture that tells, at loading, whether processor and image tower fit."""
 
@@ -54,7 +56,13 @@ class TransformersModel(Model):
         self._check_fit()
 
     def preprocess(self, image: Image) -> Tensor:
-        """Turn one picture, of any mode and size, into the (3, h, w) float32 input that the checkpoint's files say."""
+        """Turn one picture, of any mode, into the (3, h, w) float32 input that the checkpoint's files say.
+
+        `DataError` for a picture so thin that its resized form would have more than `MOST_PIXELS`.
+        """
+        shorter, longer = sorted(image.size)
+        if dict(self.processor.size).get("shortest_edge") and self.image_size**2 * longer > MOST_PIXELS * shorter:
+            raise DataError(f"expected a picture, got a line of {image.width} x {image.height} pixels")
         done = self.processor.preprocess(image.convert("RGB"), return_tensors="pt")
         return done["pixel_values"][0].float()
 

@@ -18,7 +18,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from ood_toolkit import Head, get_registry
-from ood_toolkit.errors import ModelError
+from ood_toolkit.errors import DataError, ModelError
 
 CLIP_LENGTH, SIGLIP_LENGTH, SIDE = 12, 10, 16
 WORDS = ["<pad>", "</s>", "<unk>", "a", "photo", "of", "cat", "dog", "car", "no"]
@@ -186,6 +186,14 @@ def test_any_mode_is_read_as_rgb(model, mode):
     image = Image.new(mode, (20, 18)) if mode == "I;16" else pictures()[1].convert(mode if mode != "PA" else "P")
     image = image.convert("PA") if mode == "PA" else image
     assert torch.equal(model.preprocess(image), model.preprocess(image.convert("RGB")))
+
+
+@pytest.mark.parametrize("size", [(2_000_000, 1), (1, 2_000_000)])
+def test_a_line_is_refused_before_it_is_resized(clip, siglip, size):
+    line = Image.new("RGB", size)
+    with pytest.raises(DataError, match=f"got a line of {size[0]} x {size[1]} pixels"):
+        clip.preprocess(line)
+    assert siglip.preprocess(line).shape[0] == 3  # it squeezes any picture into a square
 
 
 def test_preprocessing_is_told_as_plain_values(clip, siglip):
