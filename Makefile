@@ -3,14 +3,21 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+JOBS ?= auto
+# One process for each core, one thread in each: threads of several would only wait for each other.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --maxprocesses 16 --dist loadfile
 
-.PHONY: demo test test-slow fuzz check format clean
+.PHONY: demo test quick test-slow fuzz check format clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/oodkit bench
 
 test: $(VENV)/test.stamp check
-	$(BIN)/python -m pytest
+	$(PYTEST)
+
+# Only files that hold a quick test are collected: importing the others would take longer than running these.
+quick: $(VENV)/test.stamp
+	$(PYTEST) -m quick $$(grep -rlE 'mark\.quick' tests plugins --include='test_*.py')
 
 test-slow: $(VENV)/test.stamp
 	$(BIN)/python -m pytest -m slow

@@ -1,7 +1,9 @@
-"""What the tests share: the folder of real data, patient property tests, outputs with nothing special about them."""
+"""What the tests share: real data, patient property tests, outputs with nothing special about them, the commands."""
 
+import json
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -68,3 +70,51 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+class Done(NamedTuple):
+    """What a command came to: its exit code, and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+    def is_refused(self, *parts: str) -> None:
+        """Check that it ended with one line on stderr that says these parts."""
+        assert self.code == 1
+        assert self.out == ""
+        assert self.err.startswith("oodkit: ")
+        assert self.err.count("\n") == 1, self.err
+        for part in parts:
+            assert part in self.err
+
+    @property
+    def read(self):
+        """What was printed, read as JSON."""
+        assert self.code == 0, self.err
+        return json.loads(self.out)
+
+
+@pytest.fixture(scope="session")
+def done_type() -> type[Done]:
+    return Done
+
+
+@pytest.fixture
+def no_plugins(monkeypatch):
+    monkeypatch.setenv("OODKIT_NO_PLUGINS", "1")
+
+
+@pytest.fixture
+def oodkit(capsys):
+    """Run the command line, as one text or as words, in this process."""
+    from ood_toolkit.cli import main
+
+    def run(*arguments) -> Done:
+        capsys.readouterr()
+        words = arguments[0].split() if len(arguments) == 1 and isinstance(arguments[0], str) else arguments
+        with pytest.raises(SystemExit) as stop:
+            main([str(word) for word in words])
+        return Done(stop.value.code or 0, *capsys.readouterr())
+
+    return run

@@ -10,6 +10,8 @@ import pytest
 
 import ood_toolkit
 
+pytestmark = pytest.mark.quick
+
 ROOT = Path(ood_toolkit.__file__).parent
 LAYERS = (
     "errors", "outputs", "metrics", "store", "api", "data", "models", "scorers", "combiners", "report", "encode",
@@ -132,6 +134,16 @@ def test_every_public_name_is_there():
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         _ = ood_toolkit.nothing
     assert set(ood_toolkit.__all__) <= set(dir(ood_toolkit))
+
+
+def test_every_folder_of_tests_has_quick_ones():
+    """`make quick` collects the files that hold a mark, and each folder has one but for those of long recorded runs."""
+    files = [file for base in ("tests", "plugins") for file in (ROOT.parent / base).rglob("test_*.py")]
+    quick = {file.parent for file in files if re.search(r"mark\.quick\b", file.read_text()) and file != Path(__file__)}
+    slow = {ROOT.parent / "tests" / name for name in ("net", "fuzz")}
+    assert {file.parent for file in files} - quick == slow
+    folders = {file.relative_to(ROOT.parent / "tests").parts[0] for file in files if "plugins" not in file.parts}
+    assert {name for name in folders if "." not in name} - {path.name for path in slow} == set(LAYERS) - {"errors"}
 
 
 PAGE = ROOT.parent / "docs" / "architecture.md"

@@ -6,6 +6,8 @@ import pytest
 from ood_toolkit import errors
 from ood_toolkit.errors import OodkitError
 
+pytestmark = pytest.mark.quick
+
 
 def below(kind: type[OodkitError]) -> list[type[OodkitError]]:
     return [deeper for child in kind.__subclasses__() for deeper in [child, *below(child)] if of_ours(child)]

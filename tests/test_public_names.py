@@ -9,6 +9,8 @@ import pytest
 
 import ood_toolkit
 
+pytestmark = pytest.mark.quick
+
 ROOT = Path(__file__).parents[1]
 OPEN = {"metrics", "testing", "errors", "sklearn"}
 """Folders and files of the package that anybody may import from."""

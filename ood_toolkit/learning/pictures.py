@@ -42,11 +42,11 @@ def random_crop(image: Image, size: int, rng: random.Random, scale: tuple[float,
     """
     from PIL import Image as Images
 
-    box = _drawn_box(*image.size, rng, scale) or _middle_box(*image.size)
+    box = drawn_box(*image.size, rng, scale) or middle_box(*image.size)
     return image.resize((size, size), Images.Resampling.BICUBIC, box=box)
 
 
-def _drawn_box(width: int, height: int, rng: random.Random, scale: tuple[float, float]) -> Box | None:
+def drawn_box(width: int, height: int, rng: random.Random, scale: tuple[float, float]) -> Box | None:
     """Draw a part until it fits; None where none of ten does."""
     for _ in range(DRAWS):
         area = width * height * rng.uniform(*scale)
@@ -58,7 +58,7 @@ def _drawn_box(width: int, height: int, rng: random.Random, scale: tuple[float, 
     return None
 
 
-def _middle_box(width: int, height: int) -> Box:
+def middle_box(width: int, height: int) -> Box:
     """Give the largest part of allowed proportions, in the middle."""
     w = min(width, max(1, round(height * RATIO[1])))
     h = min(height, max(1, round(width / RATIO[0])))

@@ -69,7 +69,7 @@ class OpenMax(Scorer):
         distance = torch.cat([_distance(logits, self.centres_[own]) for logits, own in _walked(train, right)])
         tails, there = _largest(distance, labels, count, self.tail)
         self.far_ = tails[:, 0].where(count > 0, -1.0)  # (k,), -1: everything is beyond
-        self.size_, self.shape_, self.offset_ = _weibull(tails, there)  # (k,) each, shape 0: no tail
+        self.size_, self.shape_, self.offset_ = fitted_weibull(tails, there)  # (k,) each, shape 0: no tail
         without = int((self.shape_ == 0).sum())
         self.notes_ = [f"{without} of {classes} classes have no tail of distances"] if without else []
         return self
@@ -126,7 +126,7 @@ def _largest(distance: Tensor, labels: Tensor, count: Tensor, tail: int) -> tupl
     return distance[order[place]].where(there, 0.0), there
 
 
-def _weibull(tails: Tensor, there: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def fitted_weibull(tails: Tensor, there: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Fit a Weibull distribution to each row of y = SHIFT + d - min d, with its largest y first.
 
     Gives size = max y, the shape a (0 where all d are equal) and the offset log(scale / size), (k,) each. With

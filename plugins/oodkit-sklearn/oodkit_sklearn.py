@@ -103,7 +103,7 @@ class SklearnScorer(Scorer):
             raise ScorerError(f"sklearn: {name} is of PyOD, which is not installed; pip install pyod")
         cls = getattr(import_module(module), name)
         taken = inspect.signature(cls).parameters
-        options = _parsed(self.options)
+        options = parsed(self.options)
         for key in options:
             if key in OWN:
                 raise ScorerError(f"sklearn: options: {key} cannot be given; {OWN[key]}")
@@ -124,7 +124,7 @@ def _found(estimator: str) -> tuple[str, str]:
     return known[estimator]
 
 
-def _parsed(options: str) -> dict[str, Any]:
+def parsed(options: str) -> dict[str, Any]:
     """Read `key=value,key=value` without evaluating anything."""
     try:
         call = ast.parse(f"f({options})", mode="eval").body

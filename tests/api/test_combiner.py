@@ -5,6 +5,8 @@ import torch
 from ood_toolkit.api.combiner import Combiner, Scored, check_aligned
 from ood_toolkit.errors import OutputsError
 
+pytestmark = pytest.mark.quick
+
 
 def scored(**changes):
     given = {"prediction": ["a", "b"], "confidence": [0.9, 0.8], "score": [2.0, 1.0], "margin": [0.5, -0.5]}

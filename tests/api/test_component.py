@@ -15,6 +15,8 @@ from ood_toolkit.scorers.mahalanobis import Mahalanobis
 from ood_toolkit.scorers.mean import Mean
 from ood_toolkit.scorers.msp import MSP
 
+pytestmark = pytest.mark.quick
+
 OTHERWISE = {
     "classwise:base=(knn:k=3):rule=youden:target=0.9": Classwise(base=KNN(k=3), rule="youden", target=0.9),
     "classwise:base=energy": Classwise(base=get_registry().scorer("energy")),

@@ -12,6 +12,8 @@ from ood_toolkit.api.plugins import Plugin
 from ood_toolkit.api.registry import get_registry
 from ood_toolkit.errors import OodkitError, PluginError, ScorerError, SpecError
 
+pytestmark = pytest.mark.quick
+
 numbers = count()
 
 SCORER = """

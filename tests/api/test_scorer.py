@@ -15,6 +15,8 @@ from ood_toolkit.scorers.knn import KNN
 from ood_toolkit.scorers.mcm import MCM
 from ood_toolkit.scorers.msp import MSP
 
+pytestmark = pytest.mark.quick
+
 HELD = {"logits", "features", "head", "zero_shot", "text:no", "text:negatives", "text:prompts"}
 """What the made-up outputs provide; scorers that need more are held by the conformance kit and tests of their own."""
 SPLITS = {"val", "val_labels", "train", "train_labels"}

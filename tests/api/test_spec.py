@@ -12,6 +12,8 @@ from ood_toolkit.errors import ScorerError, SpecError
 from ood_toolkit.scorers.knn import KNN
 from ood_toolkit.scorers.msp import MSP
 
+pytestmark = pytest.mark.quick
+
 words = st.text(st.sampled_from("ab,:()='\" \t\n1.é"), max_size=12) | st.sampled_from(
     ["none", "true", "False", "nan", "1e5"]
 )

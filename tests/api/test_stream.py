@@ -20,13 +20,8 @@ SEEN: list[Outputs] = []
 
 
 @pytest.fixture(autouse=True)
-def _alone(monkeypatch):
-    monkeypatch.setenv("OODKIT_NO_PLUGINS", "1")
+def _alone(no_plugins, one_thread):
     SEEN.clear()
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # arrays this small only wait for a second thread
-    yield
-    torch.set_num_threads(threads)
 
 
 @dataclass

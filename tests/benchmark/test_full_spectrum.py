@@ -21,9 +21,7 @@ from ood_toolkit.report.run_folder import read_run
 SPECTRUM = "id+csid"
 
 
-@pytest.fixture(autouse=True)
-def _alone(monkeypatch):
-    monkeypatch.setenv("OODKIT_NO_PLUGINS", "1")
+pytestmark = pytest.mark.usefixtures("no_plugins")
 
 
 @dataclass

@@ -5,6 +5,8 @@ import pytest
 from ood_toolkit.benchmark.head_files import head_files
 from ood_toolkit.errors import DataError
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.fixture
 def trained(tmp_path):

@@ -10,10 +10,7 @@ import ood_toolkit
 from ood_toolkit import Combiner, Detector, Margin, Outputs, Scored, Scorer, StreamScorer, bench
 from ood_toolkit.benchmark.members import Member
 
-
-@pytest.fixture(autouse=True)
-def _no_plugins(monkeypatch):
-    monkeypatch.setenv("OODKIT_NO_PLUGINS", "1")
+pytestmark = pytest.mark.usefixtures("no_plugins")
 
 
 def peek(x: Outputs, honest: torch.Tensor) -> torch.Tensor:

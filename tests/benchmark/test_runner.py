@@ -14,12 +14,13 @@ from ood_toolkit.benchmark.runner import bench, bench_scores
 from ood_toolkit.errors import OutputsError, SpecError
 from ood_toolkit.outputs.softmax import Softmax
 
+pytestmark = pytest.mark.quick
+
 SEEN: dict[str, list] = {}
 
 
 @pytest.fixture(autouse=True)
-def _alone(monkeypatch):
-    monkeypatch.setenv("OODKIT_NO_PLUGINS", "1")
+def _alone(no_plugins):
     SEEN.clear()
     SEEN.update(val=[], train=[], scored=[])
 

@@ -11,6 +11,8 @@ from ood_toolkit.cli import options as cli_options
 from ood_toolkit.cli.bench import command
 from ood_toolkit.errors import DataError, UsageError
 
+pytestmark = pytest.mark.quick
+
 
 def test_every_option_of_a_run_is_an_option_of_bench():
     typed = {part.name: part.opts for part in command.params if isinstance(part, click.Option)}

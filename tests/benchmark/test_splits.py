@@ -12,6 +12,8 @@ from ood_toolkit.encode.sets import Place, drawn
 from ood_toolkit.errors import AbsentError, DataError
 from ood_toolkit.models.digits_clip import load_digits_clip
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.fixture
 def sets_of(tmp_path):

@@ -13,7 +13,6 @@ from ood_toolkit.benchmark.gather import gather
 from ood_toolkit.benchmark.members import Member
 from ood_toolkit.benchmark.settings import Settings
 from ood_toolkit.benchmark.tuning import tuned
-from ood_toolkit.cli import main
 from ood_toolkit.encode.sets import Sets
 from ood_toolkit.errors import OutputsError, ScorerError
 from ood_toolkit.scorers.candidates import candidates, searched
@@ -429,18 +428,10 @@ def test_a_tune_set_gives_its_validation_split_else_its_test_split():
 
 
 @pytest.fixture
-def oodkit(monkeypatch, tmp_path, capsys):
+def oodkit(oodkit, no_plugins, monkeypatch, tmp_path):
     """Run the command line in this process, with a store of its own."""
     monkeypatch.setenv("OODKIT_STORE", str(tmp_path / "store"))
-    monkeypatch.setenv("OODKIT_NO_PLUGINS", "1")
-
-    def run(line):
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as stop:
-            main(line.split())
-        return stop.value.code or 0, *capsys.readouterr()
-
-    return run
+    return oodkit
 
 
 def test_the_command_tunes_on_a_named_set(oodkit, tmp_path):

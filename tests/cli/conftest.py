@@ -6,36 +6,15 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
+import open_clip
 import pytest
+import torch
+from safetensors.torch import save_file
 
-from ood_toolkit.cli import main
 from ood_toolkit.data.catalogue.digits import DIGITS
 from ood_toolkit.models.digits_clip import save_digits_clip
-
-
-@dataclass(frozen=True)
-class Done:
-    code: int
-    out: str
-    err: str
-
-    def is_refused(self, *parts):
-        """Check that it ended with one line on stderr that says these parts."""
-        assert self.code == 1
-        assert self.out == ""
-        assert self.err.startswith("oodkit: ")
-        assert self.err.count("\n") == 1, self.err
-        for part in parts:
-            assert part in self.err
-
-    @property
-    def read(self):
-        """What was printed, read as JSON."""
-        assert self.code == 0, self.err
-        return json.loads(self.out)
 
 
 @pytest.fixture(autouse=True)
@@ -47,23 +26,8 @@ def _own_store(monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def oodkit(capsys):
-    """Run the command line, as one text or as words, in this process."""
-
-    def run(*arguments) -> Done:
-        capsys.readouterr()
-        words = arguments[0].split() if len(arguments) == 1 else arguments
-        with pytest.raises(SystemExit) as stop:
-            main([str(word) for word in words])
-        out, err = capsys.readouterr()
-        return Done(stop.value.code or 0, out, err)
-
-    return run
-
-
-@pytest.fixture
-def elsewhere():
-    def run(path, *arguments) -> Done:
+def elsewhere(done_type):
+    def run(path, *arguments):
         """Run the command line in a process of its own, with these plugins."""
         env = {k: v for k, v in os.environ.items() if k != "OODKIT_NO_PLUGINS"} | {"PYTHONPATH": path}
         done = subprocess.run(
@@ -73,7 +37,7 @@ def elsewhere():
             text=True,
             check=False,
         )
-        return Done(done.returncode, done.stdout, done.stderr)
+        return done_type(done.returncode, done.stdout, done.stderr)
 
     return run
 
@@ -128,3 +92,24 @@ def killed():
         assert process.wait() == -signal.SIGKILL, "it ended before it was killed"
 
     return run
+
+
+CONFIG = {
+    "embed_dim": 16,
+    "vision_cfg": {"image_size": 16, "patch_size": 8, "width": 32, "layers": 1, "head_width": 16},
+    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 16, "heads": 1, "layers": 1},
+}
+
+
+@pytest.fixture(scope="session")
+def clip_folder(tmp_path_factory):
+    """A small random CLIP as open_clip saves one."""
+    folder = tmp_path_factory.mktemp("clip")
+    about = {"mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bicubic", "resize_mode": "shortest"}
+    (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": CONFIG, "preprocess_cfg": about}))
+    vision, text = open_clip.CLIPVisionCfg(**CONFIG["vision_cfg"]), open_clip.CLIPTextCfg(**CONFIG["text_cfg"])
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        state = open_clip.CLIP(16, vision, text).state_dict()
+    save_file({name: part.contiguous() for name, part in state.items()}, folder / "open_clip_model.safetensors")
+    return folder

@@ -332,6 +332,7 @@ def test_score_with_wrong_input(oodkit, toys):
 # -- wrong input --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(
     "line",
     [
@@ -349,6 +350,7 @@ def test_wrong_usage_exits_2(oodkit, line):
     assert "Error: " in done.err
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(
     ("line", "said"),
     [

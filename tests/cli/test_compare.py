@@ -6,6 +6,8 @@ import pytest
 
 from ood_toolkit import metrics
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.fixture
 def runs(oodkit, tmp_path):

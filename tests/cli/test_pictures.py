@@ -4,33 +4,12 @@ import json
 import os
 
 import numpy as np
-import open_clip
 import pytest
-import torch
 from PIL import Image
-from safetensors.torch import save_file
 
 from ood_toolkit.store.leases import keep
 
-CONFIG = {
-    "embed_dim": 16,
-    "vision_cfg": {"image_size": 16, "patch_size": 8, "width": 32, "layers": 1, "head_width": 16},
-    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 16, "heads": 1, "layers": 1},
-}
 SHAPES = ("ring", "bar")
-
-
-@pytest.fixture(scope="session")
-def clip_folder(tmp_path_factory):
-    """A small random CLIP as open_clip saves one."""
-    folder = tmp_path_factory.mktemp("clip")
-    about = {"mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bicubic", "resize_mode": "shortest"}
-    (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": CONFIG, "preprocess_cfg": about}))
-    torch.manual_seed(0)
-    vision, text = open_clip.CLIPVisionCfg(**CONFIG["vision_cfg"]), open_clip.CLIPTextCfg(**CONFIG["text_cfg"])
-    state = open_clip.CLIP(16, vision, text).state_dict()
-    save_file({name: part.contiguous() for name, part in state.items()}, folder / "open_clip_model.safetensors")
-    return folder
 
 
 @pytest.fixture

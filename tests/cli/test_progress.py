@@ -3,20 +3,40 @@ import pytest
 from ood_toolkit.cli import progress
 
 
-def test_the_line_says_how_fast_and_how_long():
-    progress._started.clear()
-    assert progress._line("encoding a", 100, 1000, 10.0) == "encoding a 100/1,000"
-    assert progress._line("encoding a", 300, 1000, 20.0) == "encoding a 300/1,000, 20.0 images/s, 0:35 left"
-    assert progress._line("encoding b", 0, 10, 20.0) == "encoding b 0/10"
-    assert progress._line("loading m", 0, 0, 21.0) == "loading m"
-    progress._started.clear()
+@pytest.fixture
+def lines(monkeypatch, capsys):
+    """Say progress at given times, in a log that takes every line; give the lines."""
+
+    def say(*calls):
+        with monkeypatch.context() as patch:
+            patch.setattr(progress, "EVERY", 0.0)
+            for now, *call in calls:
+                patch.setattr("time.monotonic", lambda now=now: now)
+                progress.progress(*call)
+        progress.clear()
+        return capsys.readouterr().err.splitlines()
+
+    return say
 
 
-def test_the_line_counts_what_it_is_told():
-    progress._started.clear()
-    progress._line("intervals", 0, 20, 10.0, "rows")
-    assert progress._line("intervals", 5, 20, 20.0, "rows") == "intervals 5/20, 0.5 rows/s, 0:30 left"
-    progress._started.clear()
+def test_the_line_says_how_fast_and_how_long(lines):
+    said = lines(
+        (10.0, "encoding a", 100, 1000),
+        (20.0, "encoding a", 300, 1000),
+        (20.0, "encoding b", 0, 10),
+        (21.0, "loading m", 0, 0),
+    )
+    assert said == [
+        "encoding a 100/1,000",
+        "encoding a 300/1,000, 20.0 images/s, 0:35 left",
+        "encoding b 0/10",
+        "loading m",
+    ]
+
+
+def test_the_line_counts_what_it_is_told(lines):
+    said = lines((10.0, "intervals", 0, 20, "rows"), (20.0, "intervals", 5, 20, "rows"))
+    assert said[-1] == "intervals 5/20, 0.5 rows/s, 0:30 left"
 
 
 @pytest.mark.parametrize("lost", [0, 1, 12])

@@ -5,6 +5,8 @@ import json
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.quick
+
 WORDS = ("zebra", "teapot", "cloud", "a grey rug", "seven of nine")
 SMALL = ("--ood", "patches", "--limit", 40)
 

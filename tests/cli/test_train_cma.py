@@ -6,10 +6,9 @@ import os
 import subprocess
 import sys
 
-import open_clip
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from ood_toolkit.data.catalogue.digits import DIGITS
 from ood_toolkit.models.clip import load_local_dir
@@ -147,27 +146,6 @@ def test_two_processes_learn_what_one_does(oodkit, tmp_path):
     models = [load_local_dir(str(tmp_path / name / "model")) for name in ("one", "two")]
     pixels = torch.stack([models[0].preprocess(image) for image in DIGITS.open("test", tmp_path).images[:20]])
     assert torch.allclose(*(model.encode_images(pixels) for model in models), atol=1e-5)
-
-
-CONFIG = {
-    "embed_dim": 16,
-    "vision_cfg": {"image_size": 16, "patch_size": 8, "width": 32, "layers": 1, "head_width": 16},
-    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 16, "heads": 1, "layers": 1},
-}
-
-
-@pytest.fixture
-def clip_folder(tmp_path):
-    """A small random CLIP as open_clip saves one."""
-    folder = tmp_path / "clip"
-    folder.mkdir()
-    (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": CONFIG}))
-    vision, text = open_clip.CLIPVisionCfg(**CONFIG["vision_cfg"]), open_clip.CLIPTextCfg(**CONFIG["text_cfg"])
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        state = open_clip.CLIP(16, vision, text).state_dict()
-    save_file({name: part.contiguous() for name, part in state.items()}, folder / "open_clip_model.safetensors")
-    return folder
 
 
 def test_a_model_of_open_clip_learns_in_parts_and_in_half_precision(oodkit, clip_folder, tmp_path):

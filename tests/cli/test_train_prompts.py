@@ -5,36 +5,16 @@ import json
 import re
 
 import numpy as np
-import open_clip
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import save_file
 
 from ood_toolkit.models.digits_clip import load_digits_clip
 
-CONFIG = {
-    "embed_dim": 16,
-    "vision_cfg": {"image_size": 16, "patch_size": 8, "width": 32, "layers": 1, "head_width": 16},
-    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 16, "heads": 1, "layers": 1},
-}
 QUICK = ("train", "prompts", "--id", "digits", "--model", "digits-clip", "--shots", "2", "--epochs", "2", "--no-crop")
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-
-@pytest.fixture(scope="session")
-def clip_folder(tmp_path_factory):
-    """A small random CLIP as open_clip saves one."""
-    folder = tmp_path_factory.mktemp("clip")
-    about = {"mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bicubic", "resize_mode": "shortest"}
-    (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": CONFIG, "preprocess_cfg": about}))
-    torch.manual_seed(0)
-    vision, text = open_clip.CLIPVisionCfg(**CONFIG["vision_cfg"]), open_clip.CLIPTextCfg(**CONFIG["text_cfg"])
-    state = open_clip.CLIP(16, vision, text).state_dict()
-    save_file({name: part.contiguous() for name, part in state.items()}, folder / "open_clip_model.safetensors")
-    return folder
 
 
 @pytest.fixture

@@ -4,6 +4,8 @@ from ood_toolkit.api.combiner import Scored
 from ood_toolkit.combiners.max_confidence import MaxConfidence
 from ood_toolkit.errors import OutputsError
 
+pytestmark = pytest.mark.quick
+
 FIRST = Scored(["cat", "cat", "cat", "cat"], [0.9, 0.2, 0.5, 0.5], [9.0, 8, 7, 6], [0.3, -0.1, 0.2, -0.4])
 SECOND = Scored(["dog", "dog", "dog", "dog"], [0.8, 0.6, 0.5, 0.50001], [1.0, 2, 3, 4], [-0.7, 0.4, -0.9, 0.0])
 

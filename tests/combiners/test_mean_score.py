@@ -5,6 +5,8 @@ from ood_toolkit.api.combiner import Scored
 from ood_toolkit.combiners.mean_score import MeanScore
 from ood_toolkit.errors import NotFittedError, ScorerError
 
+pytestmark = pytest.mark.quick
+
 
 def member(score, confidence=None, own=None, name="a"):
     n = len(score)

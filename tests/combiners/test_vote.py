@@ -5,6 +5,8 @@ from ood_toolkit.api.combiner import Scored
 from ood_toolkit.combiners.vote import Vote
 from ood_toolkit.errors import NotFittedError, OutputsError
 
+pytestmark = pytest.mark.quick
+
 
 def member(margin, confidence=None, own=None, name="a"):
     n = len(margin)

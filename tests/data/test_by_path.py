@@ -4,6 +4,8 @@ from PIL import Image
 from ood_toolkit.data.by_path import free_dataset, real_place
 from ood_toolkit.errors import DataError
 
+pytestmark = pytest.mark.quick
+
 
 def draw(path):
     path.parent.mkdir(parents=True, exist_ok=True)

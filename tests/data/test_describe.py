@@ -1,11 +1,14 @@
 import json
 
+import pytest
 from PIL import Image
 
 from ood_toolkit.api.registry import get_registry
 from ood_toolkit.data.by_path import free_dataset
 from ood_toolkit.data.catalogue.digits import DIGITS
 from ood_toolkit.data.describe import describe
+
+pytestmark = pytest.mark.quick
 
 
 def test_what_is_here_and_what_is_not(tmp_path):

@@ -14,6 +14,8 @@ from ood_toolkit.data.subsets import part_of, split_part
 from ood_toolkit.encode.choice import find_dataset
 from ood_toolkit.errors import DataError
 
+pytestmark = pytest.mark.quick
+
 
 def find(name):
     return {"digits": DIGITS}.get(name)

@@ -18,6 +18,8 @@ from ood_toolkit.detectors.file import FORMATS
 from ood_toolkit.errors import DetectorError, NotSavableError, ScorerError, SpecError
 from ood_toolkit.scorers.scores import fit, score, scores_of
 
+pytestmark = [pytest.mark.usefixtures("no_plugins"), pytest.mark.quick]
+
 HELD = {"logits", "features", "head", "zero_shot", "text:no", "text:negatives", "text:prompts"}
 HELD |= {"val", "val_labels", "train", "train_labels"}
 
@@ -37,11 +39,6 @@ SPECS = [
     "grid:base=(mahalanobis:normalise=true)",
     "energy:temperature=2.5",
 ]
-
-
-@pytest.fixture(autouse=True)
-def _no_plugins(monkeypatch):
-    monkeypatch.setenv("OODKIT_NO_PLUGINS", "1")
 
 
 @dataclass

@@ -14,10 +14,7 @@ from ood_toolkit.detectors.file import KEY, read
 from ood_toolkit.detectors.rows import MOST, Rows
 from ood_toolkit.errors import DetectorError, NotSavableError, OodkitError
 
-
-@pytest.fixture(autouse=True)
-def _no_plugins(monkeypatch):
-    monkeypatch.setenv("OODKIT_NO_PLUGINS", "1")
+pytestmark = [pytest.mark.usefixtures("no_plugins"), pytest.mark.quick]
 
 
 @dataclass

@@ -12,6 +12,8 @@ from ood_toolkit.errors import DataError
 from ood_toolkit.outputs.head import Bank
 from ood_toolkit.store.negatives import Negatives
 
+pytestmark = pytest.mark.quick
+
 NAMES, TEMPLATES = ("a", "bb", "aaab"), ("b {}", "{} and a")
 
 

@@ -8,8 +8,6 @@ import textwrap
 
 import pytest
 
-from ood_toolkit.cli import main
-
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
 
 COMMON = """
@@ -161,13 +159,7 @@ def test_two_runs_at_once_share_a_store(tmp_path):
     }  # fmt: skip
 
 
-def oodkit(*words):
-    with pytest.raises(SystemExit) as stop:
-        main([str(word) for word in words])
-    return stop.value.code or 0
-
-
-def test_what_a_killed_run_leaves_is_collected(tmp_path, capsys, monkeypatch):
+def test_what_a_killed_run_leaves_is_collected(tmp_path, oodkit, monkeypatch):
     monkeypatch.setenv("OODKIT_STORE", str(tmp_path))
     program = """
         import os, signal
@@ -184,15 +176,17 @@ def test_what_a_killed_run_leaves_is_collected(tmp_path, capsys, monkeypatch):
     assert killed.returncode == -9
     left, _ = sorted(tmp_path.rglob("shards/.*"))  # with its lock
     (lease,) = tmp_path.glob("leases/encodings.*")
-    assert oodkit("encode", "digits") == 0
-    assert "360 encoded now" in capsys.readouterr().out
-    assert oodkit("store", "gc", "--yes") == 0
-    assert capsys.readouterr().out.splitlines() == [
+    done = oodkit("encode", "digits")
+    assert done.code == 0
+    assert "360 encoded now" in done.out
+    done = oodkit("store", "gc", "--yes")
+    assert done.code == 0
+    assert done.out.splitlines() == [
         f"{lease.relative_to(tmp_path)}: a lease of process {lease.name.split('.')[3]}, which is over",
         f"{left.relative_to(tmp_path)}: left by a run that was killed",
     ]
     assert not list(tmp_path.rglob(".*"))
-    assert oodkit("store", "verify") == 0
-    capsys.readouterr()
-    assert oodkit("encode", "digits") == 0
-    assert ", 0 encoded now" in capsys.readouterr().out
+    assert oodkit("store", "verify").code == 0
+    done = oodkit("encode", "digits")
+    assert done.code == 0
+    assert ", 0 encoded now" in done.out

@@ -8,6 +8,8 @@ from ood_toolkit.encode import mining
 from ood_toolkit.encode.mining import class_similarity, mine_by_kind
 from ood_toolkit.errors import OutputsError, ScorerError
 
+pytestmark = pytest.mark.quick
+
 
 def unit(rows, width=16, seed=0):
     draw = np.random.default_rng(seed).normal(size=(rows, width))

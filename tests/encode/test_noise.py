@@ -1,10 +1,13 @@
 import numpy as np
+import pytest
 import torch
 
 from ood_toolkit import Prompts
 from ood_toolkit.encode.noise import KINDS, noise_pictures, with_noise
 from ood_toolkit.models.digits_clip import DIGITS_CLIP
 from ood_toolkit.outputs.head import Head
+
+pytestmark = pytest.mark.quick
 
 
 def test_each_kind_has_the_law_that_it_is_named_after():

@@ -1,8 +1,11 @@
 import numpy as np
+import pytest
 import torch
 
 from ood_toolkit import Prompts
 from ood_toolkit.encode.texts import class_texts, zero_shot_head
+
+pytestmark = pytest.mark.quick
 
 
 def unit(rows):

@@ -11,6 +11,8 @@ from ood_toolkit.api.picture import FilePicture, PixelPicture, pixels
 from ood_toolkit.errors import DataError
 from ood_toolkit.learning.pictures import PictureLoader, random_crop
 
+pytestmark = pytest.mark.quick
+
 SIZE = 8
 
 
@@ -111,13 +113,13 @@ def test_when_all_are_unreadable_it_says_so(tmp_path):
 
 
 def test_a_crop_of_a_square_keeps_what_clip_keeps():
-    from ood_toolkit.learning.pictures import SCALE, _drawn_box, _middle_box
+    from ood_toolkit.learning.pictures import SCALE, drawn_box, middle_box
 
     rng, kept = random.Random(0), []
     for _ in range(1000):
-        box = _drawn_box(224, 224, rng, SCALE)
+        box = drawn_box(224, 224, rng, SCALE)
         if box is None:  # ten draws that do not fit
-            assert _middle_box(224, 224) == (0, 0, 224, 224)
+            assert middle_box(224, 224) == (0, 0, 224, 224)
             continue
         left, top, right, bottom = box
         assert 0 <= left < right <= 224
@@ -126,4 +128,4 @@ def test_a_crop_of_a_square_keeps_what_clip_keeps():
     areas, ratios = zip(*kept, strict=True)
     assert min(areas) > 0.895
     assert 0.9 < min(ratios) < 0.92 < 1.09 < max(ratios) < 1.12
-    assert _middle_box(100, 20) == (36, 0, 63, 20)  # proportions of 4 to 3, in the middle
+    assert middle_box(100, 20) == (36, 0, 63, 20)  # proportions of 4 to 3, in the middle

@@ -6,6 +6,8 @@ import pytest
 from ood_toolkit.learning import record as module
 from ood_toolkit.learning.record import EPOCHS, RECORD, Record
 
+pytestmark = pytest.mark.quick
+
 MADE = Record("cma", {"lr": 0.1}, {"train": {"name": "toys"}}, {"name": "toy"}, seed=3, command=["train", "cma"])
 
 

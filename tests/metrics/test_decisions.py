@@ -9,6 +9,8 @@ from sklearn.metrics import accuracy_score, f1_score
 from ood_toolkit import metrics
 from ood_toolkit.errors import MetricError
 
+pytestmark = pytest.mark.quick
+
 PAIRS = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=50)
 
 

@@ -11,6 +11,8 @@ from sklearn.metrics import auc, average_precision_score, precision_recall_curve
 from ood_toolkit import metrics
 from ood_toolkit.errors import MetricError
 
+pytestmark = pytest.mark.quick
+
 TIED = st.lists(st.integers(-6, 6).map(float), min_size=1, max_size=90)
 SCORES = TIED | st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=60)
 

@@ -1,10 +1,13 @@
 """The shared counts against a count by hand at every threshold."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ood_toolkit.metrics import Counts, Ranking
+
+pytestmark = pytest.mark.quick
 
 SCORES = st.lists(st.integers(-4, 4).map(float), min_size=1, max_size=30)
 

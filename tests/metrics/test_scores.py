@@ -11,6 +11,8 @@ from ood_toolkit import metrics
 from ood_toolkit.errors import MetricError
 from ood_toolkit.metrics.scores import as_flags, as_scores
 
+pytestmark = pytest.mark.quick
+
 TWO_ARRAYS = [
     metrics.auroc,
     metrics.fpr95_id,

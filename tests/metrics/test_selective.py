@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from ood_toolkit import metrics
 
+pytestmark = pytest.mark.quick
+
 TIED = st.lists(st.integers(-5, 5).map(float), min_size=1, max_size=40)
 SCORES = TIED | st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=40)
 

@@ -18,6 +18,8 @@ from ood_toolkit.models.describe import describe_model
 from ood_toolkit.models.digits_clip import CONFIG, DIGITS_CLIP, WEIGHTS, load_digits_clip
 from ood_toolkit.outputs.head import Head
 
+pytestmark = pytest.mark.quick
+
 UNSEEN = (
     "a blurry picture of the number {}",
     "this shows {}.",

@@ -4,6 +4,8 @@ from ood_toolkit.api.model import ModelEntry
 from ood_toolkit.errors import ModelError
 from ood_toolkit.models.names import canonical, find_model, parse
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.mark.parametrize(
     ("text", "entry", "argument", "options"),

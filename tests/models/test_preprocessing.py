@@ -7,6 +7,8 @@ from PIL import Image
 from ood_toolkit.errors import ModelError
 from ood_toolkit.models.preprocessing import Preprocessing
 
+pytestmark = pytest.mark.quick
+
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 SIZES = [(64, 64), (100, 67), (67, 100), (65, 64), (500, 375), (31, 17), (40, 333), (64, 71)]
 

@@ -6,6 +6,8 @@ import pytest
 from ood_toolkit.errors import DataError
 from ood_toolkit.models import templates as prompts
 
+pytestmark = pytest.mark.quick
+
 
 def test_the_named_sets(data):
     published = json.loads((data / "names" / "templates_openai_clip.json").read_text())["ImageNet"]

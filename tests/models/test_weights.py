@@ -8,6 +8,8 @@ from torch import nn
 from ood_toolkit.errors import ModelError
 from ood_toolkit.models.weights import check_file, load_strictly, read_checkpoint, read_weights, sha256_of
 
+pytestmark = pytest.mark.quick
+
 WEIGHTS = {"weight": torch.arange(6.0).view(2, 3), "bias": torch.ones(2)}
 
 

@@ -6,6 +6,8 @@ import torch
 from ood_toolkit.errors import OutputsError
 from ood_toolkit.outputs.arrays import as_labels, as_tensor, check_rows, scoring_precision, to_numpy
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.mark.parametrize(
     ("value", "dtype"),

@@ -8,6 +8,8 @@ from ood_toolkit.errors import OutputsError
 from ood_toolkit.outputs import Outputs
 from ood_toolkit.outputs.head import Bank, Head, normalise
 
+pytestmark = pytest.mark.quick
+
 TEXTS = [[3.0, 4.0], [0.0, 2.0], [-1.0, 0.0]]
 NAMES = ("a", "b", "c")
 

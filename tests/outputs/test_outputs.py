@@ -11,6 +11,8 @@ from ood_toolkit.outputs import Outputs
 from ood_toolkit.outputs import derived as module
 from ood_toolkit.outputs.head import Head
 
+pytestmark = pytest.mark.quick
+
 NAN, INF = float("nan"), float("inf")
 LOGITS = [[2.0, 1.0, 0.0], [0.0, 3.0, 1.0]]
 HEAD = Head.linear([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]], [0.0, 0.0, 1.0], ("a", "b", "c"))

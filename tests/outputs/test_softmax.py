@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from ood_toolkit.outputs.softmax import Softmax
 
+pytestmark = pytest.mark.quick
+
 A = [[2.0, 1.0, 0.0, -1.0], [0.5, 0.4, 0.3, 0.2]]
 
 

@@ -4,6 +4,8 @@ import pytest
 from ood_toolkit.report.evaluation import About, header_of, mean_rows, misclassification, ood_rows
 from ood_toolkit.report.results import Answers, Row
 
+pytestmark = pytest.mark.quick
+
 ABOUT = About("s", "i", "A", ("a note",), 1.5)
 
 

@@ -1,5 +1,9 @@
+import pytest
+
 from ood_toolkit.report import Report
 from ood_toolkit.report.results import Row
+
+pytestmark = pytest.mark.quick
 
 METRICS = {"auroc": 0.5, "fpr95_id": 0.25, "aupr_in": 0.125}
 HEADER = {"id": [{"name": "i", "images": 3}], "ood": {"a_b": 2}}

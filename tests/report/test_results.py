@@ -10,6 +10,8 @@ from ood_toolkit.errors import DataError
 from ood_toolkit.report.results import SCHEMA, Answers, Row, to_json
 from ood_toolkit.report.run_folder import check_new_folder, write_run
 
+pytestmark = pytest.mark.quick
+
 
 def answers(**more):
     said = {"ids": np.array(["a", "b"]), "scores": {"msp": np.array([0.25, 1 / 3])}}

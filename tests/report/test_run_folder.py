@@ -15,6 +15,8 @@ from ood_toolkit.report.report import joined
 from ood_toolkit.report.results import Answers, Row
 from ood_toolkit.report.run_folder import read_run, write_run
 
+pytestmark = pytest.mark.quick
+
 
 def same(one, two):
     """Compare answers, array by array."""

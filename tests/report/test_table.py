@@ -5,6 +5,8 @@ import pytest
 from ood_toolkit.report import Report
 from ood_toolkit.report.results import Row
 
+pytestmark = pytest.mark.quick
+
 GOOD = {"auroc": 0.912345, "fpr95_id": 0.5, "aupr_in": 0.98765, "id_accepted": 0.95, "ood_detected": 1.0}
 HEADER = {
     "protocol": "native",

@@ -8,6 +8,8 @@ from ood_toolkit.scorers.calibration import calibration_scores, folds_of, halves
 from ood_toolkit.scorers.klm import KLMatching
 from ood_toolkit.scorers.thresholds import threshold
 
+pytestmark = pytest.mark.quick
+
 LEARNERS = ("klm", "temperature", "react:signed=allow", "vra:signed=allow", "logitgap-adaptive")
 
 

@@ -10,6 +10,8 @@ from ood_toolkit.scorers.maxlogit import MaxLogit
 from ood_toolkit.scorers.msp import MSP
 from ood_toolkit.scorers.thresholds import class_thresholds
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.mark.parametrize("base", [MSP(), MaxLogit(), KNN(k=3)], ids=lambda base: base.name)
 def test_tpr_equals_a_loop_over_the_classes(make_outputs, base):

@@ -4,6 +4,8 @@ import pytest
 from ood_toolkit.outputs import Outputs
 from ood_toolkit.scorers.energy import Energy
 
+pytestmark = pytest.mark.quick
+
 A = np.array([[2.0, 1, 0, -1], [0.5, 0.4, 0.3, 0.2]])
 
 

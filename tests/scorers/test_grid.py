@@ -6,6 +6,8 @@ from ood_toolkit.scorers.entropy import Entropy
 from ood_toolkit.scorers.grid import Grid
 from ood_toolkit.scorers.maxlogit import MaxLogit
 
+pytestmark = pytest.mark.quick
+
 
 def best(scores, right, low, high):
     """Try 101 points and keep the first with the best balanced accuracy, counted in whole numbers."""

@@ -7,6 +7,8 @@ from ood_toolkit.outputs import Outputs
 from ood_toolkit.scorers.families import neighbours as module
 from ood_toolkit.scorers.knn import KNN
 
+pytestmark = pytest.mark.quick
+
 
 def brute_force(bank, queries, k):
     unit = [row / np.sqrt((row**2).sum()) for row in bank.astype(np.float64)]

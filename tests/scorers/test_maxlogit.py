@@ -4,6 +4,8 @@ from ood_toolkit.metrics import auroc
 from ood_toolkit.outputs import Outputs
 from ood_toolkit.scorers.maxlogit import MaxLogit
 
+pytestmark = pytest.mark.quick
+
 
 def test_golden_values():
     x = Outputs.from_logits([[2.0, 1, 0, -1], [0.5, 0.4, 0.3, 0.2]])

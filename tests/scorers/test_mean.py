@@ -7,6 +7,8 @@ from ood_toolkit.scorers.classwise import Classwise
 from ood_toolkit.scorers.maxlogit import MaxLogit
 from ood_toolkit.scorers.mean import Mean
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.mark.parametrize(("target", "base"), [(0.95, None), (0.8, MaxLogit())])
 def test_the_threshold_is_the_unweighted_mean_over_the_classes(make_outputs, target, base):

@@ -6,6 +6,8 @@ from ood_toolkit.metrics import auroc
 from ood_toolkit.outputs import Outputs
 from ood_toolkit.scorers.msp import MSP
 
+pytestmark = pytest.mark.quick
+
 
 def test_golden_values():
     x = Outputs.from_logits(np.array([[2.0, 1, 0, -1], [0.5, 0.4, 0.3, 0.2]]))

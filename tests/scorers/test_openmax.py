@@ -5,7 +5,7 @@ from scipy.stats import weibull_min
 
 from ood_toolkit.errors import ScorerError
 from ood_toolkit.outputs import Outputs
-from ood_toolkit.scorers.openmax import OpenMax, _weibull
+from ood_toolkit.scorers.openmax import OpenMax, fitted_weibull
 
 
 def made(n=300, k=6, seed=0, scale=1.0):
@@ -74,7 +74,7 @@ def test_the_weibull_fit_is_the_most_likely_one():
     rows = np.sort(rng.gamma(2.0, 3.0, (8, 20)), axis=1)[:, ::-1].copy()
     there = np.ones((8, 20), dtype=bool)
     there[0, 7:], rows[0, 7:] = False, 0.0
-    size, shape, offset = (part.numpy() for part in _weibull(torch.from_numpy(rows), torch.from_numpy(there)))
+    size, shape, offset = (part.numpy() for part in fitted_weibull(torch.from_numpy(rows), torch.from_numpy(there)))
     scale = size * np.exp(offset)
     for row, known, a, b in zip(rows, there, shape, scale, strict=True):
         y = 10_000 + row[known] - row[known].min()

@@ -34,7 +34,7 @@ def test_the_default_is_half_the_width(case):
 
 @pytest.mark.parametrize(("width", "dim"), [(1, 0), (9, 4), (767, 383), (768, 512), (2047, 512), (2048, 1000)])
 def test_the_rule_for_the_dimension(width, dim):
-    assert Residual()._dim(width) == dim
+    assert Residual().dimension(width) == dim
 
 
 def test_a_training_set_in_chunks_is_the_same(case, monkeypatch):

@@ -4,6 +4,8 @@ from ood_toolkit import Detector, get_registry
 from ood_toolkit.errors import ScorerError
 from ood_toolkit.scorers.rules import RULES, Rule, check_rule
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.mark.parametrize(
     ("text", "canonical"),

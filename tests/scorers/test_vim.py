@@ -7,6 +7,8 @@ from ood_toolkit.outputs import Outputs
 from ood_toolkit.outputs.head import Head
 from ood_toolkit.scorers.vim import ViM
 
+pytestmark = pytest.mark.quick
+
 
 def slow(case, dim):
     u = -np.linalg.lstsq(case.w, case.b, rcond=None)[0]

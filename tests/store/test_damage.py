@@ -78,14 +78,8 @@ def store(made, tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def oodkit(capsys):
-    def run(*words):
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as stop:
-            main([str(word) for word in words])
-        return Done(stop.value.code or 0, *capsys.readouterr())
-
-    return run
+def oodkit(oodkit):
+    return lambda *words: Done(*oodkit(*words))
 
 
 @pytest.fixture

@@ -7,6 +7,8 @@ from ood_toolkit.store.hashes import Memory
 from ood_toolkit.store.listings import Listing, Listings
 from ood_toolkit.store.shard import Shard, open_shard, write_shard
 
+pytestmark = pytest.mark.quick
+
 
 def keys(*numbers, start=b""):
     """Make keys that begin alike where asked."""

@@ -7,6 +7,8 @@ import pytest
 
 from ood_toolkit.store.files import default_store, replaced_file, replaced_folder
 
+pytestmark = pytest.mark.quick
+
 
 def test_where_the_store_lies(monkeypatch, tmp_path):
     monkeypatch.setenv("OODKIT_STORE", str(tmp_path / "named"))

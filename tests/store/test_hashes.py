@@ -7,6 +7,8 @@ import pytest
 
 from ood_toolkit.store.hashes import Memory, Whole
 
+pytestmark = pytest.mark.quick
+
 
 @dataclass
 class Part:

@@ -9,6 +9,8 @@ from ood_toolkit.errors import StoreError
 from ood_toolkit.store import arrays as stored
 from ood_toolkit.store.imports import Imports
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.fixture
 def imports(tmp_path):

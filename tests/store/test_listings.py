@@ -4,6 +4,8 @@ import pytest
 from ood_toolkit.errors import StoreError
 from ood_toolkit.store.listings import Listing, Listings
 
+pytestmark = pytest.mark.quick
+
 
 def listing(count=3, labels=None, name="folder:a/b, c", **more):
     keys = np.arange(32 * count, dtype=np.uint8).reshape(count, 32)

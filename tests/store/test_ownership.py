@@ -15,6 +15,8 @@ from ood_toolkit.store.imports import Imports
 from ood_toolkit.store.locks import owner
 from ood_toolkit.store.marker import MARKER
 
+pytestmark = pytest.mark.quick
+
 ROWS = {"logits": np.eye(3, dtype=np.float32)}
 FOREIGN = (
     ".git/HEAD",

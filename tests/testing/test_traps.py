@@ -345,6 +345,7 @@ def test_a_plant_fails_its_own_check_and_no_other():
         assert set(caught.value.failures) == {check}, plant
 
 
+@pytest.mark.quick
 def test_labels_cannot_be_exempted():
     class Excused(ReadsLabels):
         exempt = {"labels": "the paper reads them"}  # noqa: RUF012
@@ -522,6 +523,7 @@ def test_an_honest_scorer_is_not_refused(scorer):
     check_scorer(scorer)
 
 
+@pytest.mark.quick
 def test_bounds_are_said_in_full():
     @dataclass
     class Beyond(Plant):
@@ -537,6 +539,7 @@ def test_bounds_are_said_in_full():
 # -- how problems are turned about -----------------------------------------------------------------
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("classes", [1, 2, 3, 4, 5, 10, 100])
 def test_a_drawn_order_keeps_no_place_and_not_all_neighbours(classes):
     for seed in range(5):
@@ -548,6 +551,7 @@ def test_a_drawn_order_keeps_no_place_and_not_all_neighbours(classes):
             assert not bool(((steps == 1) | (steps == classes - 1)).all())
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("needs", [LOGITS, frozenset({"linear_head"}), frozenset({"zero_shot"})])
 def test_a_rescaled_problem_has_larger_logits_and_the_same_features(needs):
     x = make_problem(needs).x

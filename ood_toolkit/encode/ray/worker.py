@@ -89,7 +89,7 @@ class Worker:
         if self.setup is None:
             ray: Any = import_module("ray")
             setup = cast(Setup, ray.get(self.held[0]))
-            _check_versions(setup)
+            check_versions(setup)
             setup.model.to(setup.effort.device)
             self.setup = setup
         return self.setup
@@ -167,7 +167,7 @@ def _answered(work: Any, row: Mapping[str, bytes]) -> dict[str, bytes]:
     return {"done": cloudpickle.dumps(answer)}
 
 
-def _check_versions(setup: Setup) -> None:
+def check_versions(setup: Setup) -> None:
     """Refuse libraries other than the driver's: the rows of one store would differ by machine."""
     from ood_toolkit.encode.images import recorded
 

@@ -47,7 +47,7 @@ class Subspace(Scorer):
             raise ScorerError(f"{self.name}: needs head, got training outputs without one; put them under that of x")
         matrix = head.matrix.double()
         self.origin_ = -torch.linalg.pinv(matrix) @ head.bias.double()  # (d,)
-        left = head.width - self._dim(head.width)
+        left = head.width - self.dimension(head.width)
         moment = torch.zeros(head.width, head.width, dtype=torch.float64, device=train.device)
         for chunk in train.chunks():
             apart = chunk.head_input.double() - self.origin_
@@ -58,7 +58,8 @@ class Subspace(Scorer):
         """Give ||N' (h - u)||, (n,) float64."""
         return ((x.head_input.double() - self.origin_) @ self.off_).norm(dim=1)
 
-    def _dim(self, width: int) -> int:
+    def dimension(self, width: int) -> int:
+        """Give D for features of this width: `dim`, or the rule of the papers; `ScorerError` where it is too large."""
         usual = 1000 if width >= 2048 else 512 if width >= 768 else width // 2
         dim = usual if self.dim is None else self.dim
         if dim >= width:

@@ -80,6 +80,7 @@ def test_rows_and_detectors_of_those_say_so_too(name, said, problem):
 # -- values ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.quick
 def test_isolation_forest_by_hand(problem):
     from sklearn.ensemble import IsolationForest
 
@@ -129,14 +130,14 @@ def test_the_seed_decides(problem):
 
 
 def test_an_integer_or_a_list_or_a_word_is_read():
-    assert oodkit_sklearn._parsed("a=1, b=[0.5, 'x'],c=auto,d=None,e=-2") == {
+    assert oodkit_sklearn.parsed("a=1, b=[0.5, 'x'],c=auto,d=None,e=-2") == {
         "a": 1,
         "b": [0.5, "x"],
         "c": "auto",
         "d": None,
         "e": -2,
     }
-    assert oodkit_sklearn._parsed("") == {}
+    assert oodkit_sklearn.parsed("") == {}
 
 
 # -- errors ----------------------------------------------------------------------------------------
@@ -195,6 +196,7 @@ def test_pyod_that_is_missing_is_named(monkeypatch):
 # -- as a plugin -----------------------------------------------------------------------------------
 
 
+@pytest.mark.quick
 def test_the_entry_point_provides_it():
     registry = get_registry()
     assert registry.provider("scorers", "sklearn") == "sklearn"

@@ -487,6 +487,7 @@ def test_missing_unexpected_and_misshapen_weights(copy):
     assert "cannot load the checkpoint" in refused_at_loading(copy)
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(
     ("removed", "message"),
     [

@@ -15,6 +15,8 @@ from ood_toolkit.report.evaluation import About, mean_rows, ood_rows
 from ood_toolkit.report.published import comparison_text, matched_again
 from ood_toolkit.report.results import Answers, Row
 
+pytestmark = pytest.mark.quick
+
 B16 = "ViT-B-16/openai"
 MOS = ("inaturalist", "sun", "places", "textures")
 SIZES = dict(zip(MOS, (10_000, 10_000, 10_000, 5_640), strict=True))

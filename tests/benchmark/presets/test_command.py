@@ -5,7 +5,6 @@ import json
 import pytest
 
 from ood_toolkit.benchmark.presets import preset_names
-from ood_toolkit.cli import main
 
 TINY = """
 description = "Digits against letters and patches."
@@ -47,18 +46,10 @@ def place(tmp_path_factory):
 
 
 @pytest.fixture
-def oodkit(capsys, monkeypatch, place):
+def oodkit(oodkit, no_plugins, monkeypatch, place):
     monkeypatch.setenv("OODKIT_STORE", str(place / "store"))
-    monkeypatch.setenv("OODKIT_NO_PLUGINS", "1")
     monkeypatch.setenv("COLUMNS", "120")
-
-    def run(*words):
-        with pytest.raises(SystemExit) as stop:
-            main([str(word) for word in words])
-        out, err = capsys.readouterr()
-        return stop.value.code or 0, out, err
-
-    return run
+    return oodkit
 
 
 @pytest.fixture

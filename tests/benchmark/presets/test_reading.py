@@ -8,6 +8,8 @@ import pytest
 from ood_toolkit.benchmark.presets import find_preset, read_preset
 from ood_toolkit.errors import DataError
 
+pytestmark = pytest.mark.quick
+
 GOOD = """
 description = "Digits against letters and patches."
 sources = ["a paper"]

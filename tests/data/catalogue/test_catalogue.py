@@ -12,6 +12,8 @@ from ood_toolkit.api.registry import get_registry
 from ood_toolkit.data.catalogue.entry import unsourced
 from ood_toolkit.errors import DataError
 
+pytestmark = pytest.mark.quick
+
 REGISTRY = get_registry()
 SETS = [made for name in register_datasets() if not (made := REGISTRY.get("datasets", name)).embedded]
 CATALOGUE = {made.name: made for made in SETS}

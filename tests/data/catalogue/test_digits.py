@@ -9,6 +9,8 @@ from sklearn.datasets import load_digits
 from ood_toolkit.data.catalogue.digits import DIGITS
 from ood_toolkit.errors import DataError
 
+pytestmark = pytest.mark.quick
+
 SPLITS = ("train", "val", "test")
 TEST_SPLIT = "13dbfbe9d16a4c6096c744f83e4395497b43495f084422b3817e96312288b45e"
 """SHA-256 of its ids and pixels: another split would move every published number."""

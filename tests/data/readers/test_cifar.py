@@ -10,6 +10,8 @@ from PIL import Image
 from ood_toolkit.data.catalogue.small_sets import CIFAR10, CIFAR100
 from ood_toolkit.errors import DataError
 
+pytestmark = pytest.mark.quick
+
 
 class Trap:
     def __reduce__(self):

@@ -7,6 +7,8 @@ from PIL import Image
 from ood_toolkit.data.readers.folders import ClassFolders, class_folders, images_below, present, readable, readable_all
 from ood_toolkit.errors import DataError
 
+pytestmark = pytest.mark.quick
+
 FRUIT = ClassFolders(("apple_pie", "pear", "water_melon"), ("apple pie", "pear", "water melon"))
 
 

@@ -7,6 +7,8 @@ from ood_toolkit.data.by_path import free_dataset
 from ood_toolkit.data.readers.imglist import openood_list, read_imglist
 from ood_toolkit.errors import DataError
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.fixture
 def listing(tmp_path):

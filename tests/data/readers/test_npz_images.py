@@ -4,6 +4,8 @@ import pytest
 from ood_toolkit.data.by_path import free_dataset
 from ood_toolkit.errors import DataError
 
+pytestmark = pytest.mark.quick
+
 IMAGES = np.arange(3 * 4 * 5 * 3, dtype=np.uint8).reshape(3, 4, 5, 3)
 
 

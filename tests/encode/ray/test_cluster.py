@@ -307,6 +307,7 @@ def test_a_strict_worker_writes_no_shard_of_a_range_with_a_broken_image(one_pict
     assert (tmp_path / "s" / done.shards["features"]).exists()
 
 
+@pytest.mark.quick
 def test_a_share_takes_nothing_that_is_no_shard_of_its_name(tmp_path):
     share, folder = Share(f"file://{tmp_path}/share"), tmp_path / "here"
     content = shard_bytes(np.zeros((2, 32), np.uint8), np.ones((2, 3), np.float32))
@@ -338,7 +339,7 @@ def test_nodes_with_other_libraries_are_refused():
     model = SimpleNamespace(name="m", to=lambda device: None)
     setup = worker.Setup(model, None, ("features",), Effort(), {}, {"torch": "0.1"})
     with pytest.raises(ModelError, match=f"expected torch 0.1 on every node, got {torch.__version__.split('+')[0]}"):
-        worker._check_versions(setup)
+        worker.check_versions(setup)
 
 
 def test_without_ray_the_error_says_how_to_get_it(monkeypatch, tmp_path):
@@ -348,6 +349,7 @@ def test_without_ray_the_error_says_how_to_get_it(monkeypatch, tmp_path):
         encode_on_ray(load_digits_clip(), pictures, tmp_path / "store")
 
 
+@pytest.mark.quick
 def test_what_is_in_the_store_needs_no_cluster(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "ray", None)
     Image.new("L", (8, 8), 9).save(tmp_path / "a.png")

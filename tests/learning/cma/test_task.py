@@ -39,6 +39,7 @@ def by_loops(images, texts, scale, weight):
     return (to_texts + to_images) / 2, short
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("weight", [0.0, 0.001, 0.3])
 @pytest.mark.parametrize("scale", [1.0, 100.0])
 def test_the_loss_is_that_of_the_paper_in_both_its_forms(weight, scale):
@@ -146,6 +147,7 @@ def test_a_crop_and_a_template_are_drawn_for_each_epoch_and_row(digits):
     assert torch.equal(backwards["pixels"].flip(0), first["pixels"])  # the place in a batch does not matter
 
 
+@pytest.mark.quick
 def test_what_is_measured_is_what_loops_measure(digits):
     model = load_digits_clip()
     said = measured(model, digits.watched, 1)

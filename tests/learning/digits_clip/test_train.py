@@ -114,6 +114,7 @@ def test_prompts_say_yes_or_no_and_name_their_class():
             assert max(len(text.replace(" ", "")) for text in (yes, no, other)) <= 75
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("shape", SHAPES)
 def test_shapes_are_drawn_as_the_digits_are(shape):
     images = [draw_shape(shape, random.Random(seed)) for seed in range(30)]
@@ -165,6 +166,7 @@ def test_equal_weights_are_equal_files(tmp_path):
     assert (tmp_path / "a").read_bytes() == WEIGHTS.read_bytes()
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(
     ("classes", "message"),
     [("one,eleven", "no digit is called eleven"), ("one", "at least two digits are needed")],

@@ -4,6 +4,8 @@ import pytest
 from ood_toolkit.errors import ScorerError
 from ood_toolkit.learning.discovery.clusters import Clustering, grown, k_distances, knee
 
+pytestmark = pytest.mark.quick
+
 RNG = np.random.default_rng(2)
 MIDDLES = np.array([[0, 0], [10, 0], [0, 10]])
 OWNERS = np.repeat([0, 1, 2], [40, 30, 20])

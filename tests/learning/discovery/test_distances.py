@@ -7,6 +7,8 @@ from ood_toolkit.errors import OutputsError
 from ood_toolkit.learning.discovery import distances
 from ood_toolkit.learning.discovery.distances import angular_distances, shared_distances
 
+pytestmark = pytest.mark.quick
+
 RNG = np.random.default_rng(1)
 
 

@@ -8,6 +8,8 @@ from PIL import Image
 from ood_toolkit.learning.discovery.measures import agreement, majorities, new_accuracy
 from ood_toolkit.learning.discovery.sheet import CELL, SHOWN, picture_sheet
 
+pytestmark = pytest.mark.quick
+
 LABELS = np.array([0, 0, 0, 0, 1, 1, 1, 2, 2, -1, -1])
 TRUTH = np.array(list("aaabbbbcaac"), dtype=object)
 NEW = np.isin(TRUTH, ["a", "b"])

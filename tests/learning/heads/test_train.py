@@ -39,6 +39,7 @@ def same(some, others):
 # -- against slow formulas --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("given", ["embeddings", "features"])
 def test_lbfgs_ends_where_the_gradient_of_the_regularised_loss_vanishes(given):
     """Written out in loops and float64: gradient of mean cross-entropy + decay / 2 |W|^2 with respect to W and b."""
@@ -121,6 +122,7 @@ def test_adamw_decays_decoupled_along_a_cosine():
 # -- thresholds and history -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("preset", ["default", "ust-etri"])
 def test_the_last_thresholds_are_those_of_the_scorer_classwise(preset):
     train, val = drawn(), drawn(200, seed=1)

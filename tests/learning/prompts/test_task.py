@@ -26,7 +26,7 @@ NAMES = ("zero", "one", "two", "three", "four")
 N, R, D = 12, 4, 64
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.quick]
 
 
 @pytest.fixture

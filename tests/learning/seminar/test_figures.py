@@ -2,6 +2,8 @@ import pytest
 
 from ood_toolkit.learning.seminar.figures import published
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.mark.parametrize("row", published().detection, ids=lambda row: f"{'+'.join(row.id)}-{row.ood}")
 def test_a_printed_rate_is_the_share_of_uncertain_images(row):

@@ -14,6 +14,8 @@ from ood_toolkit.outputs import Outputs
 from ood_toolkit.outputs.head import Head
 from ood_toolkit.scorers.classwise import ClasswiseEntropy
 
+pytestmark = pytest.mark.quick
+
 ROLES = tuple(part.role for part in published().sets)
 RECIPE = replace(RECIPES["ust-etri"], epochs=3)
 

@@ -10,6 +10,8 @@ from ood_toolkit.outputs import Outputs
 from ood_toolkit.outputs.head import Head
 from ood_toolkit.scorers.families.activations import kept
 
+pytestmark = pytest.mark.quick
+
 NAMES = ("react", "vra", "dice", "ash-p", "ash-b", "ash-s", "scale", "lts")
 
 

@@ -13,6 +13,8 @@ from ood_toolkit.errors import DataError, ModelError
 from ood_toolkit.store.foreign.pickles import read_pickle
 from ood_toolkit.store.foreign.tensors import read_header, read_tensors
 
+pytestmark = pytest.mark.quick
+
 
 class Runs:
     def __reduce__(self):
