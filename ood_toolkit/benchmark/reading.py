@@ -131,7 +131,7 @@ def read_prompts(given: Sequence[str]) -> tuple[str, ...]:
 
 
 def _lines(file: Path) -> list[str]:
-    return [line for line in read_lines(file, where=f"--prompts: {file}") if line.strip()]
+    return [line for line in read_lines(file, where=f"--prompts: expected templates in {file}") if line.strip()]
 
 
 def read_words(given: str | None) -> str:
