@@ -33,6 +33,8 @@ FOLDER_NAME = "digits_clip.safetensors"
 KEY = "digits-clip"
 """Under which the header of a weights file says the rest."""
 FORMAT = 1
+LARGEST = 1024
+"""Layers, heads, widths and the like that a configuration may ask for at most."""
 IMAGE_SIZE = 16
 CONFIG: Mapping[str, Any] = {
     "embed_dim": 64,
@@ -192,6 +194,16 @@ def save_digits_clip(clip: Any, path: str | os.PathLike[str], *, half: bool = Tr
         partial.write_bytes(save(weights, {KEY: json.dumps(about)}))
 
 
+def _fits(found: object, like: object) -> bool:
+    """Tell whether a configuration has the keys of another, with whole numbers from 1 to `LARGEST` for its numbers."""
+    if isinstance(like, Mapping):
+        same = isinstance(found, Mapping) and found.keys() == like.keys()
+        return same and all(_fits(found[key], like[key]) for key in like)  # type: ignore[index]
+    if isinstance(like, int) and not isinstance(like, bool):
+        return isinstance(found, int) and not isinstance(found, bool) and 1 <= found <= LARGEST
+    return type(found) is type(like) and (found == like or not isinstance(like, bool))
+
+
 def load_digits_clip(weights: str | os.PathLike[str] = WEIGHTS, *, context: str | None = None) -> DigitsClip:
     """Load the model from the shipped file, or from one that `ood_toolkit.learning.digits_clip.train` wrote.
 
@@ -200,17 +212,18 @@ def load_digits_clip(weights: str | os.PathLike[str] = WEIGHTS, *, context: str 
     """
     path = place_of(weights)
     with in_file(f"cannot read digits-clip weights from {path}", ModelError):
-        about, held = read_header(path, KEY, ModelError, "a file of digits-clip")
+        about, held = read_header(path, KEY, ModelError, "a file of digits-clip", needed=False)
     if about.get("format") != FORMAT:
         raise ModelError(
             f"{path} is not a digits-clip file of format {FORMAT}: it gives {shown(about.get('format', 'none'))}"
         )
-    if about.get("config") != json.loads(json.dumps(CONFIG)):
-        raise ModelError(f"{path}: expected the configuration of digits-clip, got {shown(about.get('config'))}")
+    config: Any = about.get("config")
+    if not _fits(config, CONFIG):
+        raise ModelError(f"{path}: expected a configuration such as digits-clip has, got {shown(config)}")
     templates = about.get("no_templates")
     if not isinstance(templates, list) or not all(isinstance(one, str) and one.count("{}") == 1 for one in templates):
         raise ModelError(f"{path}: no_templates: expected a list of templates with {{}} once, got {shown(templates)}")
-    clip = build_clip()
+    clip = build_clip(config)
     load_strictly(clip, held, str(path))  # copies float16 into float32 weights
     model = DigitsClip(clip, sha256_of(path), templates)
     if context is not None:

@@ -393,7 +393,7 @@ class Known(Sets):
     def head(self, name, prompts):
         return None
 
-    def outputs(self, name, split, head, local=None):
+    def outputs(self, name, split, head, *, own=True):
         return self.held[name, split]
 
     def shifted(self, name, of, head, local=None):

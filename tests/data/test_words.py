@@ -174,7 +174,7 @@ def test_files_that_are_no_lists_are_refused_in_one_line(tmp_path):
         assert "\n" not in str(caught.value)
     with pytest.raises(DataError, match="absent: no such file; expected a readable text file"):
         read_words(tmp_path / "absent")
-    with pytest.raises(DataError, match="expected a text file"):
+    with pytest.raises(DataError, match="expected a readable text file"):
         read_words(tmp_path)
 
 

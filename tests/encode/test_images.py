@@ -119,7 +119,7 @@ def test_unreadable_pictures_are_named_and_left_out(toy, filed, features, tmp_pa
     made = encode_pictures(toy(), pictures, store)
     assert [name for name, _ in made.unreadable] == ["00000.png", "00040.png", "00199.png"]
     assert "not a readable picture" in made.unreadable[0][1]
-    assert "No such file" in made.unreadable[2][1]
+    assert "no such file or folder" in made.unreadable[2][1]
     kept = [*range(1, 40), *range(41, 199)]
     assert made.rows.tolist() == kept
     np.testing.assert_array_equal(made.outputs["features"], features(kept))

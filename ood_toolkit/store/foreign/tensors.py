@@ -26,10 +26,15 @@ def read_tensors(
 
 def read_header(
     file: os.PathLike[str] | str, key: str, raises: type[OodkitError] = DataError,
-    expected: str = "a safetensors file with metadata",
+    expected: str = "a safetensors file with metadata", *, needed: bool = True,
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:  # fmt: skip
-    """Read the JSON object under `key` of a safetensors header, and all tensors; `raises` in one line otherwise."""
+    """Read the JSON object under `key` of a safetensors header, and all tensors; `raises` in one line otherwise.
+
+    A file without that key is refused, or, where the object is not `needed`, has an empty one.
+    """
     tensors, metadata = _read(file, raises, expected, str(file))
+    if key not in metadata and not needed:
+        return {}, tensors
     if key not in metadata:
         raise raises(f"{file}: expected {expected}, got other metadata")
     about = parsed(metadata[key], f"{file}: metadata", raises)
