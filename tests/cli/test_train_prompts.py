@@ -33,7 +33,10 @@ def rows_of(done):
     """Give the rows of a result as CSV, without what differs from run to run and from model to model."""
     assert done.code == 0, done.err
     rows = list(csv.DictReader(done.out.splitlines()))
-    return [{key: value for key, value in row.items() if key not in ("model", "seconds")} for row in rows]
+    return [
+        {key: value for key, value in row.items() if key not in ("model", "seconds", "prompts", "run_notes")}
+        for row in rows
+    ]
 
 
 def vectors(folder):
