@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ NAME = re.compile(rf"(arrays|encodings)\.([0-9a-f]{{64}})\.({OWNER})\.(\d+)\.[0-
 
 _kept: dict[tuple[str, str], tuple[Path, int]] = {}
 """The leases of this process that last until it ends."""
+_one_at_a_time = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,9 @@ def lent(store: Path, what: str) -> Iterator[None]:
 def keep(store: Path, what: str) -> None:
     """Rely on a part of a store, such as `encodings/KEY`, until the process ends or `release` is called."""
     key = (os.path.abspath(store), what)
-    if key not in _kept:
-        _kept[key] = _taken(store, what)
+    with _one_at_a_time:
+        if key not in _kept:
+            _kept[key] = _taken(store, what)
 
 
 def release() -> None:
@@ -106,7 +109,9 @@ def _given_back(path: Path, handle: int) -> None:
 
 def _forget() -> None:
     """Leave to the parent of a forked process the leases that it was born with."""
+    global _one_at_a_time
     _kept.clear()
+    _one_at_a_time = threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):

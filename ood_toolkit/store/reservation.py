@@ -29,9 +29,13 @@ LONGEST = 200
 def reserved(output: Path) -> Iterator[None]:
     """Keep a file or folder that is to be written for this process, and take away what killed runs left beside it.
 
-    `StoreError` where another process has it; one on another machine, which cannot be asked, counts as running.
+    `StoreError` where another process has it; one on another machine, which cannot be asked, counts as running. What
+    is there already, in a folder that may not be written, is not kept: nothing can be put beside it.
     """
     place = Path(os.path.realpath(output))
+    if place.exists() and not os.access(place.parent, os.W_OK):
+        yield
+        return
     made = _made(place.parent)
     path = place.parent / f"{START}{hashlib.sha256(os.fsencode(place.name)).hexdigest()[:16]}"
     try:

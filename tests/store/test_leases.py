@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -128,6 +129,14 @@ def test_what_is_lent_is_given_back_and_what_is_kept_when_the_command_ends(tmp_p
         keep(tmp_path, f"encodings/{'b' * 64}")
     assert len(leases(tmp_path)) == 1
     release()
+    release()
+    assert leases(tmp_path) == []
+
+
+def test_threads_share_the_leases_of_their_process(tmp_path):
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: keep(tmp_path, f"encodings/{'b' * 64}"), range(40)))
+    assert len(leases(tmp_path)) == 1
     release()
     assert leases(tmp_path) == []
 

@@ -89,6 +89,16 @@ def test_another_process_holds_it_until_it_is_killed_and_then_nothing_is_left(tm
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["folder", "file"])
+def test_what_is_there_in_a_folder_that_may_not_be_written_can_be_used(tmp_path, monkeypatch, name):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path and access(path, mode))
+    with reserved(tmp_path / name), reserved(tmp_path / name):
+        assert len(list(tmp_path.iterdir())) == 2
+
+
 def test_paths_to_one_place_are_one_place(tmp_path, monkeypatch):
     (tmp_path / "link").symlink_to(tmp_path)
     monkeypatch.chdir(tmp_path)
