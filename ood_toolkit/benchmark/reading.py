@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from ood_toolkit.api.prompts import WORDNET
 from ood_toolkit.errors import DataError, UsageError
+from ood_toolkit.store.foreign.guard import quoted
 from ood_toolkit.store.foreign.lines import read_lines
 from ood_toolkit.store.foreign.places import place_of
 
@@ -114,7 +116,7 @@ def read_prompts(given: Sequence[str]) -> tuple[str, ...]:
             templates.append(text)
         elif text in PROMPT_SETS:
             templates += named_templates(text)
-        elif place_of(text).is_file():
+        elif os.path.isfile(place_of(text)):
             lines = _lines(place_of(text))
             if not lines:
                 raise DataError(f"--prompts: expected a template on each line of {text}, got an empty file")
@@ -122,11 +124,11 @@ def read_prompts(given: Sequence[str]) -> tuple[str, ...]:
         else:
             raise DataError(
                 f"--prompts: expected a template with {{}}, a file with one a line, or {', '.join(PROMPT_SETS)}; "
-                f"got {text!r}"
+                f"got {quoted(text)}"
             )
     for template in templates:
         if template != OWN and template.count("{}") != 1:
-            raise DataError(f"--prompts: expected {{}} once in each template, got {template!r}")
+            raise DataError(f"--prompts: expected {{}} once in each template, got {quoted(template)}")
     return tuple(templates)
 
 
@@ -140,7 +142,7 @@ def read_words(given: str | None) -> str:
 
     if given and given != WORDNET:
         place = place_of(given)
-        if not place.is_file():
+        if not os.path.isfile(place):
             raise DataError(f"--negatives: expected wordnet or a file with one word a line, got {given!r}")
         read(place)
         return str(place)
@@ -154,7 +156,7 @@ def read_banks(given: Sequence[str]) -> dict[str, str]:
         bank, equals, file = text.partition("=")
         if not (equals and bank.strip() and file):
             raise UsageError(f"--texts: expected BANK=FILE, got {text!r}")
-        if not place_of(file).is_file():
+        if not os.path.isfile(place_of(file)):
             raise DataError(f"--texts: no such file: {file}")
         banks[bank.strip()] = str(place_of(file))
     return banks

@@ -15,7 +15,7 @@ import click
 from ood_toolkit import __version__
 from ood_toolkit.cli.help import Group, with_help
 from ood_toolkit.cli.stopping import ended, heeded, was_stopped
-from ood_toolkit.cli.usage import check_command
+from ood_toolkit.cli.usage import check_command, check_repeated
 from ood_toolkit.errors import OodkitError, one_line
 
 __all__ = ["COMMANDS", "cli", "run"]
@@ -59,7 +59,10 @@ class _Commands(Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         check_command(self, ctx, args)
-        return super().resolve_command(ctx, args)
+        name, command, rest = super().resolve_command(ctx, args)
+        if command is not None:
+            check_repeated(command, ctx, rest)
+        return name, command, rest
 
     def _with_plugins(self) -> None:
         from ood_toolkit.api.registry import get_registry

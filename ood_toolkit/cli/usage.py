@@ -1,12 +1,14 @@
-"""Wrong usage that click says little of: a misspelt command."""
+"""Wrong usage that click lets pass: a value given twice, a misspelt command."""
 
 from __future__ import annotations
+
+from collections import Counter
 
 import click
 
 from ood_toolkit.api.spec import nearest
 
-__all__ = ["check_command"]
+__all__ = ["check_command", "check_repeated"]
 
 
 def check_command(group: click.Group, ctx: click.Context, args: list[str]) -> None:
@@ -16,3 +18,18 @@ def check_command(group: click.Group, ctx: click.Context, args: list[str]) -> No
         return
     hint = nearest(name, group.list_commands(ctx))
     raise click.UsageError(f"no such command {name!r}; {hint}", ctx)
+
+
+def check_repeated(command: click.Command, ctx: click.Context, args: list[str]) -> None:
+    """Refuse an option that takes one value and is given twice; which of them was meant is not to be guessed."""
+    if any(word in ctx.help_option_names for word in args):
+        return
+    inner = click.Context(command, ctx, command.name, resilient_parsing=True, **command.context_settings)
+    _, rest, order = command.make_parser(inner).parse_args(list(args))
+    for parameter, count in Counter(order).items():
+        if count > 1 and isinstance(parameter, click.Option) and not (parameter.multiple or parameter.is_flag):
+            raise click.UsageError(f"{parameter.opts[0]}: expected once, got {count} times", inner)
+    if isinstance(command, click.Group) and rest:
+        check_command(command, inner, rest)
+        if (found := command.get_command(inner, rest[0])) is not None:
+            check_repeated(found, inner, rest[1:])

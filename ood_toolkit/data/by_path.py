@@ -25,7 +25,7 @@ __all__ = ["FORMS", "check_class_folders", "free_dataset", "real_place"]
 def folder_set(text: str, name: str) -> DataSet:
     """Make a set of any folder: `train`, `val`, `test` below it are splits, folders with all images are classes."""
     base = place_of(text)
-    if not base.is_dir():
+    if not os.path.isdir(base):
         raise AbsentError(f"{name}: no such folder: {base}")
     below = look_below(base)
     found = split_folders(below, name)
@@ -60,7 +60,7 @@ def check_class_folders(name: str, classes: Sequence[str]) -> None:
     """Refuse, with a `DataError`, classes that no folder near the top of `folder:PATH` is called; nothing is walked."""
     prefix, _, place = name.partition(":")
     base = place_of(place)
-    if prefix != "folder" or not place or not base.is_dir():
+    if prefix != "folder" or not place or not os.path.isdir(base):
         return
     top = _folders(base)
     called = [*top, *(inner for folder in top for inner in _folders(base / folder))]

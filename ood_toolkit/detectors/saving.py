@@ -19,6 +19,7 @@ from ood_toolkit.detectors.probe import Probe
 from ood_toolkit.detectors.rows import Rows
 from ood_toolkit.errors import DetectorError, NotSavableError, OodkitError, PluginError, SpecError
 from ood_toolkit.scorers.scores import STREAM
+from ood_toolkit.store.foreign.guard import shown
 
 __all__ = ["laid_out", "restored"]
 
@@ -109,7 +110,7 @@ def _missing(about: Mapping[str, Any]) -> str:
 
 def _versions(about: Mapping[str, Any]) -> dict[str, str]:
     versions = about.get("versions")
-    return {str(k): str(v) for k, v in versions.items()} if isinstance(versions, Mapping) else {}
+    return {shown(str(k), 40): shown(str(v), 40) for k, v in versions.items()} if isinstance(versions, Mapping) else {}
 
 
 def _with_versions(about: Mapping[str, Any]) -> str:

@@ -81,6 +81,9 @@ def check_predicts(detector: Predicting, path: os.PathLike[str] | str) -> None:
 def check_head(head: Head, where: str) -> None:
     """Refuse, with a `DetectorError`, a head whose arrays, names and banks do not fit together."""
     weight, bias, names = head.weight, head.bias, head.class_names
+    rows = [bank.embeddings for bank in head.banks.values()]
+    if not all(isinstance(array, torch.Tensor) for array in (weight, bias, *rows)):
+        raise DetectorError(f"{where}; head: expected tensors, got {type(weight).__name__} and {type(bias).__name__}")
     fits = weight.ndim == 2 and 0 not in weight.shape and tuple(bias.shape) == (len(weight),) == (len(names),)
     if not fits or head.kind not in ("linear", "zero_shot") or not all(isinstance(name, str) for name in names):
         raise DetectorError(
@@ -95,12 +98,12 @@ def check_head(head: Head, where: str) -> None:
         if not array.is_floating_point() or not bool(torch.isfinite(array).all()):
             raise DetectorError(f"{where}; head: {name}: expected finite numbers, got {array.dtype}")
     for name, bank in head.banks.items():
-        rows = bank.embeddings
+        texts = bank.embeddings
         words = None if bank.texts is None else len(bank.texts)
-        if rows.ndim not in (2, 3) or rows.shape[-1] != head.width or not rows.numel():
-            raise DetectorError(f"{where}; head: text:{name}: expected rows of width {head.width}, got {rows.shape}")
-        if words not in (None, rows.shape[-2], rows.shape[:-1].numel()):
-            raise DetectorError(f"{where}; head: text:{name}: expected {rows.shape[-2]} strings, got {words}")
+        if texts.ndim not in (2, 3) or texts.shape[-1] != head.width or not texts.numel():
+            raise DetectorError(f"{where}; head: text:{name}: expected rows of width {head.width}, got {texts.shape}")
+        if words not in (None, texts.shape[-2], texts.shape[:-1].numel()):
+            raise DetectorError(f"{where}; head: text:{name}: expected {texts.shape[-2]} strings, got {words}")
 
 
 def _made_up(detector: Predicting) -> Outputs | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ood_toolkit.api.model import Model, ModelEntry
 from ood_toolkit.errors import ModelError
+from ood_toolkit.models.configuration import check_size
 from ood_toolkit.models.contexts import Context, check_context, read_context
 from ood_toolkit.models.weights import load_strictly, sha256_of
 from ood_toolkit.store.files import replaced_file
@@ -223,6 +224,7 @@ def load_digits_clip(weights: str | os.PathLike[str] = WEIGHTS, *, context: str 
     templates = about.get("no_templates")
     if not isinstance(templates, list) or not all(isinstance(one, str) and one.count("{}") == 1 for one in templates):
         raise ModelError(f"{path}: no_templates: expected a list of templates with {{}} once, got {shown(templates)}")
+    check_size(config, path, str(path))  # before anything is built
     clip = build_clip(config)
     load_strictly(clip, held, str(path))  # copies float16 into float32 weights
     model = DigitsClip(clip, sha256_of(path), templates)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -41,7 +42,7 @@ KEYS_SHOWN = 3
 
 def check_file(path: Path, what: str = "weights", suffixes: Sequence[str] = SUFFIXES) -> None:
     """Refuse a file that is missing, of an unknown kind, or a TorchScript archive; imports nothing heavy."""
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise ModelError(f"{what}: no file {path}; give the path of a {', '.join(suffixes)} file")
     if path.suffix not in suffixes and not DASSL.search(path.name):
         raise ModelError(f"{what}: expected a file that ends in {', '.join(suffixes)}, got {path}")

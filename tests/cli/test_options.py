@@ -13,7 +13,13 @@ from PIL import Image
 @pytest.mark.parametrize(
     ("line", "part"),
     [
+        ("bench --limit 3 --limit 4", "--limit: expected once, got 2 times"),
+        ("bench --seed 1 --seed 1", "--seed: expected once, got 2 times"),
+        ("store list --store a --store b --store c", "--store: expected once, got 3 times"),
+        ("train head --id digits --output a --output b", "--output: expected once, got 2 times"),
         ("bnch", "no such command 'bnch'; did you mean 'bench'?"),
+        ("store lst", "no such command 'lst'; did you mean 'list'?"),
+        ("train heads", "no such command 'heads'; did you mean 'head'?"),
         ("bench --id digits,letters --ood patches", "--id: expected one name, got 'digits,letters'; repeat it"),
         ("bench --seeds 1", "--seeds: expected two or more different whole numbers"),
         ("bench --seeds 0,0", "--seeds: expected two or more different whole numbers"),

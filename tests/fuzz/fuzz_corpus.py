@@ -11,14 +11,13 @@ import tarfile
 
 import numpy as np
 import torch
-from fuzz_targets import CLASSES, CORPUS, WIDTH, tiny_clip
+from fuzz_targets import CLASSES, CORPUS, TINY, WIDTH, tiny_clip
 from PIL import Image
 from safetensors.numpy import save
 from safetensors.torch import save_file
 
 from ood_toolkit import Detector, Head, Outputs
 from ood_toolkit.learning.checkpoint import Checkpoint, write_checkpoint
-from ood_toolkit.models.digits_clip import CONFIG
 from ood_toolkit.report.results import Answers, Row
 from ood_toolkit.report.run_folder import write_run
 from ood_toolkit.store.head_file import save_head
@@ -75,8 +74,8 @@ def tensors() -> None:
         Detector.fit(spec, val, train=train).save(CORPUS / f"detector{name}.safetensors")
     logits = Outputs(logits=np.tile(ROWS[:, :3], (5, 1)) + noise[0, :, :3], labels=np.tile(LABELS, 5))
     Detector.fit("maxlogit", logits).save(CORPUS / "detector_logits.safetensors")
-    about = {"format": 1, "config": CONFIG, "no_templates": ["a photo of no {}"]}
-    save_file({"logit_scale": torch.zeros(())}, CORPUS / "digits_clip.safetensors", {"digits-clip": json.dumps(about)})
+    about = {"format": 1, "config": TINY, "no_templates": ["a photo of no {}"]}
+    save_file(state, CORPUS / "digits_clip.safetensors", {"digits-clip": json.dumps(about)})
 
 
 def store() -> None:
@@ -98,11 +97,8 @@ def put(name: str, value: object) -> None:
 
 def models() -> None:
     """Write configurations of open_clip, and a model card."""
-    vision = {"image_size": 8, "patch_size": 4, "width": 8, "layers": 1, "head_width": 4}
-    text = {"context_length": 12, "vocab_size": 20, "width": 8, "heads": 2, "layers": 1}
-    config = {"embed_dim": 4, "vision_cfg": vision, "text_cfg": text}
     choices = {"mean": [0.5, 0.5, 0.5], "std": 0.5, "interpolation": "bicubic", "resize_mode": "shortest"}
-    put("open_clip_config.json", {"model_cfg": config, "preprocess_cfg": choices})
+    put("open_clip_config.json", {"model_cfg": TINY, "preprocess_cfg": choices})
     (CORPUS / "README.md").write_text("---\nlicense: mit\n---\nA card.\n")
 
 

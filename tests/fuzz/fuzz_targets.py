@@ -8,10 +8,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 CORPUS = Path(__file__).parent / "corpus"
 CLASSES = ("cat", "dog", "car")
 WIDTH = 4
+TINY: dict[str, Any] = {
+    "embed_dim": 4,
+    "vision_cfg": {"image_size": 8, "patch_size": 4, "width": 8, "layers": 1, "head_width": 4},
+    "text_cfg": {"context_length": 12, "vocab_size": 20, "width": 8, "heads": 2, "layers": 1},
+}
 Read = Callable[[Path], object]
 
 
@@ -77,9 +83,8 @@ def tiny_clip() -> object:
     import torch
 
     torch.manual_seed(0)
-    vision = open_clip.CLIPVisionCfg(image_size=8, patch_size=4, width=8, layers=1, head_width=4)
-    text = open_clip.CLIPTextCfg(context_length=12, vocab_size=20, width=8, heads=2, layers=1)
-    return open_clip.CLIP(4, vision, text)
+    vision = open_clip.CLIPVisionCfg(**TINY["vision_cfg"])
+    return open_clip.CLIP(TINY["embed_dim"], vision, open_clip.CLIPTextCfg(**TINY["text_cfg"]))
 
 
 def weights(file: Path) -> object:

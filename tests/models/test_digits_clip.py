@@ -1,4 +1,5 @@
 import hashlib
+import json
 import socket
 import subprocess
 import sys
@@ -247,3 +248,11 @@ def test_learned_vectors_take_the_place_of_a_prompt(tmp_path):
     assert learned.tokenizer != model.tokenizer
     with pytest.raises(ModelError, match="context: no file"):
         DIGITS_CLIP.check(context=str(tmp_path / "none.npz"))
+
+
+def test_weights_that_ask_for_a_network_larger_than_themselves_are_refused(tmp_path):
+    wide = {**CONFIG, "vision_cfg": {**CONFIG["vision_cfg"], "layers": 1000, "width": 1000}}
+    about = {"format": 1, "config": wide, "no_templates": ["no {}"]}
+    save_file({"w": torch.zeros(3)}, tmp_path / "a.safetensors", {"digits-clip": json.dumps(about)})
+    with pytest.raises(ModelError, match=r"its towers need at least [\d,]+ parameters, but .* bytes"):
+        load_digits_clip(tmp_path / "a.safetensors")

@@ -11,7 +11,7 @@ from ood_toolkit.data.readers.below import look_below
 from ood_toolkit.data.readers.folders import ClassFolders, labelled
 from ood_toolkit.data.readers.imglist import read_lines
 from ood_toolkit.errors import DataError
-from ood_toolkit.store.foreign.guard import guarded
+from ood_toolkit.store.foreign.guard import guarded, quoted
 
 __all__ = ["flat_validation", "is_flat"]
 
@@ -68,9 +68,9 @@ def _wnids(kit: Path) -> list[str]:
     ids = _numbered(kit / META)
     lines = read_lines(kit / TRUTH)
     for place, line in enumerate(lines, 1):
-        if not line.isdecimal() or int(line) not in ids:
+        if not line.isdecimal() or len(line) > 9 or int(line) not in ids:
             raise DataError(
-                f"{kit / TRUTH}: line {place}: expected a number of {META}, from 1 to {len(ids)}, got {line!r}"
+                f"{kit / TRUTH}: line {place}: expected a number of {META}, from 1 to {len(ids)}, got {quoted(line)}"
             )
     return [ids[int(line)] for line in lines]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,7 +72,7 @@ def read_pairs(place: str) -> Pairs:
 
 
 def _of_table(path: Path) -> Pairs:
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise DataError(f"pairs: no such file: {path}")
     text = read_text(path, where=f"pairs: expected {path} to be a table in UTF-8")
     table = csv.DictReader(io.StringIO(text, newline=""), delimiter="\t" if "\t" in text.partition("\n")[0] else ",")
@@ -86,8 +87,8 @@ def _of_table(path: Path) -> Pairs:
     for line, row in enumerate(rows, 2):
         if not all(row):
             raise DataError(f"pairs: {path}, line {line}: expected a picture's path and a caption, got {shown(row)}")
-        if not (path.parent / row[0]).is_file():
-            raise DataError(f"pairs: {path}, line {line}: no such picture: {path.parent / row[0]}")
+        if not os.path.isfile(path.parent / row[0]):
+            raise DataError(f"pairs: {path}, line {line}: no such picture: {shown(str(path.parent / row[0]))}")
     return Pairs(
         items=[FilePicture(str(path.parent / file)) for file, _ in rows],
         ids=tuple(f"{line}/{file}" for line, (file, _) in enumerate(rows, 2)),

@@ -109,7 +109,7 @@ def present(folder: Path, paths: Iterable[str]) -> Iterator[bool]:
         parent, _, name = path.rpartition("/")
         if parent not in listed:
             place = folder / parent
-            listed[parent] = set(os.listdir(place)) if place.is_dir() else set()
+            listed[parent] = set(os.listdir(place)) if os.path.isdir(place) else set()
         yield name in listed[parent]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -81,10 +82,10 @@ def openood_list(name: str, *folders: str) -> Callable[[str, Path], Pictures | N
 def imglist_set(text: str, name: str) -> DataSet:
     """Make a set of `LISTFILE` or `LISTFILE@IMAGEROOT`; class names come from a `classnames.txt` beside the list."""
     file, folder = place_of(text), ""
-    if not file.is_file():
+    if not os.path.isfile(file):
         listfile, _, folder = text.partition("@")
         file = place_of(listfile)
-    if not file.is_file():
+    if not os.path.isfile(file):
         raise AbsentError(f"{name}: no such list: {file}")
     names = file.parent / NAMES
     classes = tuple(read_lines(names)) if names.is_file() else ()

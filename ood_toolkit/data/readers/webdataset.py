@@ -78,7 +78,7 @@ def shards_of(pattern: str) -> dict[str, list[Path]]:
     """Find the shards by split: of a folder with `test/*.tar` and the like or with `*.tar`, of a glob, of one file."""
     place = place_of(pattern)
     pattern = str(place)
-    if place.is_dir():
+    if os.path.isdir(place):
         holding = sorted({file.parent.name for file in place.glob("*/*.tar")})
         named = named_splits(holding, str(place))
         found = {split: sorted((place / folder).glob("*.tar"), key=_in_order) for split, folder in named.items()}

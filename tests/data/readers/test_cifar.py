@@ -1,6 +1,7 @@
 import hashlib
 import io
 import pickle
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import torchvision
 from PIL import Image
 
 from ood_toolkit.data.catalogue.small_sets import CIFAR10, CIFAR100
+from ood_toolkit.data.readers.cifar import read_batch
 from ood_toolkit.errors import DataError
 
 pytestmark = pytest.mark.quick
@@ -101,3 +103,20 @@ def test_class_folders_of_real_pictures(tmp_path, data):
     assert [folders[label] for label in found.labels] == [name.split("/")[1] for name in truth]
     first = np.asarray(Image.open(io.BytesIO((source / truth[0][5:]).read_bytes())))
     assert np.array_equal(np.asarray(found.images[0]), first)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\x80\x02K\x01r\xff\xff\xff\x7f.",  # remembered as number 2,147,483,647
+        b"\x80\x02cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nM\xff\xff\x85U\x01b\x87R.",
+        b"\x80\x02cnumpy\nndarray\n(J\x00\x00\x00\x40\x85R.",
+    ],
+)
+def test_a_small_pickle_takes_no_large_memory(tmp_path, content):
+    (tmp_path / "batch").write_bytes(content)
+    tracemalloc.start()
+    with pytest.raises(DataError, match="not a batch of CIFAR images"):
+        read_batch(tmp_path / "batch", hashlib.md5(content).hexdigest(), "labels")
+    assert tracemalloc.get_traced_memory()[1] < 50 << 20
+    tracemalloc.stop()
