@@ -14,7 +14,7 @@ from ood_toolkit.models.configuration import check_size
 from ood_toolkit.models.contexts import Context, check_context, read_context
 from ood_toolkit.models.weights import load_strictly, sha256_of
 from ood_toolkit.store.files import replaced_file
-from ood_toolkit.store.foreign.guard import in_file, shown
+from ood_toolkit.store.foreign.guard import guarded, in_file, shown
 from ood_toolkit.store.foreign.places import place_of
 from ood_toolkit.store.foreign.tensors import read_header
 
@@ -225,7 +225,8 @@ def load_digits_clip(weights: str | os.PathLike[str] = WEIGHTS, *, context: str 
     if not isinstance(templates, list) or not all(isinstance(one, str) and one.count("{}") == 1 for one in templates):
         raise ModelError(f"{path}: no_templates: expected a list of templates with {{}} once, got {shown(templates)}")
     check_size(config, path, str(path))  # before anything is built
-    clip = build_clip(config)
+    with guarded(str(path), "a configuration that a network can be built from", ModelError):
+        clip = build_clip(config)
     load_strictly(clip, held, str(path))  # copies float16 into float32 weights
     model = DigitsClip(clip, sha256_of(path), templates)
     if context is not None:
