@@ -2,6 +2,7 @@
 
 from ood_toolkit.metrics.binomial import Share, accepted_share, clopper_pearson
 from ood_toolkit.metrics.calibration import accuracy, ece
+from ood_toolkit.metrics.curves import Bins, RiskCoverage, Roc, reliability, risk_coverage, roc_curve
 from ood_toolkit.metrics.decisions import accuracy_uncertain, f1_uncertain, id_accepted, ood_detected
 from ood_toolkit.metrics.delong import Interval, auroc_interval, auroc_variance
 from ood_toolkit.metrics.detection import (
@@ -24,6 +25,7 @@ from ood_toolkit.metrics.selective import aurc, eaurc
 
 __all__ = [
     "PROTOCOLS",
+    "Bins",
     "Counts",
     "Difference",
     "Flags",
@@ -31,6 +33,8 @@ __all__ = [
     "Measure",
     "Protocol",
     "Ranking",
+    "RiskCoverage",
+    "Roc",
     "Share",
     "accepted_share",
     "accuracy",
@@ -61,5 +65,8 @@ __all__ = [
     "intervals",
     "ood_detected",
     "paired_bootstrap",
+    "reliability",
+    "risk_coverage",
+    "roc_curve",
     "tnr_at_tpr95",
 ]

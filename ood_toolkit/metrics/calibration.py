@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ood_toolkit.errors import MetricError
-from ood_toolkit.metrics.scores import as_flags, as_scores, check_aligned
+from ood_toolkit.metrics.ranking import IntArray
+from ood_toolkit.metrics.scores import FloatArray, as_flags, as_scores, check_aligned
 
 
 def accuracy(right: ArrayLike) -> float:
@@ -30,6 +31,13 @@ def ece(confidence: ArrayLike, right: ArrayLike, bins: int = 15) -> float:
     where an empty bin adds nothing. Source: Guo et al., arXiv 1706.04599. Raises `MetricError` for unequal
     lengths, a confidence outside [0, 1], NaN, empty arrays and fewer than one bin.
     """
+    stated, hit, bin_of = binned(confidence, right, bins)
+    gaps = np.bincount(bin_of, weights=hit - stated, minlength=bins)  # (M,) |B_m| (accuracy - confidence)
+    return float(np.abs(gaps).sum()) / stated.size
+
+
+def binned(confidence: ArrayLike, right: ArrayLike, bins: int) -> tuple[FloatArray, FloatArray, IntArray]:
+    """Check what `ece` takes; give confidence (n,), 1 for a right prediction and else 0 (n,), and bin (n,) from 0."""
     if isinstance(bins, bool) or not isinstance(bins, (int, np.integer)) or bins < 1:
         raise MetricError(f"bins: expected a whole number of at least 1, got {bins!r}; the papers use 15")
     stated, hit = as_scores(confidence, "confidence"), as_flags(right, "right")
@@ -42,9 +50,7 @@ def ece(confidence: ArrayLike, right: ArrayLike, bins: int = 15) -> float:
         )
     # k / M is rounded once, so that a confidence written as k / M meets its edge exactly.
     edges = np.arange(1, bins + 1) / bins  # (M,) upper ends
-    bin_of = np.searchsorted(edges, stated)  # (n,)
-    gaps = np.bincount(bin_of, weights=hit - stated, minlength=bins)  # (M,) |B_m| (accuracy - confidence)
-    return float(np.abs(gaps).sum()) / stated.size
+    return stated, hit.astype(np.float64), np.searchsorted(edges, stated).astype(np.int64)
 
 
 def _written(value: float) -> str:

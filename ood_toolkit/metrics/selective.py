@@ -11,9 +11,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ood_toolkit.metrics.ranking import Counts, Ranking
+from ood_toolkit.metrics.ranking import Counts, IntArray, Ranking
+from ood_toolkit.metrics.scores import FloatArray
 
-_NAMES = ("right_scores", "wrong_scores")
+NAMES = ("right_scores", "wrong_scores")
 
 
 def aurc(right_scores: ArrayLike, wrong_scores: ArrayLike) -> float:
@@ -27,7 +28,7 @@ def aurc(right_scores: ArrayLike, wrong_scores: ArrayLike) -> float:
     each image counts the risk at its own threshold, so ties share one value and no row order matters.
     Source: Geifman et al., arXiv 1805.08206. Raises `MetricError` as in `ood_toolkit.metrics.detection`.
     """
-    return _risk_area(Ranking.of(right_scores, wrong_scores, _NAMES).id_positive)
+    return _risk_area(Ranking.of(right_scores, wrong_scores, NAMES).id_positive)
 
 
 def eaurc(right_scores: ArrayLike, wrong_scores: ArrayLike) -> float:
@@ -40,15 +41,21 @@ def eaurc(right_scores: ArrayLike, wrong_scores: ArrayLike) -> float:
     AURC* is exact and the least any scores can reach; Geifman et al., arXiv 1805.08206, approximate it by
     e + (1 - e) ln(1 - e) with error rate e. Raises `MetricError` as `aurc` does.
     """
-    counts = Ranking.of(right_scores, wrong_scores, _NAMES).id_positive
+    counts = Ranking.of(right_scores, wrong_scores, NAMES).id_positive
     # Rounding may leave a perfect ranking at -1e-17.
     return max(0.0, _risk_area(counts) - _least_risk_area(counts.positives, counts.negatives))
 
 
 def _risk_area(counts: Counts) -> float:
     """Return the mean over images of the selective risk at their own threshold."""
-    covered = counts.tp + counts.fp  # (u,)
-    return float(np.sum(np.diff(covered, prepend=0) * (counts.fp / covered))) / int(covered[-1])
+    covered, risk = selective_risk(counts)
+    return float(np.sum(np.diff(covered, prepend=0) * risk)) / int(covered[-1])
+
+
+def selective_risk(counts: Counts) -> tuple[IntArray, FloatArray]:
+    """Return how many images are at or above each threshold, and the share of wrong ones among them, (u,) each."""
+    covered = counts.tp + counts.fp
+    return covered, counts.fp / covered
 
 
 def _least_risk_area(right: int, wrong: int) -> float:
