@@ -20,6 +20,7 @@ from ood_toolkit.outputs.ledger import Ledger
 from ood_toolkit.outputs.outputs import NONNEGATIVE, Outputs
 from ood_toolkit.report.results import TEST, VAL, Answers, Row
 from ood_toolkit.scorers.calibration import calibration_scores, learns_from_val, shared_with_train
+from ood_toolkit.scorers.families.margin import Margin
 from ood_toolkit.scorers.scores import checked, fit
 from ood_toolkit.scorers.thresholds import threshold
 
@@ -50,6 +51,8 @@ class Scoring:
     """Cross-fitted scores (n,) of ID validation of those that learn from it, by member and spec."""
     cuts: dict[tuple[str, str], float] = field(default_factory=dict)
     """From which score each member says "in-distribution", by member and spec."""
+    class_cuts: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
+    """(k,) what a margin is taken from, by member and spec."""
 
     def answer(self, name: str, member: Member, members: Mapping[str, Member]) -> dict[str, Answers]:
         """Fit all scorers on a member's ID splits and walk each of its sets once; keyed test, val, ood:NAME, ..."""
@@ -62,6 +65,9 @@ class Scoring:
                 said.failed.setdefault(spec, why)
                 said.scores.pop(spec, None)
         self._decide(name, answers)
+        cuts = {s: found for (own, s), found in self.class_cuts.items() if own == name and s in answers[TEST].cuts}
+        if cuts:
+            answers[TEST].classes, answers[TEST].class_cuts = class_names(sets[TEST]), cuts
         return answers
 
     def scores(
@@ -121,6 +127,7 @@ class Scoring:
             for said in answers.values():
                 if spec in said.scores:
                     said.accepted[spec] = said.scores[spec] >= cut
+                    said.cuts[spec] = cut
 
     def _by_head(self, name: str, member: Member, given: Head | None) -> list[tuple[Head | None, list[AnyScorer]]]:
         """Group the scorers by the head that their prompts make, one for each declaration, the given one first."""
@@ -150,6 +157,8 @@ class Scoring:
                 with self._ledger.charging(scorer.spec):
                     made = fitted[scorer.spec] = fit(scorer, seen.get(VAL), seen.get(TRAIN))
                 self.said[name, scorer.spec] += tuple(getattr(made, "notes_", ()))
+                if isinstance(made, Margin):
+                    self.class_cuts[name, scorer.spec] = to_numpy(made.thresholds)
             except Exception as error:  # a scorer may be anybody's: its row says what it raised
                 self._leave_out(name, scorer, "failed", self._blame(scorer, error))
         return fitted

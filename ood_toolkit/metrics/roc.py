@@ -7,9 +7,15 @@ which class is positive.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
 import numpy as np
 
 from ood_toolkit.metrics.ranking import Counts, IntArray
+
+Point: TypeAlias = tuple[float, float]
+"""Positives and negatives that pass; counts, but where a curve is drawn with straight lines."""
 
 
 def roc_area(counts: Counts) -> float:
@@ -28,7 +34,12 @@ def least_error(counts: Counts) -> float:
 
 def fpr95_first(counts: Counts) -> float:
     """Return the FPR at the strictest threshold whose TPR is at least 0.95."""
-    return _rate(counts.fp, _first_to_reach(counts), counts)
+    return _rate(point95_first(counts), counts)
+
+
+def point95_first(counts: Counts) -> Point:
+    """Return the point at which `fpr95_first` reads the FPR."""
+    return _point(counts, _first_to_reach(counts))
 
 
 def fpr95_first_corner(counts: Counts) -> float:
@@ -37,11 +48,16 @@ def fpr95_first_corner(counts: Counts) -> float:
     A point between two equal steps is dropped, as `sklearn.metrics.roc_curve` does unless told otherwise; the
     first and the last threshold stay. The next corner may lie far beyond 0.95.
     """
+    return _rate(point95_first_corner(counts), counts)
+
+
+def point95_first_corner(counts: Counts) -> Point:
+    """Return the point at which `fpr95_first_corner` reads the FPR."""
     tp, fp = counts.tp, counts.fp
     bend = (np.diff(tp, 2) != 0) | (np.diff(fp, 2) != 0)  # (u - 2,) inner thresholds where the step changes
     corners = np.ones(tp.size, dtype=np.bool_)
     corners[1:-1] = bend
-    return fpr95_first(Counts(tp=tp[corners], fp=fp[corners]))
+    return point95_first(Counts(tp=tp[corners], fp=fp[corners]))
 
 
 def fpr95_nearest(counts: Counts) -> float:
@@ -50,9 +66,14 @@ def fpr95_nearest(counts: Counts) -> float:
     Of several thresholds with that recall the loosest counts, and past the first full recall none does.
     The distance is taken in float64, because that is how the published code breaks its near-ties.
     """
+    return _rate(point95_nearest(counts), counts)
+
+
+def point95_nearest(counts: Counts) -> Point:
+    """Return the point at which `fpr95_nearest` reads the FPR."""
     full = int(np.searchsorted(counts.tp, counts.positives))
     distance = np.abs(counts.tp[: full + 1] / counts.positives - 0.95)
-    return _rate(counts.fp, full - int(np.argmin(distance[::-1])), counts)
+    return _point(counts, full - int(np.argmin(distance[::-1])))
 
 
 def fpr95_interpolated(counts: Counts) -> float:
@@ -60,17 +81,27 @@ def fpr95_interpolated(counts: Counts) -> float:
 
     Where the curve runs level at exactly 0.95, its far end counts, as with `numpy.interp`.
     """
+    return _rate(point95_interpolated(counts), counts)
+
+
+def point95_interpolated(counts: Counts) -> Point:
+    """Return the point at which `fpr95_interpolated` reads the FPR; it lies between thresholds."""
     below = int(np.searchsorted(20 * counts.tp, 19 * counts.positives, side="right")) - 1
     tp, fp = (int(counts.tp[below]), int(counts.fp[below])) if below >= 0 else (0, 0)
     tp_next, fp_next = int(counts.tp[below + 1]), int(counts.fp[below + 1])
     way = (19 * counts.positives - 20 * tp) / (20 * (tp_next - tp))
-    return (fp + (fp_next - fp) * way) / counts.negatives
+    return 19 * counts.positives / 20, fp + (fp_next - fp) * way
 
 
 def fpr95_floor_rank(counts: Counts) -> float:
     """Return the share of negatives at or above the floor(0.95 n)-th best positive."""
+    return _rate(point95_floor_rank(counts), counts)
+
+
+def point95_floor_rank(counts: Counts) -> Point:
+    """Return the point at which `fpr95_floor_rank` reads the FPR."""
     rank = max(1, 19 * counts.positives // 20)
-    return _rate(counts.fp, int(np.searchsorted(counts.tp, rank)), counts)
+    return _point(counts, int(np.searchsorted(counts.tp, rank)))
 
 
 def fpr95_strict_rank(counts: Counts) -> float:
@@ -78,8 +109,24 @@ def fpr95_strict_rank(counts: Counts) -> float:
 
     Positions count from the least positive one; a half rounds to the even neighbour.
     """
+    return _rate(point95_strict_rank(counts), counts)
+
+
+def point95_strict_rank(counts: Counts) -> Point:
+    """Return the point at which `fpr95_strict_rank` reads the FPR."""
     rank = counts.positives - round(0.05 * counts.positives)
-    return _rate(counts.fp, int(np.searchsorted(counts.tp, rank)) - 1, counts)
+    return _point(counts, int(np.searchsorted(counts.tp, rank)) - 1)
+
+
+POINTS95: Mapping[Callable[[Counts], float], Callable[[Counts], Point]] = {
+    fpr95_first: point95_first,
+    fpr95_first_corner: point95_first_corner,
+    fpr95_nearest: point95_nearest,
+    fpr95_interpolated: point95_interpolated,
+    fpr95_floor_rank: point95_floor_rank,
+    fpr95_strict_rank: point95_strict_rank,
+}
+"""Where on the curve each rule for FPR95 reads it."""
 
 
 def _first_to_reach(counts: Counts) -> int:
@@ -87,9 +134,14 @@ def _first_to_reach(counts: Counts) -> int:
     return int(np.searchsorted(20 * counts.tp, 19 * counts.positives))
 
 
-def _rate(fp: IntArray, index: int, counts: Counts) -> float:
-    """Return the FPR at a threshold; index -1 is the point where nothing passes."""
-    return int(fp[index]) / counts.negatives if index >= 0 else 0.0
+def _point(counts: Counts, index: int) -> Point:
+    """Return the counts at a threshold; index -1 is the point where nothing passes."""
+    return (int(counts.tp[index]), int(counts.fp[index])) if index >= 0 else (0, 0)
+
+
+def _rate(point: Point, counts: Counts) -> float:
+    """Return the FPR at a point."""
+    return point[1] / counts.negatives
 
 
 def _before(counts: IntArray) -> IntArray:

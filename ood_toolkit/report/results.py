@@ -79,6 +79,12 @@ class Answers:
     """(n,) names of true classes, "" where it is none of the model's or not known."""
     accepted: dict[str, np.ndarray] = field(default_factory=dict)
     """(n,) bool by spec: decided in-distribution; none where there was nothing to calibrate on."""
+    cuts: dict[str, float] = field(default_factory=dict)
+    """From which score on an image is decided in-distribution, by spec; 0 for a margin."""
+    classes: np.ndarray | None = None
+    """(k,) class names, in the order of `class_cuts`; with the ID test alone."""
+    class_cuts: dict[str, np.ndarray] = field(default_factory=dict)
+    """(k,) float64 by spec: what was taken off a score by the predicted class, of those whose score is a margin."""
     streamed: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
     """(n,) float64 by OOD set and spec: scores of streams, which hold for one ID test and one OOD set together."""
 
@@ -104,6 +110,7 @@ def joined(parts: Sequence[Answers]) -> Answers:
         return None if any(a is None for a in arrays) else np.concatenate(arrays)
 
     specs = [spec for spec in parts[0].scores if all(spec in part.scores for part in parts)]
+    by_class = next((part for part in parts if part.class_cuts), parts[0])
     failed = {spec: why for part in parts for spec, why in part.failed.items()}
     return Answers(
         ids=np.concatenate([part.ids for part in parts]),
@@ -118,6 +125,9 @@ def joined(parts: Sequence[Answers]) -> Answers:
             for spec in specs
             if all(spec in part.accepted for part in parts)
         },
+        cuts={spec: cut for spec, cut in parts[0].cuts.items() if spec in specs},
+        classes=by_class.classes,
+        class_cuts={spec: cuts for spec, cuts in by_class.class_cuts.items() if spec in specs},
     )
 
 

@@ -80,6 +80,12 @@ def _columns(said: Answers) -> dict[str, Any]:
         scores["stream_scores"] = np.array([held for _, _, held in pairs])
     if said.accepted:
         scores["accepted"] = np.array([said.accepted[spec] for spec in said.scores])
+    if said.cuts:
+        scores["cuts"] = np.array([said.cuts.get(spec, np.nan) for spec in said.scores])
+    if said.classes is not None and said.class_cuts:
+        scores["classes"] = said.classes.astype(str)
+        scores["class_cut_scorers"] = np.array(list(said.class_cuts), dtype=str)
+        scores["class_cuts"] = np.array(list(said.class_cuts.values()))
     return {"ids": said.ids.astype(str)} | {k: v for k, v in optional.items() if v is not None} | scores
 
 
@@ -170,6 +176,7 @@ def _answers(file: Path) -> Answers:
     said.scores = dict(zip(specs, _table(file, arrays, "scores", "f", len(specs), n), strict=True))
     if "accepted" in arrays:
         said.accepted = dict(zip(specs, _table(file, arrays, "accepted", "b", len(specs), n), strict=True))
+    _read_cuts(file, arrays, said, specs)
     pairs = list(zip(_names(file, arrays, "stream_ood"), _names(file, arrays, "stream_scorers"), strict=False))
     table = _table(file, arrays, "stream_scores", "f", len(pairs), n)
     for (ood, spec), scores in zip(pairs, table, strict=True):
@@ -177,14 +184,30 @@ def _answers(file: Path) -> Answers:
     return said
 
 
-def _column(file: Path, arrays: Mapping[str, Any], name: str, kind: str, n: int | None = None) -> np.ndarray | None:
-    """Give an array of one value an image, None where there is none."""
+def _read_cuts(file: Path, arrays: Mapping[str, Any], said: Answers, specs: list[str]) -> None:
+    """Take in the thresholds, which runs of before they were written lack."""
+    cuts = _column(file, arrays, "cuts", "f", len(specs), "a scorer")
+    if cuts is not None:
+        said.cuts = {spec: float(cut) for spec, cut in zip(specs, cuts, strict=True) if not np.isnan(cut)}
+    said.classes, by_class = (
+        _column(file, arrays, "classes", "U", of="a class"),
+        _names(file, arrays, "class_cut_scorers"),
+    )
+    if said.classes is not None:
+        table = _table(file, arrays, "class_cuts", "f", len(by_class), len(said.classes))
+        said.class_cuts = dict(zip(by_class, table, strict=True))
+
+
+def _column(
+    file: Path, arrays: Mapping[str, Any], name: str, kind: str, n: int | None = None, of: str = "an image"
+) -> np.ndarray | None:
+    """Give an array of one value an image, or of something else, None where there is none."""
     if name not in arrays:
         return None
     array = arrays[name]
     right = isinstance(array, np.ndarray) and array.ndim == 1 and array.dtype.kind == kind
     if not right or n not in (None, len(array)):
-        raise DataError(f"{file}: {name}: expected one value an image, got {_shape(array)}")
+        raise DataError(f"{file}: {name}: expected one value {of}, got {_shape(array)}")
     return array
 
 

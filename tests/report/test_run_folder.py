@@ -21,11 +21,12 @@ pytestmark = pytest.mark.quick
 def same(one, two):
     """Compare answers, array by array."""
     assert one.ids.tolist() == two.ids.tolist()
-    for name in ("prediction", "confidence", "right", "truth"):
+    assert one.cuts == two.cuts
+    for name in ("prediction", "confidence", "right", "truth", "classes"):
         a, b = getattr(one, name), getattr(two, name)
         assert (a is None) == (b is None)
         assert a is None or a.tolist() == b.tolist(), name
-    for name in ("scores", "accepted"):
+    for name in ("scores", "accepted", "class_cuts"):
         a, b = getattr(one, name), getattr(two, name)
         assert {k: v.tolist() for k, v in a.items()} == {k: v.tolist() for k, v in b.items()}
     assert one.streamed.keys() == two.streamed.keys()
@@ -51,6 +52,23 @@ def test_a_run_is_read_as_it_was_written(make_outputs, tmp_path):
     run = check_read(report, tmp_path / "run")
     assert run.header["groups"] == {"near": ["a/b", ".."]}
     assert next(row.status for row in run.rows if row.scorer == "knn") == "skipped"
+
+
+def test_thresholds_are_those_that_decided(make_outputs, tmp_path):
+    test, val, ood = make_outputs(60, seed=1), make_outputs(50, seed=2), make_outputs(40, seed=3)
+    bench("msp,classwise,classwise:rule=conformal:target=0.99", test, {"o": ood}, val).save(tmp_path / "run")
+    answers = read_run(tmp_path / "run").answers
+    for key in ("test", "ood:o"):
+        said = answers["id", key]
+        for spec, cut in said.cuts.items():
+            assert ((said.scores[spec] >= cut) == said.accepted[spec]).all()
+    said = answers["id", "test"]
+    assert said.cuts["classwise"] == 0
+    assert list(said.class_cuts) == ["classwise", "classwise:rule=conformal:target=0.99"]
+    assert said.classes.tolist() == list(test.class_names)
+    taken = said.class_cuts["classwise"][[said.classes.tolist().index(name) for name in said.prediction]]
+    np.testing.assert_allclose(said.scores["classwise"] + taken, said.scores["msp"], atol=1e-12)
+    assert np.isneginf(said.class_cuts["classwise:rule=conformal:target=0.99"]).any()  # too few to promise
 
 
 def test_members_combinations_and_models_are_found(make_outputs, tmp_path):
@@ -156,6 +174,8 @@ IDS = np.array(["a", "b"])
         (npz(ids=IDS, scorers=np.array(["s"]), scores=np.zeros((1, 3))), "scores: expected 1 rows of 2 values"),
         (npz(ids=IDS, scorers=np.array(["s"])), "scores: expected 1 rows of 2 values, got no array"),
         (npz(ids=IDS, scorers=np.zeros(1)), "scorers: expected a list of names, got float64"),
+        (npz(ids=IDS, cuts=np.zeros(2)), "cuts: expected one value a scorer, got float64 of shape (2,)"),
+        (npz(ids=IDS, classes=IDS, class_cut_scorers=IDS[:1]), "class_cuts: expected 1 rows of 2 values, got no array"),
     ],
 )
 def test_scores_that_are_none_are_one_line(raw, said, tmp_path):

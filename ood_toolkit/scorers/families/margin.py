@@ -72,6 +72,13 @@ class Margin(Scorer):
             )
         return self
 
+    @property
+    def thresholds(self) -> Tensor:
+        """The threshold of each class (k,) float64: minus infinity where all is accepted, infinity where nothing is."""
+        found = self.threshold_.masked_fill(self.always_, float("-inf"))
+        never = self.learned().get("never_")  # as in `score`
+        return found if never is None else found.masked_fill(never, float("inf"))
+
     @abstractmethod
     def find(self, scores: Tensor, val: Outputs) -> tuple[ndarray, tuple[str, ...]]:
         """Give the threshold of each class (k,) from the base scores (n,) of ID validation, with notes."""
