@@ -14,7 +14,6 @@ from ood_toolkit.cli.help import Group
 from ood_toolkit.cli.streams import print_form, print_json, print_line, print_message, shape
 from ood_toolkit.report.cells import plain
 from ood_toolkit.report.grid import Grid
-from ood_toolkit.report.table import described, laid_out, said
 from ood_toolkit.store.files import default_store
 
 __all__ = ["Column", "as_json", "fact_lines", "listing", "print_explained", "print_facts", "print_rows"]
@@ -106,6 +105,8 @@ def listing(
 
 def _holds(row: Mapping[str, Any], words: Sequence[str]) -> bool:
     """Tell whether a row holds all words, in whatever case."""
+    from ood_toolkit.report.table import said
+
     text = "\n".join(said(value) for value in row.values()).lower()
     return all(word.lower() in text for word in words)
 
@@ -119,6 +120,8 @@ def _is_of(row: Mapping[str, Any], group: str | None = None, needs: Sequence[str
 
 def _print(kind: str, rows: Rows, columns: Mapping[str, Column] | None, wanted: bool) -> None:
     """Print rows as JSON, or as the table that they have; those without its cells are said below."""
+    from ood_toolkit.report.table import laid_out, said
+
     if wanted or columns is None:
         print_rows(rows, wanted)
         return
@@ -154,6 +157,8 @@ def print_facts(facts: Mapping[str, Any], as_json: bool) -> None:
 
 def fact_lines(facts: Mapping[str, Any], indent: str = "") -> list[str]:
     """Give facts as lines, each fit to print; nested ones are indented."""
+    from ood_toolkit.report.table import said
+
     lines: list[str] = []
     for key, value in facts.items():
         if isinstance(value, Mapping):
@@ -174,6 +179,8 @@ def print_explained(about: Mapping[str, Any], as_json: bool) -> None:
 
 
 def _explained_lines(about: Mapping[str, Any]) -> Iterator[str]:
+    from ood_toolkit.report.table import said
+
     yield about["name"]
     for paragraph in about["text"].split("\n\n"):
         yield ""
@@ -203,6 +210,8 @@ def _lines(paragraph: str) -> Iterator[str]:
 
 def print_rows(rows: Rows, as_json: bool) -> None:
     """Print each row as its name, what it is, and a dim line of all else that is known of it."""
+    from ood_toolkit.report.table import described
+
     if as_json:
         print_json(list(rows))
         return

@@ -21,15 +21,22 @@ def check_command(group: click.Group, ctx: click.Context, args: list[str]) -> No
 
 
 def check_repeated(command: click.Command, ctx: click.Context, args: list[str]) -> None:
-    """Refuse an option that takes one value and is given twice; which of them was meant is not to be guessed."""
+    """Refuse an option that takes one value and is given twice; which of them was meant is not to be guessed.
+
+    A flag that is given twice says what it says once. One that is counted, and commands in a chain, are left alone.
+    """
     if any(word in ctx.help_option_names for word in args):
         return
     inner = click.Context(command, ctx, command.name, resilient_parsing=True, **command.context_settings)
     _, rest, order = command.make_parser(inner).parse_args(list(args))
     for parameter, count in Counter(order).items():
-        if count > 1 and isinstance(parameter, click.Option) and not (parameter.multiple or parameter.is_flag):
+        if count > 1 and isinstance(parameter, click.Option) and _takes_one_value(parameter):
             raise click.UsageError(f"{parameter.opts[0]}: expected once, got {count} times", inner)
-    if isinstance(command, click.Group) and rest:
+    if isinstance(command, click.Group) and rest and not command.chain:
         check_command(command, inner, rest)
         if (found := command.get_command(inner, rest[0])) is not None:
             check_repeated(found, inner, rest[1:])
+
+
+def _takes_one_value(option: click.Option) -> bool:
+    return not (option.multiple or option.is_flag or option.count)

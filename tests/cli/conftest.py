@@ -42,6 +42,19 @@ def elsewhere(done_type):
     return run
 
 
+@pytest.fixture(scope="session")
+def changed():
+    """Give the words of a command with other values of options that it has: none may be given twice."""
+
+    def put(words, **values):
+        made = [str(word) for word in words]
+        for name, value in values.items():
+            made[made.index(f"--{name}") + 1] = str(value)
+        return made
+
+    return put
+
+
 TRIPLES = (
     ("zero", "four", "seven"),
     ("one", "five", "eight"),

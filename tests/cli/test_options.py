@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 
+import click
 import numpy as np
 import pytest
 from PIL import Image
@@ -17,6 +18,8 @@ from PIL import Image
         ("bench --seed 1 --seed 1", "--seed: expected once, got 2 times"),
         ("store list --store a --store b --store c", "--store: expected once, got 3 times"),
         ("train head --id digits --output a --output b", "--output: expected once, got 2 times"),
+        ("inspect --output=a x -o b --move tpr", "--output: expected once, got 2 times"),
+        ("scorers --group clip --group classical", "--group: expected once, got 2 times"),
         ("bnch", "no such command 'bnch'; did you mean 'bench'?"),
         ("store lst", "no such command 'lst'; did you mean 'list'?"),
         ("train heads", "no such command 'heads'; did you mean 'head'?"),
@@ -31,6 +34,33 @@ def test_wrong_usage_is_refused_with_what_to_do(oodkit, line, part):
     done = oodkit(line)
     assert (done.code, done.out) == (2, "")
     assert part in done.err
+
+
+def test_flags_may_be_repeated_and_so_may_what_adds(oodkit):
+    assert oodkit("scorers --json --json --needs text --needs logits").read
+    done = oodkit("bench --dry-run --scorers msp --scorers knn --ood letters --strict --strict")
+    assert (done.code, "scorers: msp, knn" in done.out) == (0, True)
+
+
+def test_commands_of_plugins_count_and_chain_as_they_mean_to(oodkit, monkeypatch):
+    from ood_toolkit.cli.program import cli
+
+    @click.command("loud")
+    @click.option("-v", "verbose", count=True)
+    @click.option("--name")
+    def loud(verbose, name):
+        click.echo(f"{verbose} {name}")
+
+    @click.group("steps", chain=True)
+    def steps():
+        pass
+
+    steps.add_command(loud)
+    monkeypatch.setattr(cli, "commands", {"loud": loud, "steps": steps})
+    assert oodkit("loud -v -v --name a").out == "2 a\n"
+    assert oodkit("steps loud --name a loud --name b").out == "0 a\n0 b\n"
+    refused = oodkit("loud --name a --name b")
+    assert (refused.code, "--name: expected once, got 2 times" in refused.err) == (2, True)
 
 
 @pytest.mark.parametrize(

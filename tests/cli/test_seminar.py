@@ -66,6 +66,6 @@ def test_damaged_vectors_are_named(oodkit, vectors, tmp_path):
     damaged.unlink()
     damaged.write_bytes(b"PK not a file")
     asked = ("bench", "--preset", "ust-etri", "--on", tmp_path)
-    oodkit(*asked).is_refused("image_objects130.npz: expected a NumPy archive")
+    oodkit(*asked).is_refused("image_objects130.npz: expected an .npz file")
     np.savez(damaged, labels=np.array(["flower"]))
     oodkit(*asked).is_refused("image_objects130.npz: expected the arrays embeddings, labels")

@@ -105,8 +105,8 @@ def test_no_image_is_encoded_twice(oodkit, tmp_path, monkeypatch):
     assert oodkit(*QUICK, "--output", tmp_path / "run").code == 0
 
 
-def test_a_run_that_was_killed_ends_with_the_same_weights(oodkit, killed, tmp_path):
-    words = [*QUICK, "--epochs", "12", "--checkpoint-every", "1"]
+def test_a_run_that_was_killed_ends_with_the_same_weights(oodkit, changed, killed, tmp_path):
+    words = [*changed(QUICK, epochs=12), "--checkpoint-every", "1"]
     assert oodkit(*words, "--output", tmp_path / "whole").code == 0
     out = tmp_path / "killed"
     killed(words, out)

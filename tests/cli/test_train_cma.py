@@ -26,11 +26,11 @@ def weights(folder):
     return load_file(folder / "model" / "digits_clip.safetensors")
 
 
-def test_lambda_closes_the_gap_and_the_model_is_one_like_any_other(oodkit, tmp_path):
+def test_lambda_closes_the_gap_and_the_model_is_one_like_any_other(oodkit, changed, tmp_path):
     """On 180 digits of seven classes, in two epochs: a gap less than half of FLYP's, all accuracy but three points."""
     out = tmp_path / "runs"
-    words = [*QUICK, "--limit", "180", "--lambda", "0", "--lambda", "0.1", "--output", out, "--plot", "--json"]
-    flyp, cma = oodkit(*words).read
+    words = changed(QUICK, limit=180)
+    flyp, cma = oodkit(*words, "--lambda", "0", "--lambda", "0.1", "--output", out, "--plot", "--json").read
     assert (flyp["lambda"], cma["lambda"], cma["split"]) == (0, 0.1, "val")
     assert flyp["before"] == cma["before"]
     assert cma["after"]["gap"] < 0.5 * flyp["after"]["gap"]
@@ -74,7 +74,7 @@ def test_the_table_says_what_was_before_and_after(oodkit, tmp_path):
     assert max(map(len, lines[:-1])) <= 80
 
 
-def test_a_table_of_captions_is_learnt_from(oodkit, tmp_path):
+def test_a_table_of_captions_is_learnt_from(oodkit, changed, tmp_path):
     """The same pictures and captions, from a labelled set and from a table."""
     pictures = DIGITS.open("train", tmp_path)
     lines = ["image,caption"]
@@ -82,7 +82,7 @@ def test_a_table_of_captions_is_learnt_from(oodkit, tmp_path):
         pictures.images[row].save(tmp_path / f"{row}.png")
         lines.append(f"{row}.png,a photo of a {DIGITS.classes[pictures.labels[row]]}")
     (tmp_path / "pairs.csv").write_text("\n".join(lines))
-    words = ("train", "cma", "--model", "digits-clip", "--pairs", tmp_path / "pairs.csv", *SHORT, "--batch", "8")
+    words = ("train", "cma", "--model", "digits-clip", "--pairs", tmp_path / "pairs.csv", *changed(SHORT, batch=8))
     alone = oodkit(*words, "--output", tmp_path / "alone", "--json").read[0]
     assert alone["split"] == "train"
     assert "accuracy" not in alone["before"]
@@ -94,14 +94,14 @@ def test_a_table_of_captions_is_learnt_from(oodkit, tmp_path):
     assert json.loads((tmp_path / "watched" / "training.json").read_text())["data"]["train"]["images"] == 40
 
 
-def test_a_run_that_was_killed_ends_with_the_same_weights(oodkit, killed, tmp_path):
-    words = [*QUICK, "--lambda", "0.1", "--epochs", "10"]
+def test_a_run_that_was_killed_ends_with_the_same_weights(oodkit, changed, killed, tmp_path):
+    words = [*changed(QUICK, epochs=10), "--lambda", "0.1"]
     assert oodkit(*words, "--output", tmp_path / "whole").code == 0
     words, out = [*words, "--checkpoint-every", "2"], tmp_path / "killed"
     killed(words, out)
     assert not (out / "model").exists()
     oodkit(*words, "--output", out).is_refused("it holds a run on its way; pass --resume")
-    other = oodkit(*words, "--lr", "1e-4", "--output", out, "--resume")
+    other = oodkit(*changed(words, lr=1e-4), "--output", out, "--resume")
     assert (other.code, "it is of a run with other settings or data" in other.err) == (1, True)
     assert oodkit(*words, "--output", out, "--resume").code == 0
     files = [folder / "model" / "digits_clip.safetensors" for folder in (tmp_path / "whole", out)]
@@ -120,14 +120,14 @@ def test_runs_that_are_done_are_not_done_again(oodkit, tmp_path):
     assert weights_file.stat().st_mtime_ns == stamp
     fresh = oodkit(*QUICK, "--lambda", "0.2", "--output", tmp_path / "alone", "--json").read[0]
     assert fresh["after"] == again.read[2]["after"]  # each begins with the model's own weights
-    changed = [*QUICK, "--seed", "1", "--lambda", "0", "--lambda", "0.1", "--output", out, "--resume"]
-    other = oodkit(*changed)
+    reseeded = [*QUICK, "--seed", "1", "--lambda", "0", "--lambda", "0.1", "--output", out, "--resume"]
+    other = oodkit(*reseeded)
     assert (other.code, "it holds a run with other settings or data" in other.err) == (1, True)
     oodkit(*QUICK, "--lambda", "0", "--lambda", "0.1", "--output", out).is_refused("it holds a finished training run")
 
 
-def test_two_processes_learn_what_one_does(oodkit, tmp_path):
-    words = [*QUICK, "--lambda", "0.1", "--lr", "1e-4"]
+def test_two_processes_learn_what_one_does(oodkit, changed, tmp_path):
+    words = [*changed(QUICK, lr=1e-4), "--lambda", "0.1"]
     one = oodkit(*words, "--output", tmp_path / "one")
     assert one.code == 0
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]

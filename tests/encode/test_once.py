@@ -103,12 +103,12 @@ def bench(sets, model, capsys, monkeypatch):
     """Run `oodkit bench` on the sets; gives the AUROC by scorer and OOD set."""
     monkeypatch.setenv("OODKIT_STORE", str(sets / "store"))
 
-    def run(*more, scorers="msp,mcm,energy,maxlogit", name=f"local-dir:{model}"):
+    def run(*more, scorers="msp,mcm,energy,maxlogit", name=f"local-dir:{model}", val="0"):
         capsys.readouterr()
         ood = ",".join(f"folder:{sets / one}" for one in OOD)
         line = ["bench", "--id", f"folder:{sets / 'id'}", "--ood", ood, "--scorers", scorers, "--format", "json"]
         with pytest.raises(SystemExit) as stop:
-            main([*line, "--model", name, "--val-split", "0", *more])
+            main([*line, "--model", name, "--val-split", val, *more])
         out, err = capsys.readouterr()
         assert not stop.value.code, err
         rows = [row for row in json.loads(out)["rows"] if row["kind"] == "ood"]
@@ -154,7 +154,7 @@ def test_scorers_and_sets_share_one_encoding(bench, counter):
     assert counter.taken() == (0, 0)
     bench(scorers="entropy,msp")
     assert counter.taken() == (0, 0)
-    bench("--val-split", "0.5", scorers="classwise,grid,mean")
+    bench(scorers="classwise,grid,mean", val="0.5")
     assert counter.taken()[0] == 0
 
 
