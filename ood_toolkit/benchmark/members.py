@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ood_toolkit.api.scorer import Prompts
-from ood_toolkit.errors import OutputsError
+from ood_toolkit.errors import DataError, OutputsError
 from ood_toolkit.outputs import Outputs
+from ood_toolkit.outputs.class_names import ClassNames
 from ood_toolkit.outputs.head import Head
 from ood_toolkit.report.results import TEST, VAL, test_key
 
@@ -17,6 +18,7 @@ __all__ = [
     "Member",
     "check_shifted",
     "class_names",
+    "common_names",
     "has_shared_val",
     "head_print",
     "member_sets",
@@ -155,14 +157,39 @@ def class_names(x: Outputs) -> np.ndarray:
     return np.array(names, dtype=object)
 
 
-def labelled(x: Outputs, key: str, members: Mapping[str, Member]) -> Outputs | None:
-    """Give the outputs that know the true classes of a set: its own member's, or its own; None for an OOD set."""
+def common_names(members: Mapping[str, Member]) -> dict[str, np.ndarray]:
+    """Give the class names (k,) of each member, a class of one under the name that an earlier one has for it.
+
+    Names are matched as labels are: as they are, else in the form that is compared, so that `Apple-Pie` of one member
+    is the `apple_pie` of another. `DataError` for a name that fits two classes, and for two that fit one.
+    """
+    known: dict[str, None] = {}
+    found = {}
+    for name, member in members.items():
+        places, where = ClassNames(known), f"members: {name!r}"
+        meant: dict[str, str] = {}
+        for own in class_names(member.tests[name]):
+            at = places.place(own, where)
+            meant[own] = own if at < 0 else places.names[at]
+        taken: dict[str, str] = {}
+        for own, other in meant.items():
+            if taken.setdefault(other, own) != own:
+                raise DataError(
+                    f"{where}: its classes {taken[other]!r} and {own!r} both fit {other!r} of another member"
+                )
+        found[name] = np.array([meant[own] for own in class_names(member.tests[name])], dtype=object)
+        known |= dict.fromkeys(found[name])
+    return found
+
+
+def labelled(name: str, x: Outputs, key: str, members: Mapping[str, Member]) -> tuple[str, Outputs | None]:
+    """Give the outputs that know the true classes of a set of a member, and whose they are; None for an OOD set."""
     kind, _, other = key.partition(":")
     if kind == "ood":
-        return None
+        return name, None
     if not other or kind == "csid":
-        return x
-    return members[other].tests[other] if kind == TEST else _val_of(members[other], other, other)
+        return name, x
+    return other, members[other].tests[other] if kind == TEST else _val_of(members[other], other, other)
 
 
 def _val_of(member: Member, name: str, other: str) -> Outputs | None:

@@ -12,7 +12,7 @@ import numpy as np
 from ood_toolkit.api.registry import get_registry
 from ood_toolkit.api.scorer import SPLIT_NEEDS, Prompts, Scorer, missing_needs
 from ood_toolkit.api.stream import AnyScorer, StreamScorer, mixed
-from ood_toolkit.benchmark.members import Member, class_names, head_print, labelled, member_sets
+from ood_toolkit.benchmark.members import Member, class_names, common_names, head_print, labelled, member_sets
 from ood_toolkit.errors import one_line
 from ood_toolkit.outputs.arrays import to_numpy
 from ood_toolkit.outputs.head import Head
@@ -57,9 +57,11 @@ class Scoring:
     def answer(self, name: str, member: Member, members: Mapping[str, Member]) -> dict[str, Answers]:
         """Fit all scorers on a member's ID splits and walk each of its sets once; keyed test, val, ood:NAME, ..."""
         sets = member_sets(name, member)
-        answers = self.scores(name, member, sets, calibrate=True)
+        called = common_names(members)
+        answers = self.scores(name, member, sets, calibrate=True, called=called[name])
         for key, x in sets.items():
-            _add_truth(answers[key], labelled(x, key, members))
+            owner, known = labelled(name, x, key, members)
+            _add_truth(answers[key], known, called[owner])
         for spec, why in answers[VAL].failed.items() if VAL in answers else ():
             for said in answers.values():  # nothing can be decided with it
                 said.failed.setdefault(spec, why)
@@ -77,8 +79,13 @@ class Scoring:
         sets: Mapping[str, Outputs],
         without: Collection[str] = (),
         calibrate: bool = False,
+        called: np.ndarray | None = None,
     ) -> dict[str, Answers]:
-        """Fit all scorers on a member's ID splits and walk its sets once, but those of these keys."""
+        """Fit all scorers on a member's ID splits and walk its sets once, but those of these keys.
+
+        `called` are the names (k,) of its classes, by default its own.
+        """
+        called = class_names(sets[TEST]) if called is None else called
         answers = {key: _blank(x) for key, x in sets.items() if key not in without}
         self._ledger = Ledger()
         for head, scorers in self._by_head(name, member, sets[TEST].head):
@@ -86,7 +93,7 @@ class Scoring:
             fitted = self._fitted(name, [scorer for scorer in scorers if isinstance(scorer, Scorer)], seen)
             for key in answers:
                 self.progress(f"{name}: scoring {key}")
-                self._walk(fitted, seen[key].blind(), answers[key])
+                self._walk(fitted, seen[key].blind(), answers[key], called)
             if calibrate and VAL in seen:
                 self._calibrate(name, fitted, seen, answers[VAL])
             for scorer in scorers:
@@ -187,7 +194,7 @@ class Scoring:
                 for part, scores in zip((TEST, key), found, strict=True):
                     answers[part].streamed.setdefault(ood, {})[spec] = scores
 
-    def _walk(self, fitted: Mapping[str, Scorer], x: Outputs, answers: Answers) -> None:
+    def _walk(self, fitted: Mapping[str, Scorer], x: Outputs, answers: Answers, called: np.ndarray) -> None:
         """Give every chunk to all scorers while it is in cache."""
         found = {spec: np.empty(len(x)) for spec in fitted}  # small arrays between large ones would hold the heap open
         predicted, confident, start_row = None, None, 0
@@ -210,7 +217,7 @@ class Scoring:
                 predicted[rows], confident[rows] = classes, sure
         answers.scores |= {spec: scores for spec, scores in found.items() if spec not in answers.failed}
         if predicted is not None:
-            answers.prediction, answers.confidence = class_names(x)[predicted], confident
+            answers.prediction, answers.confidence = called[predicted], confident
 
     def _blame(self, scorer: AnyScorer, error: Exception) -> str:
         """Say what was raised, and whose scorer it was: the plugin, or the module of an instance."""
@@ -265,10 +272,10 @@ def _blank(x: Outputs) -> Answers:
     return Answers(np.arange(len(x)).astype(str) if x.ids is None else x.ids)
 
 
-def _add_truth(answers: Answers, x: Outputs | None) -> None:
-    """Say which predictions are right, by class name."""
+def _add_truth(answers: Answers, x: Outputs | None, called: np.ndarray) -> None:
+    """Say which predictions are right, by the names (k,) of its classes."""
     if x is None or x.labels is None:
         return
-    answers.truth = np.append(class_names(x), "")[to_numpy(x.labels)]
+    answers.truth = np.append(called, "")[to_numpy(x.labels)]
     if answers.prediction is not None and x.has_labels:
         answers.right = answers.prediction == answers.truth

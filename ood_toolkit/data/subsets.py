@@ -1,4 +1,7 @@
-"""Parts of a data set by class: `only:NAME:A+B` and `without:NAME:A+B`, as if the other classes did not exist."""
+"""Parts of a data set by class: `only:NAME:A+B` and `without:NAME:A+B`, as if the other classes did not exist.
+
+Classes are named as everywhere: as they are, else by the name that equals theirs in the form that is compared.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from ood_toolkit.api.dataset import DataSet, Pictures
 from ood_toolkit.api.spec import nearest
 from ood_toolkit.data.by_path import check_class_folders
 from ood_toolkit.errors import DataError
+from ood_toolkit.outputs.class_names import ClassNames
 
 __all__ = ["PARTS", "part_of", "split_part"]
 
@@ -42,9 +46,12 @@ def part_of(text: str, find: Find) -> DataSet | None:
         return None
 
     def kept_of(classes: Sequence[str]) -> tuple[str, ...]:
-        if unknown := [one for one in listed if one not in classes]:
+        known = ClassNames(classes)
+        places = [known.place(one, text) for one in listed]
+        if unknown := [one for one, place in zip(listed, places, strict=True) if place < 0]:
             raise DataError(f"{text}: {name} has no class {unknown[0]!r}; {nearest(unknown[0], classes)}")
-        kept = tuple(one for one in classes if (one in listed) == (prefix == "only"))
+        meant = {classes[place] for place in places}
+        kept = tuple(one for one in classes if (one in meant) == (prefix == "only"))
         if not kept:
             raise DataError(f"{text}: no class of {name} is left")
         return kept

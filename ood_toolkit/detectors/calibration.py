@@ -12,7 +12,7 @@ from ood_toolkit.detectors.rows import Rows, same_names
 from ood_toolkit.errors import DetectorError
 from ood_toolkit.metrics.binomial import accepted_share, clopper_pearson
 from ood_toolkit.scorers.promises import conformal_rank, pac_rank, tpr_rank, true_class_threshold
-from ood_toolkit.scorers.rules import Rule
+from ood_toolkit.scorers.rules import NEEDS_RIGHT, Rule
 from ood_toolkit.scorers.thresholds import class_thresholds, threshold
 
 __all__ = ["Accepted", "Calibration", "Cuts", "cuts_of", "guarantee", "measured", "record"]
@@ -88,23 +88,34 @@ class Cuts:
     by_class: np.ndarray | None
     """(k,) float64 by predicted class, where the rule gives one a class."""
     notes: tuple[str, ...] = ()
+    n: int = 0
+    """The images that they are taken from."""
 
 
 def cuts_of(rule: Rule, rows: Rows, classes: int, class_names: Sequence[str] | None) -> Cuts:
-    """Apply a rule to calibration rows; the same rows give the same thresholds, to the bit, now and later."""
+    """Apply a rule to calibration rows; the same rows give the same thresholds, to the bit, now and later.
+
+    Rules that look at true classes leave images out whose class is not known.
+    """
     order, right = rows.order, rows.right(class_names)
+    looks = rule.by == "true" or (rule.name in NEEDS_RIGHT and right is not None)
+    kept = order[rows.known[order]] if looks and rows.known.any() else order
+    lost = len(order) - len(kept)
+    left_out = (f"{lost:,} of {len(rows):,} calibration images have no known class: {rule.name} leaves them out",)
+    order, said = kept, left_out if lost else ()
     score, correct = rows.score[order], None if right is None else right[order]
     if rule.by == "predicted":
         if rows.prediction is None:
             raise DetectorError("conformal:by=predicted: needs predictions, but these outputs have no logits")
         found = class_thresholds(rule, score, rows.prediction[order], classes, correct)
-        return Cuts(found.overall, found.values, found.notes)
+        return Cuts(found.overall, found.values, found.notes, len(score))
     if rule.by == "true":
-        if rows.label is None:
+        if rows.label is None or not rows.known.any():
             raise DetectorError("conformal:by=true: needs the labels of the calibration images, got none")
         label = same_names(class_names, classes)[rows.label[order]]
-        return Cuts(_set_form(rule, score, label, class_names, classes), None, (SET_FORM,))
-    return Cuts(*_one_for_all(rule, score, correct))
+        return Cuts(_set_form(rule, score, label, class_names, classes), None, (SET_FORM, *said), len(score))
+    cut, notes = threshold(rule, score, correct)
+    return Cuts(cut, None, notes + said, len(score))
 
 
 SET_FORM = "conformal:by=true: with one score an image the set form is one threshold, the least of the true classes'"
@@ -119,11 +130,6 @@ def _set_form(rule: Rule, score: np.ndarray, label: np.ndarray, names: Sequence[
     return true_class_threshold(score, place[label], len(known), rule.share, called)
 
 
-def _one_for_all(rule: Rule, score: np.ndarray, correct: np.ndarray | None) -> tuple[float, None, tuple[str, ...]]:
-    found, notes = threshold(rule, score, correct)
-    return found, None, notes
-
-
 def record(
     rule: Rule, rows: Rows, cuts: Cuts, classes: int, class_names: Sequence[str] | None, **about: Any
 ) -> Calibration:
@@ -132,12 +138,12 @@ def record(
     by_class, n = _by_class(rule, rows, cuts, class_names, fresh), len(rows)
     fell_back = any("took the tpr threshold" in note for note in cuts.notes)
     counted = Rule.of("tpr", rule.share) if fell_back else rule
-    rank = _rank(counted, n)
+    rank = _rank(counted, cuts.n)
     if cuts.by_class is not None and fresh and by_class:
         share = sum(one.n * one.share for one in by_class.values()) / sum(one.n for one in by_class.values())
         accepted = Accepted(share, n=n, basis="future, the mean over classes")
     elif cuts.by_class is None and fresh and rank is not None and counted.by in (None, "none"):
-        accepted = _future(rank, n)
+        accepted = _future(rank, cuts.n)
     else:
         accepted = _in_sample(rows, cuts)
     if cuts.by_class is not None:

@@ -203,7 +203,7 @@ class Detector:
                 f"{self.scorer.spec}: decides by itself, by a rule that is its parameter; fit it again, such as "
                 f"classwise:rule={wanted.name}"
             )
-        if rows.label is None and (wanted.name in NEEDS_RIGHT or wanted.by == "true"):
+        if not rows.known.any() and (wanted.name in NEEDS_RIGHT or wanted.by == "true"):
             raise DetectorError(f"{wanted.text}: needs labels of the calibration images, and this detector has none")
         if known.how and wanted.promises != known.fresh:
             raise DetectorError(

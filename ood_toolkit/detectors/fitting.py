@@ -21,7 +21,7 @@ from ood_toolkit.scorers.classwise import Classwise
 from ood_toolkit.scorers.families.margin import Margin
 from ood_toolkit.scorers.promises import conformal_rank, pac_rank
 from ood_toolkit.scorers.rules import Rule, check_rule
-from ood_toolkit.scorers.scores import scores_of
+from ood_toolkit.scorers.scores import fitted_on, scores_of
 
 __all__ = ["Fitted", "fitted"]
 
@@ -86,14 +86,14 @@ def fitted(made: Scorer, val: Outputs, train: Outputs | None, rule: Rule, seed: 
         if own.promises and learns_from_val(made.base):
             first, second = halves(val, seed)
             return _calibrated(made.clone().fit_apart(first, second, train), second, HALVES, seed, notes, fresh=False)
-        return _calibrated(made.clone().fit(val, train), val, "", seed, notes, fresh=False)
+        return _calibrated(fitted_on(made.clone(), val, train), val, "", seed, notes, fresh=False)
     if not learns_from_val(made):
-        return _calibrated(made.clone().fit(val, train), val, "", seed, notes)
+        return _calibrated(fitted_on(made.clone(), val, train), val, "", seed, notes)
     if rule.promises:
         first, second = halves(val, seed)
         said = (f"learns from validation: fitted on {len(first)} images and calibrated on {len(second)} others",)
-        return _calibrated(made.clone().fit(first, train), second, HALVES, seed, notes + said)
-    scorer = made.clone().fit(val, train)
+        return _calibrated(fitted_on(made.clone(), first, train), second, HALVES, seed, notes + said)
+    scorer = fitted_on(made.clone(), val, train)
     known = calibration_scores(made, val, train, scorer, seed=seed)
     return _of_scores(scorer, val, known.scores, FOLDED, seed, notes + known.notes, fresh=False)
 

@@ -64,9 +64,17 @@ class Rows:
         """Give the rows (n,) in the order in which they were calibrated on."""
         return np.argsort(self.place)
 
+    @property
+    def known(self) -> np.ndarray:
+        """Tell of which images the class is known, (n,) bool: a prediction of theirs alone can be right or wrong."""
+        return np.zeros(len(self), dtype=bool) if self.label is None else self.label >= 0
+
     def right(self, class_names: Sequence[str] | None) -> np.ndarray | None:
-        """Tell which predictions are right, (n,) bool, classes of one name being one class; None without labels."""
-        if self.label is None or self.prediction is None:
+        """Tell which predictions are right, (n,) bool, classes of one name being one class.
+
+        None where no label is known; False for an image whose class is not `known`.
+        """
+        if self.label is None or self.prediction is None or not self.known.any():
             return None
         same = same_names(class_names, int(max(self.label.max(), self.prediction.max())) + 1)
         right: np.ndarray = same[self.prediction] == same[self.label]

@@ -10,7 +10,7 @@ from ood_toolkit.api.scorer import Scorer
 from ood_toolkit.errors import ScorerError, one_line
 from ood_toolkit.outputs import Outputs
 from ood_toolkit.outputs.arrays import to_numpy
-from ood_toolkit.scorers.scores import scores_of
+from ood_toolkit.scorers.scores import fitted_on, scores_of
 
 __all__ = [
     "FOLDS",
@@ -66,7 +66,7 @@ def calibration_scores(
     other.
     """
     if not learns_from_val(scorer):
-        return Calibration(scores_of(fitted or scorer.clone().fit(val, train), val))
+        return Calibration(scores_of(fitted or fitted_on(scorer.clone(), val, train), val))
     parts = folds_of(val, folds or scorer.calibration_folds, seed)
     count = int(parts.max()) + 1
     scores = np.empty(len(val))
@@ -75,10 +75,10 @@ def calibration_scores(
             raise ScorerError("one image cannot be cut")
         for fold in range(count):
             mine = parts == fold
-            scores[mine] = scores_of(scorer.clone().fit(val[~mine], train), val[mine])
+            scores[mine] = scores_of(fitted_on(scorer.clone(), val[~mine], train), val[mine])
     except Exception as error:  # a scorer may be anybody's; it was fitted on all of validation all the same
         why = f"the threshold is taken from the validation images it learnt from, and is too strict: {one_line(error)}"
-        return Calibration(scores_of(fitted or scorer.clone().fit(val, train), val), 0, (why,))
+        return Calibration(scores_of(fitted or fitted_on(scorer.clone(), val, train), val), 0, (why,))
     note = f"learns from validation: its threshold is from {count} folds, each scored by a fit on the others"
     return Calibration(scores, count, (note,))
 

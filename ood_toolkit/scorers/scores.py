@@ -13,7 +13,7 @@ from ood_toolkit.errors import ScorerError
 from ood_toolkit.outputs import Outputs, as_outputs
 from ood_toolkit.outputs.arrays import as_scores
 
-__all__ = ["STREAM", "check_needs", "checked", "fit", "score", "scores_of"]
+__all__ = ["STREAM", "check_needs", "checked", "fit", "fitted_on", "score", "scores_of", "with_known_labels"]
 
 STREAM = "there is nothing to fit; use score or bench"
 
@@ -33,13 +33,30 @@ def fit(scorer: str | Scorer, val: Outputs | None = None, train: Outputs | None 
     """
     made = each_alone(get_registry().scorer(scorer), STREAM).clone()
     check_needs(made, None, val, train)
-    if val is not None and "val_labels" in made.needs:
-        val = val.with_known_labels()
     # Where there is no val, the check has seen that the scorer does not look at it.
-    if val is None and train is None:
-        return made
-    fitted: object = made.fit(cast(Outputs, val), train)
-    return _a_scorer(fitted, made.spec)
+    return made if val is None and train is None else fitted_on(made, val, train)
+
+
+def fitted_on(scorer: Scorer, val: Outputs | None, train: Outputs | None = None) -> Scorer:
+    """Fit a scorer itself; of one that needs the labels of validation, on the images whose class is known."""
+    notes: tuple[str, ...] = ()
+    if val is not None and "val_labels" in scorer.needs:
+        val, notes = with_known_labels(val)
+    fitted: object = scorer.fit(cast(Outputs, val), train)
+    made = _a_scorer(fitted, scorer.spec)
+    if notes:
+        vars(made)["notes_"] = [*getattr(made, "notes_", ()), *notes]
+    return made
+
+
+def with_known_labels(val: Outputs) -> tuple[Outputs, tuple[str, ...]]:
+    """Give the validation images whose class is known, and a note that counts the others, which are left out.
+
+    An image of label -1 is neither predicted rightly nor wrongly.
+    """
+    known = val.with_known_labels()
+    lost = len(val) - len(known)
+    return known, (f"{lost:,} of {len(val):,} validation images have no known class and are left out",) if lost else ()
 
 
 def score(scorer: str | AnyScorer, x: Outputs, val: Outputs | None = None, train: Outputs | None = None) -> np.ndarray:

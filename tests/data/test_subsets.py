@@ -110,3 +110,26 @@ def test_a_disk_is_not_walked_to_say_that_a_class_is_none(tmp_path, monkeypatch)
     part_of("only:digits:one", lambda name: seen.append(name))
     part_of("only:folder:/", lambda name: seen.append(name))
     assert seen == [f"folder:{tmp_path}", "digits", "folder"]
+
+
+@pytest.mark.parametrize("typed", ["hot dog", "Hot_Dog", "HOT-DOG", "\ufeffhot dog", "hot  dog", "hot-dog"])
+def test_classes_are_named_as_labels_are(tmp_path, typed):
+    names = ("apple pie", "hot dog", "jalapen\u0303o")
+    held = Pictures(pixels([Image.new("L", (1, 1))] * 3), tuple("abc"), np.arange(3), names)
+    whole = {"food": DataSet("food", "food", lambda split, root: held, {"test": 3}, classes=names, class_count=3)}.get
+    only = part_of(f"only:food:{typed}", whole)
+    assert only.classes == ("hot dog",)
+    assert only.open("test", tmp_path).ids == ("b",)
+    rest = part_of(f"without:food:{typed}+JALAPE\u00d1O", whole)
+    assert rest.classes == ("apple pie",)
+    assert rest.open("test", tmp_path).ids == ("a",)
+
+
+def test_a_name_that_fits_two_classes_is_refused(tmp_path):
+    names = ("Crane", "crane", "owl")
+    held = Pictures(pixels([Image.new("L", (1, 1))] * 3), tuple("abc"), np.arange(3), names)
+    whole = {"zoo": DataSet("zoo", "zoo", lambda split, root: held, {"test": 3}, classes=names, class_count=3)}.get
+    assert part_of("only:zoo:crane", whole).open("test", tmp_path).ids == ("b",)
+    for prefix in ("only", "without"):
+        with pytest.raises(DataError, match=f"{prefix}:zoo:CRANE: the class name 'CRANE' fits 'Crane' and 'crane'"):
+            part_of(f"{prefix}:zoo:CRANE", whole)

@@ -50,12 +50,20 @@ class Margin(Scorer):
         return self.fit_apart(val, val, train)
 
     def fit_apart(self, learnt: Outputs, val: Outputs, train: Outputs | None = None) -> Margin:
-        """Fit the base score on some ID validation images and the thresholds on others."""
+        """Fit the base score on some ID validation images and the thresholds on others.
+
+        What needs labels of validation, the base score or a rule, looks only at images whose class is known.
+        """
         import torch
 
         from ood_toolkit.scorers.calibration import learns_from_val
+        from ood_toolkit.scorers.scores import fitted_on, with_known_labels
 
-        self.base_ = self.base.clone().fit(learnt, train)
+        in_sample = learnt is val
+        left_out: tuple[str, ...] = ()
+        if "val_labels" in self.needs:
+            val, left_out = with_known_labels(val)
+        self.base_ = fitted_on(self.base.clone(), val if in_sample else learnt, train)
         _ = val.prediction  # derived before the labels are taken off, so that it is derived once
         scores = val.blind().map(self.base_.score)
         thresholds, notes = self.find(scores, val)
@@ -65,8 +73,8 @@ class Margin(Scorer):
         self.never_ = torch.isposinf(found)  # (k,): nothing is accepted, and no margin reaches 0
         self.threshold_ = torch.where(self.always_, scores.min().double(), found)  # (k,)
         self.threshold_ = torch.where(self.never_, scores.max().double(), self.threshold_)
-        self.notes_ = list(notes)
-        if learnt is val and learns_from_val(self.base):
+        self.notes_ = [*notes, *left_out]
+        if in_sample and learns_from_val(self.base):
             self.notes_.append(
                 "its thresholds are from images that its base score learnt from, and reject too much of ID"
             )
