@@ -146,6 +146,43 @@ def gc(model: str | None, dry_run: bool, yes: bool, store: Path | None) -> None:
         print_message(f"{len(sizes) - len(gone)} are in use since, or gone, and were left")
 
 
+@command.command("remove")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option("--model", metavar="LABEL", help="Only arrays that were imported under this label.")
+@click.option("--dry-run", is_flag=True, help="Only say what would go.")
+@click.option("--yes", is_flag=True, help="Remove without asking.")
+@options.store
+def remove(names: tuple[str, ...], model: str | None, dry_run: bool, yes: bool, store: Path | None) -> None:
+    """Forget data sets by name: imported arrays, and the lists of what was encoded.
+
+    It shows first what goes, and asks. No array or row is deleted: those that nothing refers to then are garbage, which
+    oodkit store gc frees. Pictures and files that were imported stay where they are.
+    """
+    from ood_toolkit.api.spec import nearest
+    from ood_toolkit.errors import StoreError
+    from ood_toolkit.store import removal
+
+    folder = store or default_store()
+    found = removal.removable(folder, names, model)
+    for name in removal.unknown(folder, names, model):
+        under = "" if model is None else f" under the label {model!r}"
+        known = removal.names_of(folder, model)
+        raise StoreError(f"nothing in the store {folder} is named {name!r}{under}; {nearest(name, known)}")
+    for what in found.lost.values():
+        print_line(what)
+    for why in found.kept.values():
+        print_message(f"kept {why}")
+    if dry_run or not found.lost:
+        print_message(f"{len(found.lost)} would go")
+        return
+    if not yes:
+        _ask(f"Forget these {len(found.lost)}, in {folder}?")
+    gone = list(removal.remove(folder, found, names, model))
+    print_message(f"{len(gone)} are gone; oodkit store gc frees what nothing refers to any more")
+    if len(gone) < len(found.lost):
+        print_message(f"{len(found.lost) - len(gone)} have changed since, and were left")
+
+
 def _ask(question: str) -> None:
     """Have the user agree; where nobody can be asked, nothing is done and the exit code is 2."""
     if not sys.stdin or not sys.stdin.isatty():

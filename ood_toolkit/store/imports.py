@@ -96,6 +96,10 @@ class Imports:
             return None
         return Entry(model, name, split, held["key"], str(held["source"]), int(held["rows"]))
 
+    def place(self, entry: Entry) -> Path:
+        """Name the file that says what an entry stands for."""
+        return self._alias(entry.name, entry.model, entry.split)
+
     def entries(self) -> list[Entry]:
         """List all entries by model, name and split; damaged ones are passed over."""
         found = []
