@@ -30,8 +30,9 @@ class Accepted:
     high: float | None = None
     n: int = 0
     basis: str = "in sample, no interval"
-    """Where it is from: `future` (mean and 5 to 95 % of a Beta), `measured` (Clopper and Pearson, 95 %, on images that
-    chose nothing), or `in sample, no interval`."""
+    """Where it is from: `future` (mean and 5 to 95 % of a Beta), `future, the mean over classes` (that of thresholds
+    for each class, no interval), `measured` (Clopper and Pearson, 95 %, on images that chose nothing), or `in sample,
+    no interval`."""
 
 
 @dataclass(frozen=True)
@@ -170,7 +171,8 @@ def guarantee(
     """Say in one sentence what a rule promises; `each`: within each predicted class, as class-wise scorers apply it."""
     share = "" if rule.target is None else f"{100 * float(rule.target):g} %"
     sure = f"With {100 * (1 - float(rule.delta or 0)):g} % confidence"
-    of_class = " predicted as each class" if each else ""
+    by = "predicted" if each else rule.by
+    of_class = {"predicted": " predicted as each class", "true": " of each true class"}.get(by or "none", "")
     if fell_back or rule.name in ("tpr", "mean", "f1", "youden"):
         return f"No promise: the threshold fits the calibration images, and {NO_OOD}."
     if rule.name == "cost":
@@ -186,10 +188,10 @@ def guarantee(
         )
     if rule.name == "pac":
         return f"{sure} at least {share} of future ID images{of_class} are accepted, {SAME}; {NO_OOD}."
-    by = "predicted" if each else rule.by
-    of_class = {"predicted": " predicted as each class", "true": " of each true class"}.get(by or "none", "")
-    average = "on average over calibration sets"
-    return f"At least {share} of future ID images{of_class} are accepted, {average}, {SAME}; {NO_OOD}."
+    if rule.name == "conformal":
+        average = "on average over calibration sets"
+        return f"At least {share} of future ID images{of_class} are accepted, {average}, {SAME}; {NO_OOD}."
+    raise DetectorError(f"rule: nothing is said here of what {rule.name} promises")
 
 
 def with_measured(known: Calibration, shares: Mapping[str, Accepted]) -> Calibration:

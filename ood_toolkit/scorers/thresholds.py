@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ __all__ = [
     "threshold",
 ]  # fmt: skip
 
+Merit = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 ENOUGH = 20
 """Images of a class from which its threshold stands alone; below, it is shrunk toward the global one."""
 KAPPA = 0.9
@@ -158,21 +160,24 @@ def _one(rule: Rule, values: np.ndarray, right: np.ndarray | None) -> float | No
     if rule.name == "tpr":
         return _accepting(values, rule.share)
     if rule.name in ("conformal", "pac"):
-        n = len(values)
-        place = conformal_rank(n, rule.share) if rule.delta is None else pac_rank(n, rule.share, rule.delta)
+        place = _rank(rule, len(values))
         return float(np.sort(values)[place - 1]) if place else -np.inf
     if rule.name in ("risk", "cost"):
         if right is None:
             raise ScorerError(f"{rule.name}: needs the labels of ID validation, got none; it cannot tell errors")
-        if rule.delta is not None:
-            return risk_threshold(values, right, rule.share, rule.delta)
+        if rule.name == "risk":
+            return risk_threshold(values, right, rule.share, rule.delta or 0.0)
         return cost_threshold(values, right, rule.error or 0.0, rule.reject or 0.0)
     if right is None or not right.any():
         return None
     if rule.name == "mean":
         mean = float(values[right].mean())
         return mean - (1 - KAPPA) * abs(mean)
-    return None if right.all() else _best_cut(rule.name, values, right)
+    return None if right.all() else _best_cut(MERITS[rule.name], values, right)
+
+
+def _rank(rule: Rule, n: int) -> int:
+    return conformal_rank(n, rule.share) if rule.name == "conformal" else pac_rank(n, rule.share, rule.delta or 0.0)
 
 
 def _accepting(values: np.ndarray, target: float) -> float:
@@ -180,17 +185,27 @@ def _accepting(values: np.ndarray, target: float) -> float:
     return float(np.sort(values)[tpr_rank(len(values), target) - 1])
 
 
-def _best_cut(rule: str, values: np.ndarray, right: np.ndarray) -> float:
-    """Try every score as the threshold; ties in F1 or TPR - FPR go to the lower one."""
+def _f1(kept_right: np.ndarray, kept_wrong: np.ndarray, right: np.ndarray) -> np.ndarray:
+    merit: np.ndarray = 2 * kept_right / (kept_right + kept_wrong + right.sum())
+    return merit
+
+
+def _youden(kept_right: np.ndarray, kept_wrong: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """TPR - FPR times both counts: whole numbers, so that ties are equal."""
+    merit: np.ndarray = kept_right * (~right).sum() - kept_wrong * right.sum()
+    return merit
+
+
+MERITS: Mapping[str, Merit] = {"f1": _f1, "youden": _youden}
+"""What `f1` and `youden` make as large as possible."""
+
+
+def _best_cut(merit: Merit, values: np.ndarray, right: np.ndarray) -> float:
+    """Try every score as the threshold; ties in what is to be largest go to the lower one."""
     cuts, place = np.unique(values, return_inverse=True)
     kept_right = np.cumsum(np.bincount(place, right, len(cuts))[::-1])[::-1]
     kept_wrong = np.cumsum(np.bincount(place, ~right, len(cuts))[::-1])[::-1]
-    if rule == "f1":
-        merit = 2 * kept_right / (kept_right + kept_wrong + right.sum())
-    else:
-        # TPR - FPR times both counts: whole numbers, so that ties are equal.
-        merit = kept_right * (~right).sum() - kept_wrong * right.sum()
-    return float(cuts[np.argmax(merit)])
+    return float(cuts[np.argmax(merit(kept_right, kept_wrong, right))])
 
 
 def _lacking(rule: str, right: np.ndarray | None) -> str:
