@@ -12,6 +12,7 @@ from ood_toolkit.benchmark.settings import Settings
 from ood_toolkit.encode.sets import Sets
 from ood_toolkit.errors import DataError
 from ood_toolkit.models.bank_files import holds_arrays, read_bank
+from ood_toolkit.outputs.class_names import ClassNames
 from ood_toolkit.outputs.head import Head
 from ood_toolkit.store.head_file import read_head
 
@@ -51,7 +52,8 @@ def _trained(settings: Settings, sets: Sets, name: str) -> Head:
     file = settings.trained[name]
     saved = read_head(file)
     _check_encoder(file, dict(saved.encoder), sets.origin())
-    lacking = [one for one in sets.classes(name) if one not in saved.head.class_names]
+    among = ClassNames(saved.head.class_names)
+    lacking = [one for one in sets.classes(name) if among.place(one, file) < 0]
     if lacking:
         known = ", ".join(saved.head.class_names[:3])
         raise DataError(

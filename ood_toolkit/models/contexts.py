@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ood_toolkit.errors import ModelError
 from ood_toolkit.models.weights import SUFFIXES, check_file, read_held, sha256_of, unwrapped
+from ood_toolkit.outputs.class_names import ClassNames
 from ood_toolkit.store.files import replaced_file
 from ood_toolkit.store.foreign.arrays import listed, texts
 from ood_toolkit.store.foreign.guard import guarded, shown
@@ -56,13 +57,14 @@ class Context:
         """Give the vectors of each name, (n, w) or (m, n, w); `ModelError` for a class that has none."""
         if self.vectors.ndim == 2:
             return self.vectors
-        places = {name: place for place, name in enumerate(self.class_names)}
-        if absent := [name for name in names if _spaced(name) not in places]:
+        known = ClassNames(self.class_names)
+        places = [known.place(name, "context") for name in names]
+        if absent := [name for name, place in zip(names, places, strict=True) if place < 0]:
             raise ModelError(
-                f"context: its vectors are of {len(places)} classes, and {absent[0]!r} is none of them "
+                f"context: its vectors are of {len(self.class_names)} classes, and {absent[0]!r} is none of them "
                 f"({len(absent)} of {len(names)} are not); give the classes it was trained on"
             )
-        return self.vectors[[places[_spaced(name)] for name in names]]
+        return self.vectors[places]
 
 
 def check_context(file: str) -> None:

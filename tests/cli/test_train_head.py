@@ -122,6 +122,18 @@ def test_several_sets_get_a_head_each_and_feed_a_combiner(oodkit, tmp_path):
     )
 
 
+@pytest.mark.parametrize("wrote", [str.upper, lambda name: f" {name}", lambda name: f"\ufeff{name}"])
+def test_a_head_knows_classes_that_are_written_otherwise(wrote, oodkit, imported, tmp_path):
+    assert oodkit("train", "head", "--id", "toys", "--model", "toy", "--output", tmp_path / "out").code == 0
+    made = images(90, 1)
+    imported("written", "test", **(made | {"classes": np.array([wrote(str(name)) for name in made["classes"]])}))
+    words = ["bench", "--ood", "odd", "--model", "toy", "--head", tmp_path / "out" / "toys" / "head.safetensors"]
+    words += ["--scorers", "msp", "--format", "json", "--id"]
+    imported("plain", "test", **made)
+    found, wanted = (oodkit(*words, name).read["id"][0]["accuracy"] for name in ("written", "plain"))
+    assert found == wanted > 0.8
+
+
 def test_a_head_of_another_encoder_is_refused(oodkit, imported, tmp_path):
     assert oodkit("train", "head", "--id", "toys", "--model", "toy", "--output", tmp_path / "out").code == 0
     imported("toys", "test", model="other", **images(90, 1))

@@ -126,6 +126,8 @@ def test_vectors_of_each_class_go_by_its_name(plain, tmp_path):
         found = model.encode_texts(NAMES)
         torch.testing.assert_close(found[0], by_hand(net, NAMES[0], each[2]), rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(found[1], by_hand(net, NAMES[1], each[1]), rtol=1e-4, atol=1e-5)
+    written = model.context.vectors_of(["Great-White_shark", "TENCH", "hen"])
+    torch.testing.assert_close(written, torch.stack([-VECTORS, 2 * VECTORS, VECTORS]), rtol=0, atol=0)
     with pytest.raises(ModelError, match=r"its vectors are of 3 classes, and 'cat' is none of them \(1 of 2 are not\)"):
         model.encode_texts(["hen", "cat"])
 
