@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from ood_toolkit.benchmark.heads import head_for, maker, templates_of
+from ood_toolkit.benchmark.heads import head_for, maker
 from ood_toolkit.benchmark.members import Member
+from ood_toolkit.benchmark.sets_header import sets_header
 from ood_toolkit.benchmark.settings import Settings
 from ood_toolkit.benchmark.splits import Split, of_known_classes, planned
-from ood_toolkit.data.by_path import real_place
 from ood_toolkit.encode.choice import Find, Imported
 from ood_toolkit.encode.encoded_sets import EncodedSets
 from ood_toolkit.encode.images import encode_pictures
@@ -26,10 +26,6 @@ from ood_toolkit.outputs.head import Head
 from ood_toolkit.store.imports import Imports
 
 __all__ = ["Gathered", "gather", "open_sets", "ready_scores"]
-
-
-SHOWN = 10
-"""Classes that the header names."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,29 +98,8 @@ def gather(settings: Settings, sets: Sets, *, with_train: bool) -> Gathered:
         )
         for one, split in splits.items():
             tune[one] = _limited(_with_ids(sets.ood(one, head, split), one, split), settings)
-    templates = {name: templates_of(settings, sets, name) for name in settings.ids}
-    about = {
-        "model": sets.label,
-        "weights": sets.fingerprint,
-        "prompts": _said(list(dict.fromkeys(t for named in templates.values() for t in named))),
-        "templates": templates,
-        **({"heads": dict(settings.trained)} if settings.trained else {}),
-        "recipe": settings.text_recipe,
-        "validation": {name: plan.where for name, plan in plans.items()},
-        "val_split": settings.val_split,
-        "seed": settings.seed,
-        "limit": settings.limit,
-        "notes": [
-            *sets.notes(),
-            *_classes(settings, sets),
-            *_one_place(settings),
-            *_shared(settings, sets),
-            *notes,
-            *_also_tested(settings, sets, splits),
-        ],
-        **({"tune_splits": splits} if splits else {}),
-        **sets.about(),
-    }
+    where = {name: plan.where for name, plan in plans.items()}
+    about = sets_header(settings, sets, where, splits, notes)
     return Gathered(members, {k: v for k, v in settings.groups.items() if k}, about, tune)
 
 
@@ -133,70 +108,6 @@ def _plan(sets: Sets, name: str, head: Head | None, settings: Settings) -> Split
     own = settings.val_split is None and sets.has(name, "val")
     val = sets.outputs(name, "val", head) if own else None
     return planned(sets, name, x, settings.val_split, settings.seed, settings.limit, val)
-
-
-def _classes(settings: Settings, sets: Sets) -> list[str]:
-    """Say which classes an ID set has that is named by its place: there nobody else says so."""
-    notes = []
-    for name in settings.ids:
-        try:
-            known = sets.classes(name) if real_place(name) is not None else ()
-        except DataError:  # a set without classes under a linear head
-            known = ()
-        if known:
-            more = ", ..." if len(known) > SHOWN else ""
-            which = "1 class" if len(known) == 1 else f"{len(known):,} classes"
-            notes.append(f"{name}: {which}: {', '.join(known[:SHOWN])}{more}")
-    return notes
-
-
-def _one_place(settings: Settings) -> list[str]:
-    """Say which sets are one and the same place under two names, such as `folder:a` and `folder:./a`."""
-    named: dict[str, str] = {}
-    notes = []
-    for name in dict.fromkeys((*settings.ids, *settings.ood, *settings.csid, *settings.tune)):
-        place = real_place(name)
-        other = name if place is None else named.setdefault(place, name)
-        if other != name:
-            notes.append(f"{other} and {name} are one place: its images are counted under both names")
-    return notes
-
-
-def _shared(settings: Settings, sets: Sets) -> list[str]:
-    """Say which other sets hold images of an ID set's test split, known by their bytes."""
-    notes = []
-    for name in settings.ids:
-        for other in (*settings.ood, *settings.csid):
-            count, of = _copied(sets, (other, "test"), (name, "test"))
-            if count:
-                notes.append(f"{count:,} of the {of:,} images of {other} are also in {name}")
-    return notes
-
-
-def _also_tested(settings: Settings, sets: Sets, splits: Mapping[str, str]) -> list[str]:
-    """Say which sets that parameters are searched on hold images that are tested on, known by their bytes."""
-    notes = []
-    for name, split in splits.items():
-        for tested in (*settings.ids, *settings.ood, *settings.csid):
-            count, of = _copied(sets, (name, split), (tested, "test"))
-            if count:
-                notes.append(f"{count:,} of the {of:,} images of {name} that are tuned on are also in {tested}")
-    return notes
-
-
-def _copied(sets: Sets, some: tuple[str, str], others: tuple[str, str]) -> tuple[int, int]:
-    """Count the images of a set's split that another holds too, and all of them; 0 where images are not known."""
-    keys, known = sets.keys(*some), sets.keys(*others)
-    if keys is None or known is None:
-        return 0, 0
-    here = {key.tobytes() for key in known}
-    return sum(key.tobytes() in here for key in keys), len(keys)
-
-
-def _said(templates: Sequence[str]) -> str:
-    shown = templates[:3] if len(templates) <= 3 else templates[:1]
-    more = f" and {len(templates) - 1} more" if len(templates) > 3 else ""
-    return "; ".join(f'"{template}"' for template in shown) + more
 
 
 def ready_scores(sets: Sets, names: Iterable[str]) -> dict[str, dict[str, np.ndarray]] | None:

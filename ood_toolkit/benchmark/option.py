@@ -36,6 +36,8 @@ class Option:
     """Whether it changes what a published value was measured on, so that a preset's run says that it was changed."""
     texts: bool = False
     """Whether it puts other texts in the place of those that published values are of."""
+    in_header: bool = False
+    """Whether the header of a run tells its value, under the field's name."""
     of_outputs: bool = False
     """Whether it says nothing where ready scores were imported: there is nothing to fit, split or draw."""
 

@@ -103,7 +103,7 @@ class Settings:
         None, "--val-split",
         "Share of the ID test images to calibrate on; 0 scores all of them and decides nothing. Default: the set's "
         "own validation, else 0.2.",
-        "benchmark", kind=float, least=0, below=1, of_outputs=True,
+        "benchmark", kind=float, least=0, below=1, of_outputs=True, in_header=True,
     )  # fmt: skip
     tune: tuple[str, ...] = option(
         (), "--tune",
@@ -137,10 +137,12 @@ class Settings:
         "Encode this beside the embedding, for scorers that need extra:pre_projection or extra:local.",
         "benchmark", many=True, choices=KINDS,
     )  # fmt: skip
-    seed: int = option(0, "--seed", "Seed of every random choice.", "effort", kind=int, least=0, shows_default=True)
+    seed: int = option(
+        0, "--seed", "Seed of every random choice.", "effort", kind=int, least=0, shows_default=True, in_header=True
+    )
     limit: int | None = option(
         None, "--limit", "Use at most so many images of each set.", "images", kind=int, least=1,
-        measures=True, of_outputs=True,
+        measures=True, of_outputs=True, in_header=True,
     )  # fmt: skip
     data_root: Path | None = option(
         None, "--data-root", "Folder of the data sets' pictures; by default OODKIT_DATA, else the folder data.",
@@ -204,6 +206,11 @@ class Settings:
     def model(self) -> str | None:
         """The one model; None for the one that fits."""
         return self.models[0] if self.models else None
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """The values that the header of a run tells, by field."""
+        return {name: getattr(self, name) for name, option in options().items() if option.in_header}
 
     @cached_property
     def trained(self) -> dict[str, str]:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ood_toolkit.errors import DetectorError
 
-__all__ = ["as_matrix", "class_indices", "unusable"]
+__all__ = ["as_matrix", "unusable"]
 
 
 def as_matrix(x: Any, what: str = "x") -> Tensor:
@@ -103,17 +103,6 @@ def _stacked(array: np.ndarray, what: str) -> np.ndarray:
         if made.dtype != object:
             return made
     raise DetectorError(f"{what}: expected numbers (n, d), got objects such as {type(array.reshape(-1)[0]).__name__}")
-
-
-def class_indices(labels: Any, class_names: Any) -> np.ndarray:
-    """Give labels (n,) as class indices; texts are looked up among the class names, -1 for one that is none."""
-    array = np.asarray(labels)
-    if array.dtype.kind not in "USO":
-        return array
-    if class_names is None:
-        raise DetectorError("labels: expected class indices, got texts and no class names to look them up in")
-    places = {str(name): place for place, name in reversed(list(enumerate(class_names)))}
-    return np.array([places.get(str(label), -1) for label in array], dtype=np.int64)
 
 
 def unusable(rows: Tensor, *, unit_rows: bool) -> dict[int, str]:

@@ -1,17 +1,14 @@
-"""Measured beside published: what a run gives where others have published numbers of the same method, set and model."""
+"""Tables of published values beside measured ones, with the sources as footnotes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ood_toolkit.report.columns import NAMES
 from ood_toolkit.report.grid import Grid
 from ood_toolkit.report.results import Row
 from ood_toolkit.report.table import laid_out
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = [
     "cited",

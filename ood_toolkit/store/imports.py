@@ -20,7 +20,6 @@ from ood_toolkit.store.ownership import KEY, own_files
 
 __all__ = ["Entry", "Imports"]
 
-SPLITS = ("train", "val", "test")
 FORMAT = 1
 
 

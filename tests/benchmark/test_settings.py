@@ -24,6 +24,10 @@ def test_what_is_no_option_is_derived_from_scorers():
     assert {one.name for one in fields(Settings) if option_of(one) is None} == {"wished", "views", "local"}
 
 
+def test_the_header_tells_what_is_declared_for_it():
+    assert Settings(seed=3, limit=9, val_split=0.5).told == {"val_split": 0.5, "seed": 3, "limit": 9}
+
+
 def test_nothing_typed_gives_the_defaults():
     made = command.make_context("bench", []).params
     typed = {name: value for name, value in made.items() if name in options()}

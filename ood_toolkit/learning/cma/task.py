@@ -18,12 +18,10 @@ from ood_toolkit.learning.loop import Batch, Plan, Task, seeded
 from ood_toolkit.learning.pictures import PictureLoader
 from ood_toolkit.models.saving import check_savable
 
-__all__ = ["PLAN", "TEMPLATES", "CMARecipe", "CMATask", "cma_loss"]
+__all__ = ["PLAN", "CMARecipe", "CMATask", "cma_loss"]
 
 PLAN = Plan(epochs=10, batch=512, learning_rate=1e-5, weight_decay=0.1, decay_vectors=True, warmup=500)
 """The reference code's, on ImageNet: AdamW that decays all parameters, a rise of 500 steps, then half a cosine."""
-TEMPLATES = ("a photo of a {}", "The nice {}", "{}")
-"""Captions of a class that the reference code knows."""
 WEIGHT = 0.001
 """Lambda of the command in its README."""
 NOT_LEARNT = ("logit_bias", "text_decoder.")

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ood_toolkit.errors import OutputsError, TrainingError
 from ood_toolkit.learning.heads.recipe import HeadRecipe
-from ood_toolkit.learning.heads.steps import Rows
+from ood_toolkit.learning.heads.steps import TrainingRows
 from ood_toolkit.outputs import Outputs
 
 __all__ = ["Part", "parts_of"]
@@ -20,7 +20,7 @@ __all__ = ["Part", "parts_of"]
 class Part:
     """Rows to train on, and outputs to validate on."""
 
-    rows: Rows
+    rows: TrainingRows
     val: Outputs
     seen: Tensor
     """The rows (m, d) of `val` as the layer takes them."""
@@ -30,10 +30,10 @@ class Part:
 
 def parts_of(
     recipe: HeadRecipe, train: Outputs, val: Outputs | None, names: tuple[str, ...]
-) -> tuple[list[Part], Rows, str]:
+) -> tuple[list[Part], TrainingRows, str]:
     """Give what is trained and validated on, the rows of the final head, and in words what serves for validation."""
     x, y = _taken(recipe, train, names, "train")
-    whole = Rows(x, y, len(names))
+    whole = TrainingRows(x, y, len(names))
     if val is not None:
         seen, truth = _taken(recipe, val, names, "val")
         if seen.shape[1] != x.shape[1]:
@@ -50,8 +50,8 @@ def parts_of(
     return [_part(whole, train, *place) for place in places], whole, said
 
 
-def _part(whole: Rows, train: Outputs, kept: Tensor, held: Tensor) -> Part:
-    rows = Rows(whole.x[kept], whole.y[kept], whole.classes)
+def _part(whole: TrainingRows, train: Outputs, kept: Tensor, held: Tensor) -> Part:
+    rows = TrainingRows(whole.x[kept], whole.y[kept], whole.classes)
     return Part(rows, _bare(train[held], whole.y[held]), whole.x[held], whole.y[held])
 
 

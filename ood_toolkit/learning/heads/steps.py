@@ -15,14 +15,14 @@ from torch.nn.functional import cross_entropy
 from ood_toolkit.errors import TrainingError
 from ood_toolkit.learning.heads.recipe import DECAYS, HeadRecipe
 
-__all__ = ["CLOSE", "EXACT", "ROUGH", "Layer", "Rows", "one_thread"]
+__all__ = ["CLOSE", "EXACT", "ROUGH", "Layer", "TrainingRows", "one_thread"]
 
 ITERATIONS = 5
 """Iterations of L-BFGS that are told as one epoch."""
 HISTORY = 20
 EXACT, CLOSE, ROUGH = 1e-5, 1e-4, 1e-3
-"""Largest entry of the gradient, along the axes of `Rows.basis`, at which L-BFGS stops: for the head itself, and in
-float32 for those of the folds and while weight decays are compared."""
+"""Largest entry of the gradient, along the axes of `TrainingRows.basis`, at which L-BFGS stops: for the head itself,
+and in float32 for those of the folds and while weight decays are compared."""
 DOUBLE_BYTES = 2**30
 """Bytes of rows in float64 above which they stay float32."""
 SMALL = 2**26
@@ -31,7 +31,7 @@ gives."""
 
 
 @contextmanager
-def one_thread(rows: Rows) -> Iterator[None]:
+def one_thread(rows: TrainingRows) -> Iterator[None]:
     """Compute small problems in one thread, whose results do not depend on how many there are."""
     before = torch.get_num_threads()
     if rows.x.numel() * rows.classes > SMALL:
@@ -59,7 +59,7 @@ class Layer:
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class TrainingRows:
     """Rows (n, d) float32 with the class (n,) of each, on which layers are trained."""
 
     x: Tensor

@@ -15,7 +15,7 @@ from torch.nn.functional import cross_entropy
 from ood_toolkit.errors import OutputsError
 from ood_toolkit.learning.heads.fitting import Part, parts_of
 from ood_toolkit.learning.heads.recipe import RECIPES, HeadRecipe
-from ood_toolkit.learning.heads.steps import CLOSE, EXACT, ROUGH, Layer, Rows, one_thread
+from ood_toolkit.learning.heads.steps import CLOSE, EXACT, ROUGH, Layer, TrainingRows, one_thread
 from ood_toolkit.outputs import Outputs
 from ood_toolkit.outputs.head import Head
 from ood_toolkit.scorers.thresholds import class_thresholds
@@ -239,7 +239,7 @@ def _followed(run: Iterator[Layer], recipe: HeadRecipe, epochs: int | None, prog
 
 
 def _history(
-    rows: Rows, layers: Sequence[Layer], watched: Sequence[tuple[float, float, np.ndarray]]
+    rows: TrainingRows, layers: Sequence[Layer], watched: Sequence[tuple[float, float, np.ndarray]]
 ) -> Iterator[HeadEpoch]:
     """Put training and validation side by side; what converged earlier stays as it was."""
     for epoch in range(max(len(layers), len(watched))):
@@ -249,7 +249,7 @@ def _history(
         yield HeadEpoch(epoch, loss / len(rows.x), right / len(rows.x), val_loss, accuracy, thresholds)
 
 
-def _notes(rows: Rows, names: Sequence[str]) -> tuple[str, ...]:
+def _notes(rows: TrainingRows, names: Sequence[str]) -> tuple[str, ...]:
     counts = torch.bincount(rows.y, minlength=len(names))
     empty = [name for name, count in zip(names, counts.tolist(), strict=True) if not count]
     if not empty:

@@ -8,7 +8,7 @@ import torch
 
 from ood_toolkit.errors import OutputsError, TrainingError
 from ood_toolkit.learning.heads.recipe import RECIPES, HeadRecipe, find_recipe
-from ood_toolkit.learning.heads.steps import Rows
+from ood_toolkit.learning.heads.steps import TrainingRows
 from ood_toolkit.learning.heads.train import train_head
 from ood_toolkit.outputs import Outputs
 from ood_toolkit.scorers.classwise import Classwise
@@ -241,7 +241,7 @@ def test_the_same_seed_gives_the_same_bytes(preset):
 def test_scale_is_folded_into_the_weight():
     x = drawn(100)
     trained = train_head(HeadRecipe("sgd", scale=30.0, epochs=3, weight_decay=0.0), x, x)
-    *_, last = Rows(30 * x.embeddings, x.labels, 4).epochs(trained.recipe, 0.0)
+    *_, last = TrainingRows(30 * x.embeddings, x.labels, 4).epochs(trained.recipe, 0.0)
     assert x.with_head(trained.head).logits.numpy() == pytest.approx(last.logits(30 * x.embeddings).numpy(), abs=1e-4)
 
 
