@@ -47,12 +47,13 @@ def command(
 
     FILE.npz holds embeddings | features | logits, and labels, classes | class_names | names, ids | files, text,
     weight, bias where there are such; texts and a linear head may lie in files of their own. Labels may be class
-    names. With --scores it holds one number an image.
+    names. With --scores it holds one number an image. What looks like a mistake, such as probabilities in the place of
+    logits, is said below.
     """
     from ood_toolkit.benchmark.reading import read_banks
     from ood_toolkit.store.files import default_store
     from ood_toolkit.store.imports import Imports
-    from ood_toolkit.store.npz import read_import, read_scores
+    from ood_toolkit.store.npz import doubts_of_arrays, read_import, read_scores
 
     if not scores and (key or lower_is_id):
         raise click.UsageError("--key and --lower-is-id go with --scores")
@@ -70,3 +71,5 @@ def command(
     imports.add(name, model, split, arrays, source, replace=replace)
     held = ", ".join(f"{part} {array.shape}" for part, array in arrays.items())
     print_line(f"{name} ({split}) of model {model}: {held}")
+    for doubt in doubts_of_arrays(arrays):
+        print_line(f"  {doubt}")

@@ -5,21 +5,17 @@ from __future__ import annotations
 import numpy as np
 
 from ood_toolkit.api.scorer import Prompts
-from ood_toolkit.api.spec import nearest
 from ood_toolkit.encode.banks import mined
 from ood_toolkit.encode.labels import Labelled, labels_among
 from ood_toolkit.encode.sets import Sets
 from ood_toolkit.errors import DataError
 from ood_toolkit.outputs import Outputs
-from ood_toolkit.outputs.class_names import shown
 from ood_toolkit.outputs.head import Bank, Head
 from ood_toolkit.store.imports import Imports
 from ood_toolkit.store.npz import head_of, outputs_of
 
 __all__ = ["ImportedSets"]
 
-MOST_NAMED = 20
-"""Classes that a message about an unknown one lists."""
 CANDIDATES = "candidates"
 """The bank of imported texts that negatives are mined from."""
 
@@ -68,34 +64,21 @@ class ImportedSets(Sets):
     def outputs(self, name: str, split: str, head: Head | None, *, own: bool = True) -> Outputs:
         """Wrap the memory maps of a split."""
         arrays = self.arrays(name, split)
-        if own:
-            self._refuse_unknown(name, arrays, head)
-        names, labels = arrays.get("classes"), arrays.get("labels")
-        if labels is not None and head is not None and names is not None:
-            found, note = Labelled(name, np.asarray(labels), tuple(names.tolist())).under(head, own=own)
-            arrays = {key: array for key, array in arrays.items() if key != "labels"}
-            arrays |= {} if found is None else {"labels": found}
-            self._notes |= {note: None} if note else {}
-        return self._outputs(name, arrays, head)
-
-    def _refuse_unknown(self, name: str, arrays: dict[str, np.ndarray], head: Head | None) -> None:
-        """Refuse labels that were given as names and are no classes; note those that no class has a name for."""
-        given = arrays.get("source_names")
-        if given is None:
-            return
-        if "labels" not in arrays:
+        labels, names = _told(arrays)
+        known = (
+            head.class_names if head is not None else tuple(arrays["classes"].tolist()) if "classes" in arrays else None
+        )
+        if known is None and "source_names" in arrays and own:
             self._notes[
                 f"{name}: its labels are names, but its logits have no class names: accuracy and misclassification are "
                 "left out; import classes beside them"
             ] = None
-            return
-        lacking = list(dict.fromkeys(given[np.asarray(arrays["labels"]) < 0].tolist()))
-        if lacking := [one for one in lacking if one]:
-            known = arrays["classes"].tolist() if head is None else list(head.class_names)
-            raise DataError(
-                f"{name}: the {'label' if len(lacking) == 1 else 'labels'} {shown(lacking)} of its images: expected "
-                f"names among its {len(known):,} classes, {shown(known)}; {nearest(lacking[0], known[:MOST_NAMED])}"
-            )
+        if labels is not None and names is not None and known is not None:
+            found, note = Labelled(name, labels, names).among(known, head is None or head.has_names, own=own)
+            arrays.pop("labels", None)
+            arrays |= {} if found is None else {"labels": found}
+            self._notes |= {note: None} if note else {}
+        return self._outputs(name, arrays, head)
 
     def notes(self) -> list[str]:
         """Say which labels are no classes of anything."""
@@ -106,11 +89,12 @@ class ImportedSets(Sets):
         arrays = self.arrays(name, "test")
         known: np.ndarray | None = self.arrays(of, "test").get("classes")
         known = known if head is None else np.array(head.class_names)
-        labels, names = arrays.get("labels"), arrays.pop("classes", None)
+        labels, names = _told(arrays)
+        arrays.pop("classes", None)
         if labels is not None and names is not None:
             if known is None:
                 raise DataError(f"{name}: expected {of} to have class names as {name} has; import it with classes")
-            arrays["labels"] = labels_among(known.tolist(), labels, names.tolist(), name)
+            arrays["labels"] = labels_among(known.tolist(), labels, names, name)
         return self._outputs(name, arrays | ({} if known is None else {"classes": known}), head)
 
     def classes(self, name: str) -> tuple[str, ...]:
@@ -128,8 +112,9 @@ class ImportedSets(Sets):
         lacking = [part for part in ("features", "labels") if part not in arrays]
         if lacking:
             raise DataError(f"{name}: its {split} arrays have no {lacking[0]}; import embeddings and labels together")
-        known, names = self.classes(name), arrays.get("classes")
-        labels = arrays["labels"] if names is None else labels_among(known, arrays["labels"], names.tolist())
+        known = self.classes(name)
+        labels, names = _told(arrays)
+        labels = arrays["labels"] if labels is None or names is None else labels_among(known, labels, names, name)
         x = Outputs(features=arrays["features"], labels=labels, ids=arrays.get("ids"), class_names=known)
         return x.to(self.device)
 
@@ -168,3 +153,16 @@ class ImportedSets(Sets):
                 raise DataError(f"{name}: model {self.label!r} has no {split} arrays; oodkit import brings them")
             self._opened[name, split] = found
         return dict(self._opened[name, split])
+
+
+def _told(arrays: dict[str, np.ndarray]) -> tuple[np.ndarray | None, tuple[str, ...] | None]:
+    """Give the labels (n,) of a set and the names that they number, None where they have none.
+
+    Labels that were given as names, and are not all known already, number these names.
+    """
+    labels, names, given = (arrays.get(key) for key in ("labels", "classes", "source_names"))
+    if given is None or (labels is not None and not ((np.asarray(labels) < 0) & (given != "")).any()):
+        return None if labels is None else np.asarray(labels), None if names is None else tuple(names.tolist())
+    found, places = np.unique(given, return_inverse=True)
+    nameless = int(found[0] == "")  # the empty name, which stands first, is of no class
+    return places - nameless, tuple(found[nameless:].tolist())

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ood_toolkit.api.spec import nearest
+from ood_toolkit.encode.wordnet_ids import WordNetIds
 from ood_toolkit.errors import DataError
-from ood_toolkit.outputs.class_names import ClassNames, shown
+from ood_toolkit.outputs.class_names import ClassNames, is_wordnet_id, shown
 from ood_toolkit.outputs.head import Head
 
-__all__ = ["IMAGENET", "Labelled", "is_wordnet_id", "labels_among"]
+__all__ = ["IMAGENET", "Labelled", "labels_among"]
 
 IMAGENET = "imagenet-1k"
 """The numbering of classes that WordNet ids are looked up in."""
-WORDNET_ID = re.compile(r"n\d{8}")
 
 
 @dataclass(frozen=True)
@@ -40,19 +39,23 @@ class Labelled:
         `own` says that the set is in-distribution: a class that the head does not know is an error. Otherwise its
         images get -1. Raises `DataError` also for a name that fits two classes.
         """
-        if head is None or self.classes == head.class_names:
+        return (self.labels, "") if head is None else self.among(head.class_names, head.has_names, own=own)
+
+    def among(self, known: Sequence[str], have_names: bool, *, own: bool) -> tuple[np.ndarray | None, str]:
+        """Give labels (n,) of these classes, and a note, as `under` does for those of a head."""
+        if self.classes == tuple(known):
             return self.labels, ""
-        places = self.places(head.class_names)
+        places = self.places(known)
         renumbered: np.ndarray = places[self.labels]
         lacking = [self.classes[label] for label in self._used if places[label] < 0]
         if not lacking or not own:
             return renumbered, ""
-        if not head.has_names:
+        if not have_names:
             return None, (
-                f"{self.name}: the {head.classes} classes of the head have no names, so its labels cannot be matched: "
+                f"{self.name}: the {len(known)} classes of the head have no names, so its labels cannot be matched: "
                 "accuracy and misclassification are left out; give the names with classes=FILE"
             )
-        raise DataError(self._unknown(lacking, head.class_names))
+        raise DataError(self._unknown(lacking, known))
 
     @property
     def _used(self) -> list[int]:
@@ -62,20 +65,12 @@ class Labelled:
     def places(self, known: Sequence[str]) -> np.ndarray:
         """Give the place of each class (k + 1,) among known ones, -1 for none, and last that of label -1."""
         names, places = ClassNames(known), np.full(len(self.classes) + 1, -1, dtype=np.int64)
-        ids = self._ids()
+        ids = WordNetIds(known, in_order=self.ids_of == IMAGENET)
         for label in self._used:
             name = self.classes[label]
             place = names.place(name, self.name)
-            places[label] = ids.get(name, -1) if place < 0 else place
+            places[label] = ids.place(name, self.name) if place < 0 and not self.why_no_ids else place
         return places
-
-    def _ids(self) -> dict[str, int]:
-        """Give the places of WordNet ids where the head's classes are ImageNet's."""
-        if self.ids_of != IMAGENET or not any(map(is_wordnet_id, self.classes)):
-            return {}
-        from ood_toolkit.data.catalogue.imagenet import imagenet_wnids
-
-        return {wnid: place for place, wnid in enumerate(imagenet_wnids())}
 
     def _unknown(self, lacking: list[str], known: Sequence[str]) -> str:
         """Say which classes the head does not know, and which it does."""
@@ -88,11 +83,6 @@ class Labelled:
             f"{self.name}: the {which} {shown(lacking)} of its images: expected names of the head's "
             f"{len(known):,} classes, {shown(known)}; {hint}"
         )
-
-
-def is_wordnet_id(name: str) -> bool:
-    """Tell a WordNet id, such as n01440764, from a name."""
-    return WORDNET_ID.fullmatch(name) is not None
 
 
 def labels_among(

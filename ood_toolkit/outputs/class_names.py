@@ -10,12 +10,13 @@ from typing import Any
 
 from ood_toolkit.errors import DataError
 
-__all__ = ["ClassNames", "named_alike", "plain", "shown", "text_of"]
+__all__ = ["ClassNames", "is_wordnet_id", "named_alike", "plain", "shown", "text_of"]
 
 INVISIBLE = re.compile("[\ufeff\u200b]")
 """The byte order mark and the blank without width."""
 BETWEEN = re.compile(r"(?<=\w)[-/](?=\w)")
 """A hyphen or slash inside a name; one in front of a number is its sign."""
+WORDNET_ID = re.compile(r"n\d{8}")
 SHOWN = 3
 """Names in a message."""
 
@@ -78,6 +79,11 @@ def named_alike(names: Sequence[str]) -> tuple[str, str] | None:
         if other != name:
             return other, name
     return None
+
+
+def is_wordnet_id(name: str) -> bool:
+    """Tell a WordNet id, such as n01440764, from a name."""
+    return WORDNET_ID.fullmatch(name) is not None
 
 
 def shown(names: Sequence[str], most: int = SHOWN) -> str:

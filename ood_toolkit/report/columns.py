@@ -112,13 +112,13 @@ def p_value(p: float) -> str:
     return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def summary(header: Mapping[str, Any]) -> list[str]:
-    """Say in a few lines what was measured."""
+def summary(header: Mapping[str, Any], *, brackets: bool = True) -> list[str]:
+    """Say in a few lines what was measured; `brackets` says that intervals stand in the tables."""
     if "models" in header:
         parts = [{**header, **part} for part in header["models"]]
         lines = [line for part in parts for line in [*_of_encoder(part), *(f"  {line}" for line in _of_ids(part))]]
-        return [*lines, *_of_sets(parts[0]), *_of_all(header)]
-    return [*_of_ids(header), *_of_sets(header), *_of_encoder(header), *_of_all(header)]
+        return [*lines, *_of_sets(parts[0]), *_of_all(header, brackets)]
+    return [*_of_ids(header), *_of_sets(header), *_of_encoder(header), *_of_all(header, brackets)]
 
 
 def _of_ids(header: Mapping[str, Any]) -> list[str]:
@@ -170,12 +170,14 @@ def _of_encoder(header: Mapping[str, Any]) -> list[str]:
     return [", ".join(part for part in parts if part)]
 
 
-def _of_all(header: Mapping[str, Any]) -> list[str]:
+def _of_all(header: Mapping[str, Any], brackets: bool) -> list[str]:
     lines = [f"protocol {header['protocol']}"] if header.get("protocol", "native") != "native" else []
     made = header.get("intervals")
     if made:
         how = f"{made['auroc']} for AUROC, else {made['others']} with {made['replicates']} replicates"
-        lines.append(f"in brackets {100 * made['confidence']:g} % intervals: {how}, seed {made['seed']}")
+        share = f"{100 * made['confidence']:g} % intervals"
+        where = f"in brackets {share}" if brackets else f"{share} are in JSON and CSV"
+        lines.append(f"{where}: {how}, seed {made['seed']}")
     return lines
 
 

@@ -10,13 +10,14 @@ import numpy as np
 
 from ood_toolkit.errors import DataError
 from ood_toolkit.outputs import Outputs
-from ood_toolkit.outputs.class_names import ClassNames
+from ood_toolkit.outputs.class_names import ClassNames, is_wordnet_id, shown
+from ood_toolkit.outputs.doubts import doubts_of_head, doubts_of_outputs
 from ood_toolkit.outputs.head import Head
 from ood_toolkit.store.foreign.arrays import Archive, listed, read_npz
 from ood_toolkit.store.foreign.arrays import texts as names_of
 from ood_toolkit.store.foreign.guard import guarded, in_file
 
-__all__ = ["head_of", "outputs_of", "read_import", "read_scores"]
+__all__ = ["doubts_of_arrays", "head_of", "outputs_of", "read_import", "read_scores"]
 
 FEATURES = ("embeddings", "features")
 CLASSES = ("classes", "class_names", "names")
@@ -169,6 +170,34 @@ def outputs_of(arrays: Mapping[str, np.ndarray], head: Head | None, labels: np.n
     )
 
 
+def doubts_of_arrays(arrays: Mapping[str, np.ndarray]) -> list[str]:
+    """Say what looks like a mistake in the arrays of a set: of its head, features, logits, labels or scores."""
+    if "scores" in arrays:
+        scores = arrays["scores"]
+        return [f"all {len(scores):,} scores are equal"] if len(scores) > 1 and (scores == scores[0]).all() else []
+    head = head_of(arrays)
+    x = outputs_of({key: array for key, array in arrays.items() if key != "labels"}, head)
+    return [*doubts_of_head(head), *doubts_of_outputs(x), *_doubts_of_labels(arrays)]
+
+
+def _doubts_of_labels(arrays: Mapping[str, np.ndarray]) -> list[str]:
+    """Count the labels of -1, and name those that were given as names and are none of the classes."""
+    labels, given = arrays.get("labels"), arrays.get("source_names")
+    if labels is None:
+        return []
+    notes, strange = [], labels < 0
+    if given is not None:
+        lacking = sorted({one for one in given[strange].tolist() if one and not is_wordnet_id(one)})
+        strange = strange & (given == "")
+        if lacking:
+            called = shown(arrays["classes"].tolist())
+            notes.append(f"the labels {shown(lacking)} are none of its classes {called}: it cannot be an ID set so")
+    if count := int(strange.sum()):
+        share = f"{100 * count / len(labels):.1f} %"
+        notes.append(f"{count:,} of its {len(labels):,} labels are -1 ({share}): the class of these is not known")
+    return notes
+
+
 def _text_head(file: Path, named: np.ndarray | None) -> dict[str, np.ndarray]:
     found = read_npz(file)
     text = _first(found, ("text", *FEATURES))
@@ -228,7 +257,7 @@ def _labels(
         truth = np.append(named.astype(str), "")[truth]
         known = ClassNames(classes.tolist())
         absent = [name for name in sorted(set(truth.tolist()) - {""}) if known.place(name, str(file)) < 0]
-        if absent:
+        if absent and not all(map(is_wordnet_id, absent)):  # ids are looked up where the list of them is
             raise DataError(f"{file}: class {absent[0]!r} has no text or weight; its classes and the head's differ")
     if classes is None:
         return {"source_names": truth}

@@ -53,6 +53,15 @@ def test_more_than_eight_scorers_have_a_line_each():
     assert line.replace("*", " ").split()[1:] == [*expected, "0.375"]
 
 
+def test_intervals_are_said_to_be_in_brackets_only_where_tables_hold_them():
+    made = {"auroc": "DeLong", "others": "bootstrap", "replicates": 40, "confidence": 0.95, "seed": 0}
+    said = "95 % intervals{}: DeLong for AUROC, else bootstrap with 40 replicates, seed 0"
+    lines = table(Report(rows_of(), HEADER | {"intervals": made}))
+    assert said.format(" are in JSON and CSV") in lines
+    assert not any("[" in line for line in lines)
+    assert f"in brackets {said.format('')}" in table(Report(rows_of(NAMES[:8]), HEADER | {"intervals": made}))
+
+
 def test_the_best_of_each_column_is_marked_and_named():
     lines = table(Report(rows_of(), HEADER))
     cells = {line.split()[0]: line for line in lines if re.match(" [a-z-]+ +[0-9]", line)}
