@@ -13,7 +13,7 @@ from ood_toolkit.errors import DataError, ScorerError, UsageError
 if TYPE_CHECKING:
     from ood_toolkit.api.stream import AnyScorer
 
-__all__ = ["averaged", "check_comparisons", "check_sets", "check_texts", "reference", "wants_averages"]
+__all__ = ["averaged", "check_comparisons", "check_labels", "check_sets", "check_texts", "reference", "wants_averages"]
 
 
 def check_comparisons(ci: bool, ci_replicates: int, paired: bool, against: str) -> None:
@@ -22,6 +22,12 @@ def check_comparisons(ci: bool, ci_replicates: int, paired: bool, against: str) 
         raise UsageError("--against: goes with --paired")
     if ci_replicates != 1000 and not ci:
         raise UsageError("--ci-replicates: goes with --ci")
+
+
+def check_labels(labels: Collection[str], specs: Collection[str]) -> None:
+    """Refuse, with a `DataError`, ready scores that bear the name of a scorer of the run."""
+    if both := [label for label in labels if label in specs]:
+        raise DataError(f"ready scores {both[0]!r}: a scorer of this run has that name; give them another label")
 
 
 def check_sets(settings: Settings, scorers: Sequence[AnyScorer]) -> None:
@@ -91,7 +97,7 @@ def averaged(scorers: str, registry: Registry) -> str:
 def reference(settings: Settings, registry: Registry) -> str:
     """Give the spec of the scorer that others are to be tested against; `first` and `best` stay."""
     against = settings.against
-    if against in ("first", "best"):
+    if against in ("first", "best", *settings.ready):
         return against
     texts = (against, settings.scorers)
     one, listed = (averaged(text, registry) if wants_averages(settings) else text for text in texts)

@@ -59,7 +59,8 @@ def chosen(
     """
     named = dict.fromkeys([*settings.ids, *settings.csid, *settings.tune, *settings.ood])
     options = {"download": settings.download, "precision": settings.precision}
-    return choose(registry, settings.store or default_store(), settings.model, list(named), find, splits, **options)
+    store = settings.store or default_store()
+    return choose(registry, store, settings.model, list(named), find, splits, settings.ready, **options)
 
 
 def opened(

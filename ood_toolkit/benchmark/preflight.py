@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ood_toolkit.api.registry import Registry
+from ood_toolkit.api.spec import nearest
 from ood_toolkit.benchmark.opening import chosen
 from ood_toolkit.benchmark.settings import Settings
 from ood_toolkit.data.root import default_data_root
@@ -18,7 +19,7 @@ from ood_toolkit.store.files import default_store
 from ood_toolkit.store.imports import Imports
 from ood_toolkit.store.listings import Listings
 
-__all__ = ["Needed", "check_here", "looked_for"]
+__all__ = ["Needed", "check_here", "check_ready", "looked_for"]
 
 UNKNOWN = "no data set of that name; oodkit datasets lists them"
 
@@ -49,7 +50,8 @@ def looked_for(settings: Settings, registry: Registry, suggested: Sequence[str] 
     models = settings.models or _known(settings, names, find, suggested)
     found = [_model(model, settings, registry) for model in models]
     labels = {entry.model for entry in Imports(_store(settings)).entries()}
-    return [*found, *(_data(name, settings, find, labels & set(settings.models)) for name in names)]
+    found += [_data(name, settings, find, labels & set(settings.models)) for name in names]
+    return [*found, *(_ready(label, settings) for label in settings.ready)]
 
 
 def _store(settings: Settings) -> Path:
@@ -59,7 +61,7 @@ def _store(settings: Settings) -> Path:
 def _known(settings: Settings, names: Sequence[str], find: Find, suggested: Sequence[str]) -> Sequence[str]:
     """Give the model that needs no name: that of the store, or the embedded one; else those suggested."""
     imports = Imports(_store(settings))
-    if held := imports.models_of(names):
+    if held := [model for model in imports.models_of(names) if model not in settings.ready]:
         return held[:1]
     sets = [find(name) for name in names]
     return [EMBEDDED_MODEL] if all(one is not None and one.embedded for one in sets) else suggested
@@ -80,7 +82,8 @@ def _data(name: str, settings: Settings, find: Find, labels: set[str]) -> Needed
     """Look for the test images of a data set."""
     imports = Imports(_store(settings))
     for entry in imports.entries():
-        if entry.name == name and entry.split == "test" and (entry.model in labels or not settings.models):
+        named = entry.model in labels if settings.models else entry.model not in settings.ready
+        if entry.name == name and entry.split == "test" and named:
             return Needed("data set", name, True, f"{entry.rows:,} images, imported arrays of {entry.model}")
     dataset = find(name)
     if dataset is None:
@@ -101,6 +104,32 @@ def _of_the_store(name: str, settings: Settings, missing: str) -> Needed:
     return Needed(
         "data set", name, True, f"{len(listing.keys):,} images are known to the store, their pictures are gone"
     )
+
+
+def check_ready(settings: Settings) -> None:
+    """Refuse labels under which not all sets of a run have ready scores in the store; no score is read."""
+    for label in settings.ready:
+        found = _ready(label, settings)
+        if not found.here:
+            raise DataError(f"--scores {label}: {found.note}")
+
+
+def _ready(label: str, settings: Settings) -> Needed:
+    """Look for ready scores of all sets of a run."""
+    imports = Imports(_store(settings))
+    entries = [entry for entry in imports.entries() if entry.split == "test" and imports.has_scores(entry)]
+    held = {entry.name: entry.rows for entry in entries if entry.model == label}
+    names = (*settings.ids, *settings.csid, *settings.ood)
+    if all(name in held for name in names):
+        return Needed("ready scores", label, True, ", ".join(f"{name} {held[name]:,}" for name in names))
+    lacking = [name for name in names if name not in held]
+    known = {entry.model for entry in entries}
+    hint = "" if label in known else f" ({nearest(label, known)})"
+    said = (
+        f"no ready scores of {', '.join(lacking)} under this label{hint}; "
+        f"bring them with oodkit import {lacking[0]} FILE.npz --scores --model {label}"
+    )
+    return Needed("ready scores", label, False, said)
 
 
 def check_here(settings: Settings, registry: Registry, suggested: Sequence[str] | None = None) -> None:

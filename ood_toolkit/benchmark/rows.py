@@ -11,6 +11,7 @@ from ood_toolkit.api.registry import get_registry
 from ood_toolkit.api.stream import AnyScorer, StreamScorer
 from ood_toolkit.benchmark.combining import combined
 from ood_toolkit.benchmark.members import Member
+from ood_toolkit.benchmark.ready import NOTE
 from ood_toolkit.benchmark.scoring import Scoring
 from ood_toolkit.errors import one_line
 from ood_toolkit.report.evaluation import (
@@ -39,6 +40,8 @@ class Rows:
     protocol: str
     tuned: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """What is said of the search for parameters, by spec."""
+    ready: Sequence[str] = ()
+    """Labels of ready scores that stand beside those of the scorers."""
     merged: dict[tuple[str, ...], Answers] = field(default_factory=dict)
     """What each combination says, by `COMBINER+SCORER` and set."""
 
@@ -59,12 +62,20 @@ class Rows:
             if isinstance(scorer, StreamScorer):
                 rows += self._of_stream(about, sets)
                 continue
-            rows += self._evaluated(about, sets[TEST], sets)
-            if whole is not None:
-                rows += self._evaluated(about.full, whole, sets)
-            if decider:
-                all_tests = union(sets, name, list(self.members))
-                rows += self._evaluated(About(scorer.spec, UNION, decider, notes, seconds), all_tests, sets)
+            rows += self._of_scores(about, name, whole)
+        for label in self.ready:
+            rows += self._of_scores(About(label, name, decider, (NOTE,)), name, whole)
+        return rows
+
+    def _of_scores(self, about: About, name: str, whole: Answers | None) -> list[Row]:
+        """Show scores of single images on a member's own ID test, on its full spectrum and on the union of all."""
+        sets = self.answers[name]
+        rows = self._evaluated(about, sets[TEST], sets)
+        if whole is not None:
+            rows += self._evaluated(about.full, whole, sets)
+        if about.decider:
+            all_tests = union(sets, name, list(self.members))
+            rows += self._evaluated(replace(about, id_name=UNION), all_tests, sets)
         return rows
 
     def _of_stream(self, about: About, sets: Mapping[str, Answers]) -> list[Row]:

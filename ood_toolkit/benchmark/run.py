@@ -7,9 +7,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ood_toolkit.benchmark.checks import averaged, check_sets, wants_averages
+from ood_toolkit.benchmark.checks import averaged, check_labels, check_sets, wants_averages
 from ood_toolkit.benchmark.opening import asked_by, opened
-from ood_toolkit.benchmark.preflight import check_here
+from ood_toolkit.benchmark.preflight import check_here, check_ready
 from ood_toolkit.benchmark.settings import Settings, options
 from ood_toolkit.errors import UsageError
 from ood_toolkit.metrics import find_protocol
@@ -61,6 +61,7 @@ def checked(settings: Settings, registry: Registry) -> Settings:
     scorers = registry.scorers(settings.scorers, {})  # what is out of service becomes rows of the report
     if settings.combiners:
         registry.combiners(settings.combiners)
+    check_labels(settings.ready, [scorer.spec for scorer in scorers])
     settings = settings.with_default_sets()
     check_sets(settings, scorers)
     return settings
@@ -68,7 +69,9 @@ def checked(settings: Settings, registry: Registry) -> Settings:
 
 def planned(settings: Settings, registry: Registry, suggested: Sequence[str] | None = None) -> list[Settings]:
     """Give the settings of each model's part of a run; refuse all that can be refused before the first one runs."""
-    parts = list(checked(settings, registry).each_model())
+    settings = checked(settings, registry)
+    check_ready(settings)
+    parts = list(settings.each_model())
     for part in parts:
         check_here(part, registry, suggested)
     return parts
@@ -83,10 +86,12 @@ def _of_model(
     settings = asked_by(settings, scorers, settings.scorers, registry)
     sets = opened(settings, registry, told.progress)
     from ood_toolkit.benchmark.gather import ready_scores
+    from ood_toolkit.benchmark.ready import imported, sources
     from ood_toolkit.benchmark.runner import bench, bench_scores
 
     ready = ready_scores(sets, [*settings.ids, *settings.ood, *settings.csid])
     about: dict[str, Any] = {"command": list(command)}
+    about |= {"ready": sources(settings)} if settings.ready else {}
     if ready is not None:
         _refuse_what_does_not_apply(given)
         about = {"model": sets.label, **about}
@@ -102,6 +107,7 @@ def _of_model(
         progress=told.progress,
         seed=settings.seed,
         tune=found.tune or None,
+        ready=imported(settings, sets, found.members),
     )
 
 

@@ -13,7 +13,9 @@ from ood_toolkit.api.registry import get_registry
 from ood_toolkit.api.scorer import Prompts
 from ood_toolkit.api.spec import nearest
 from ood_toolkit.api.stream import AnyScorer
+from ood_toolkit.benchmark.checks import check_labels
 from ood_toolkit.benchmark.members import Member, check_shifted, named
+from ood_toolkit.benchmark.ready import checked, put
 from ood_toolkit.benchmark.rows import Rows
 from ood_toolkit.benchmark.scoring import Scoring
 from ood_toolkit.benchmark.tuning import tuned
@@ -58,6 +60,7 @@ def bench(
     paired: bool = False,
     tune: Mapping[str, Outputs] | None = None,
     csid: Mapping[str, Outputs] | None = None,
+    ready: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Report:
     """Score an ID test set and OOD sets with every scorer and report how well they are told apart.
 
@@ -69,7 +72,9 @@ def bench(
     of 95 % intervals; `paired` tests each scorer against the first. `tune` maps names to OOD validation outputs: the
     values in a scorer's `grid` that tell ID validation from them best take the place of its defaults. `csid` maps
     names to covariate-shifted ID outputs, which nothing is fitted on: every scorer is shown once more on the full
-    spectrum, the ID test and these together, in rows whose `id` is `ID+csid`.
+    spectrum, the ID test and these together, in rows whose `id` is `ID+csid`. `ready` maps the label of a method of
+    your own to its scores by set, one for each image of the ID test (`id_name`), of every set in `ood` and in `csid`,
+    in the order of their outputs, higher = more in-distribution: it stands as a row beside the scorers.
     A scorer with unmet needs gives rows "skipped", one that raises rows "failed"; the rest goes on.
     Raises `OutputsError` for arguments that contradict each other, `SpecError` for a spec that is not understood.
 
@@ -102,8 +107,12 @@ def bench(
     tuning = None if tune is None else tuned(instances, by_name, tune, told)
     instances = instances if tuning is None else tuning.scorers
     scoring = Scoring(instances, told, seed)
+    check_labels(ready or {}, [scorer.spec for scorer in instances])
+    own = checked(ready or {}, by_name)
     answers = {name: scoring.answer(name, member, by_name) for name, member in by_name.items()}
-    rows = Rows(by_name, answers, scoring, groups or {}, protocol, {} if tuning is None else tuning.notes)
+    put(own, answers)
+    notes = {} if tuning is None else tuning.notes
+    rows = Rows(by_name, answers, scoring, groups or {}, protocol, notes, list(own))
     listed = [row for name in by_name for row in rows.of_member(name)]
     for spec, why in out_of_service.items():
         lost = Row("ood", spec, first, status="failed", notes=(why,))

@@ -44,6 +44,12 @@ class Settings:
         "classwise,grid,mean,msp,mcm", "--scorers", "Specs such as msp,knn:k=100; all; a group. Repeat it to add.",
         "benchmark", read=",".join, many=True, shows_default=True, of_outputs=True,
     )  # fmt: skip
+    ready: tuple[str, ...] = option(
+        (), "--scores",
+        "Ready scores of your own method, imported with --scores under this label: a row beside the scorers, on the "
+        "same images, matched by their ids. Repeat it for several.",
+        "benchmark", read=read_names, many=True, metavar="LABEL", of_outputs=True,
+    )  # fmt: skip
     ids: tuple[str, ...] = option(
         (), "--id", "ID set; repeat it for a combiner. Default: digits.", "benchmark",
         read=read_ids, many=True, metavar="NAME",

@@ -24,7 +24,7 @@ FORMATS = ("table", "json", "csv", "markdown", "latex")
 
 
 HEADINGS = {
-    "What is compared": ("preset", "scorers", "ids", "groups", "csid", "models", "combiners", "on", "dry_run"),
+    "What is compared": ("preset", "scorers", "ready", "ids", "groups", "csid", "models", "combiners", "on", "dry_run"),
     "Texts and heads": ("prompts", "heads", "recipe", "negatives", "texts"),
     "Which images": ("val_split", "tune", "limit", "seed", "seeds"),
     "Metrics and tests": ("protocol", "ci", "ci_replicates", "paired", "against"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -56,16 +56,17 @@ def choose(
     names: Sequence[str],
     find: Find | None = None,
     splits: Sequence[str] = ("test",),
+    beside: Collection[str] = (),
     **defaults: Any,
 ) -> Choice | Imported:
     """Choose what answers for these sets, which `find` knows by name, and check that it can be loaded.
 
     Without a model: the one under which the store holds all of them, else `digits-clip` if all are embedded. Imported
-    sets count as here where they have one of the `splits`.
+    sets count as here where they have one of the `splits`; labels that stand `beside` the model are none.
     """
     imports, find = Imports(store), find or finder(registry)
     if model is None:
-        model = _only_choice(registry, imports, names, find, splits)
+        model = _only_choice(registry, imports, names, find, splits, beside)
     if model in imports.models_of(names, splits):
         return Imported(model)
     imports.check(names, model)
@@ -84,10 +85,17 @@ def choose(
     return choice
 
 
-def _only_choice(registry: Registry, imports: Imports, names: Sequence[str], find: Find, splits: Sequence[str]) -> str:
+def _only_choice(
+    registry: Registry,
+    imports: Imports,
+    names: Sequence[str],
+    find: Find,
+    splits: Sequence[str],
+    beside: Collection[str],
+) -> str:
     """Give the one model that can answer for all sets, or say which could be named."""
     imports.check(names)
-    held = sorted({*imports.models_of(names, splits), *models_holding(imports.folder, names)})
+    held = sorted({*imports.models_of(names, splits), *models_holding(imports.folder, names)} - set(beside))
     if len(held) == 1:
         return held[0]
     sets = {name: find(name) for name in names}

@@ -79,7 +79,8 @@ def _columns(said: Answers) -> dict[str, Any]:
         scores["stream_ood"] = np.array([ood for _, ood, _ in pairs], dtype=str)
         scores["stream_scores"] = np.array([held for _, _, held in pairs])
     if said.accepted:
-        scores["accepted"] = np.array([said.accepted[spec] for spec in said.scores])
+        undecided = np.zeros(len(said), dtype=bool)  # of ready scores, which have no cut either
+        scores["accepted"] = np.array([said.accepted.get(spec, undecided) for spec in said.scores])
     if said.cuts:
         scores["cuts"] = np.array([said.cuts.get(spec, np.nan) for spec in said.scores])
     if said.classes is not None and said.class_cuts:
@@ -189,6 +190,7 @@ def _read_cuts(file: Path, arrays: Mapping[str, Any], said: Answers, specs: list
     cuts = _column(file, arrays, "cuts", "f", len(specs), "a scorer")
     if cuts is not None:
         said.cuts = {spec: float(cut) for spec, cut in zip(specs, cuts, strict=True) if not np.isnan(cut)}
+        said.accepted = {spec: held for spec, held in said.accepted.items() if spec in said.cuts}
     said.classes, by_class = (
         _column(file, arrays, "classes", "U", of="a class"),
         _names(file, arrays, "class_cut_scorers"),

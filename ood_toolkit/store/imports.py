@@ -99,6 +99,10 @@ class Imports:
         """Name the file that says what an entry stands for."""
         return self._alias(entry.name, entry.model, entry.split)
 
+    def has_scores(self, entry: Entry) -> bool:
+        """Tell whether ready scores are what was imported; nothing is read."""
+        return (self._content(entry.key) / "scores.npy").is_file()
+
     def entries(self) -> list[Entry]:
         """List all entries by model, name and split; damaged ones are passed over."""
         found = []
