@@ -25,6 +25,7 @@ ACCEPTING = [("msp", "tpr", 50), ("msp", "tpr", 200), ("msp", "conformal", 50), 
 ACCEPTING += [("temperature", "conformal", 200), ("klm", "conformal", 200), ("temperature", "tpr", 200)]
 PAC = [("msp", 100), ("msp", 500), ("temperature", 200)]
 BY_CLASS = [("msp", "predicted", 500), ("msp", "true", 500), ("temperature", "predicted", 1000)]
+BY_CLASS += [("temperature", "true", 1000)]
 RISK = [("msp", 0.1, 1000), ("msp", 0.05, 2000), ("temperature", 0.1, 2000)]
 FDR = [("maxlogit", 200), ("maxlogit", 1000), ("klm", 1000)]
 

@@ -19,7 +19,10 @@ from ood_toolkit.store.foreign.guard import opened, read_bytes
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["DECODER", "DRAFT", "LARGEST", "FilePicture", "PartPicture", "Picture", "PixelPicture", "decode", "pixels"]
+__all__ = [
+    "DECODER", "DRAFT", "LARGEST", "FilePicture", "PartPicture", "Picture", "PixelPicture", "as_decoded", "decode",
+    "pixels",
+]  # fmt: skip
 
 DECODER = "pillow 2: first frame, EXIF upright, 16 bit to 8, transparency dropped"
 """Part of every encoder key: another way to decode is other features."""
@@ -145,6 +148,23 @@ def decode(content: bytes, least: int | None = None) -> Image:
         raise
     except Exception as error:  # on a damaged file Pillow's readers raise whatever their arithmetic runs into
         raise DataError(f"not a readable picture: {_reason(error, content)}") from None
+
+
+def as_decoded(image: Image) -> Image:
+    """Make of an image that somebody opened what `decode` makes of its file: RGB, upright, 16 bit scaled to 8.
+
+    Raises `DataError` for an image without pixels, and for what `decode` refuses.
+    """
+    try:
+        with _QUIET:
+            if 0 in image.size:
+                raise DataError(f"not a readable picture: it has no pixels, {image.width} x {image.height}")
+            image.load()
+            return _to_rgb(_upright(image))
+    except (DataError, MemoryError):
+        raise
+    except Exception as error:  # as in `decode`
+        raise DataError(f"not a readable picture: {' '.join(str(error).split()) or type(error).__name__}") from None
 
 
 def _load(content: bytes, least: int | None) -> Image:

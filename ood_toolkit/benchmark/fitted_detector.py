@@ -79,21 +79,34 @@ def _fitted(
         same = head is None or (x.head is not None and x.head.fingerprint == head.fingerprint)
         return x if head is None or same else x.with_head(head)
 
+    shared = _chose_the_head(settings, sets, name, val)
     made = Detector.fit(
         scorer, seen(val), None if member.train is None else seen(member.train), rule, seed=settings.seed,
         encoder=_encoder(sets), allow_same=allow_same, set=name, split=str(about["validation"][name]),
     )  # fmt: skip
-    known = made.calibration
-    assert known is not None
-    if known.accepts_all >= max(made.classes, 1) and not accept_all:
-        raise DetectorError(
-            f"{scorer.spec}: {made.rule} on {known.n} images accepts everything: too few for what it promises; "
-            "bring more, lower the target, or pass --accept-all"
-        )
+    made.check_rejects(accept_all=accept_all)
     shares = {f"{name}/test": measured(made.predict(seen(member.tests[name])))}
     shares |= {ood: measured(made.predict(seen(x))) for ood, x in member.ood.items()}
-    notes = [note for note in about["notes"] if note not in made.notes]
+    notes = [note for note in (*shared, *about["notes"]) if note not in made.notes]
     return replace(made.with_shares(shares), notes=(*made.notes, *notes))
+
+
+def _chose_the_head(settings: Settings, sets: Sets, name: str, val: Outputs) -> list[str]:
+    """Note which calibration images a trained head was validated on, as its file says: they chose among heads."""
+    from ood_toolkit.scorers.calibration import copies
+    from ood_toolkit.store.head_file import read_head
+
+    if name not in settings.trained:
+        return []
+    data = read_head(settings.trained[name]).about.get("data")
+    known = data.get("val") if isinstance(data, Mapping) else None
+    if not isinstance(known, Mapping) or known.get("set") != name or settings.val_split is not None:
+        return []
+    count = copies(val, sets.bare(name, "val")) if sets.has(name, "val") else 0
+    if not count:
+        return []
+    one = f"{count:,} of the {len(val):,} images to calibrate on also chose the head when it was trained"
+    return [f"{one}; what is promised does not strictly hold"]
 
 
 def _encoder(sets: Sets) -> dict[str, Any]:

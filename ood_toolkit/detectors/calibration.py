@@ -108,7 +108,7 @@ def cuts_of(rule: Rule, rows: Rows, classes: int, class_names: Sequence[str] | N
     if rule.by == "predicted":
         if rows.prediction is None:
             raise DetectorError("conformal:by=predicted: needs predictions, but these outputs have no logits")
-        found = class_thresholds(rule, score, rows.prediction[order], classes, correct)
+        found = class_thresholds(rule, score, rows.prediction[order], classes, correct, names=class_names)
         return Cuts(found.overall, found.values, found.notes, len(score))
     if rule.by == "true":
         if rows.label is None or not rows.known.any():

@@ -37,6 +37,7 @@ class Decision(NamedTuple):
 
 
 COLUMNS = Decision._fields
+ARRAYS = ("score", "threshold", "accepted", "confidence", "p_value", "codes")
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +78,8 @@ class Decisions:
     @property
     def prediction(self) -> np.ndarray:
         """Name of the predicted class, (n,) strings."""
-        return np.array([*self.names, ""], dtype=str)[self.codes]
+        used, place = np.unique(self.codes, return_inverse=True)  # of thousands of classes few are named
+        return np.array([self.names[code] if code >= 0 else "" for code in used.tolist()], dtype=str)[place]
 
     @property
     def margin(self) -> np.ndarray:
@@ -106,7 +108,11 @@ class Decisions:
         """Give the decision on one image."""
         if not -len(self) <= index < len(self):
             raise RowError(f"index: expected a row of {len(self)} decisions, got {index}")
-        return Decision(*(getattr(self, name)[index].item() for name in COLUMNS))
+        row = index % len(self)
+        one = {name: getattr(self, name)[row : row + 1] for name in ARRAYS}
+        ids = None if self.given_ids is None else self.given_ids[row : row + 1]
+        reasons = {0: self.reasons[row]} if row in self.reasons else {}
+        return next(iter(replace(self, **one, given_ids=ids, reasons=reasons, first=self.first + row)))
 
     def __repr__(self) -> str:
         accepted = int(self.accepted.sum())
@@ -135,8 +141,7 @@ class Decisions:
         }  # fmt: skip
         named = any(part.given_ids is not None for part in many)
         ids = np.concatenate([part.id for part in many]) if named else None
-        arrays = ("score", "threshold", "accepted", "confidence", "p_value", "codes")
-        joined = {name: np.concatenate([getattr(part, name) for part in many]) for name in arrays}
+        joined = {name: np.concatenate([getattr(part, name) for part in many]) for name in ARRAYS}
         names = next((part.names for part in many if part.names), ())
         return cls(**joined, names=names, given_ids=ids, reasons=reasons, first=many[0].first)
 
@@ -161,6 +166,6 @@ def merged(scored: Decisions, good: Sequence[int], reasons: Mapping[int, str], i
     n = len(good) + len(reasons)
     found = unscored([reasons.get(row, "") for row in range(n)], scored.names, ids)
     good = list(good)
-    for name in ("score", "threshold", "accepted", "confidence", "p_value", "codes"):
+    for name in ARRAYS:
         getattr(found, name)[good] = getattr(scored, name)
     return replace(found, reasons={**reasons, **{int(good[row]): why for row, why in scored.reasons.items()}})

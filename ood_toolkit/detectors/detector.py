@@ -227,8 +227,19 @@ class Detector:
     @property
     def accepts_everything(self) -> bool:
         """Whether no image can be rejected."""
-        cuts = self.class_thresholds
+        known, cuts = self.calibration, self.class_thresholds
+        if known is not None:
+            return known.accepts_all >= max(self.classes, 1)
         return self.threshold == -np.inf if cuts is None else bool(np.isneginf(cuts).all())
+
+    def check_rejects(self, *, accept_all: bool) -> None:
+        """Refuse thresholds that accept everything, unless told to take them; `DetectorError`."""
+        if self.accepts_everything and not accept_all:
+            of = "" if self.rows is None else f" on {len(self.rows)} images"
+            raise DetectorError(
+                f"{self.scorer.spec}: {self.rule}{of} accepts everything: too few for what it promises; bring more, "
+                "lower the target, or pass --accept-all"
+            )
 
     # -- the file -------------------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -41,7 +42,8 @@ class Gate:
     """A model and a detector as one warm object, which threads may share: it holds no lock and keeps nothing of a call.
 
     `model` is one of ours or any torch classifier that returns logits, a dict with `logits`, or an object with
-    `.logits`; it is put in eval mode and stays so. For a torch module `preprocess` turns a PIL image into its input.
+    `.logits`; it is put in eval mode and stays so. For a torch module `preprocess` turns a PIL image, in RGB and
+    upright, into its input (c, h, w).
     """
 
     def __init__(
@@ -137,12 +139,15 @@ class Gate:
             return str(error)
         except OSError as error:
             return f"cannot be read: {refusal(error) or one_line(error)}"
+        except MemoryError:
+            return "takes more memory than there is"
 
     def _loaded(self, items: Iterable[Item]) -> Iterator[list[tuple[Item, Prepared]]]:
         """Read and decode in threads, a few batches ahead of the network."""
         waiting: deque[list[tuple[Item, Future[Prepared]]]] = deque()
         iterator = iter(items)
-        with ThreadPoolExecutor(self.workers, thread_name_prefix="gate", initializer=_one_thread_each) as pool:
+        alone = (torch.get_num_threads(),)
+        with ThreadPoolExecutor(self.workers, "gate", initializer=_one_thread_each, initargs=alone) as pool:
             try:
                 while batch := [(one, pool.submit(self._load, one)) for one in islice(iterator, self.batch)]:
                     waiting.append(batch)
@@ -234,7 +239,7 @@ class _OfModule(_Network):
         if self.wants_features:
             if not isinstance(layer, nn.Linear):
                 raise DetectorError(f"{detector.scorer.spec}: needs features, and the module has no linear layer")
-            layer.register_forward_hook(self._keep)
+            weakref.finalize(self, layer.register_forward_hook(_keeping(self.seen)).remove)
 
     def _check_head(self, name: str, layer: nn.Module | None) -> None:
         head = self.detector.head
@@ -245,10 +250,6 @@ class _OfModule(_Network):
                 f"{self.detector.scorer.spec}: fitted with another head than layer {name!r} of this module: it is of "
                 "another model"
             )
-
-    def _keep(self, layer: nn.Module, given: tuple[Any, ...], out: object) -> None:
-        """Keep what enters the layer, for this thread."""
-        self.seen.features = given[0].detach()
 
     def decide(self, batch: Tensor) -> Decisions:
         self.seen.features = None
@@ -263,6 +264,15 @@ class _OfModule(_Network):
         return self.detector.decide_rows(features.flatten(1).float())
 
 
+def _keeping(seen: threading.local) -> Callable[[nn.Module, tuple[Any, ...], object], None]:
+    """Give a hook that keeps what enters a layer, for the thread that it runs in."""
+
+    def keep(layer: nn.Module, given: tuple[Any, ...], out: object) -> None:
+        seen.features = given[0].detach()
+
+    return keep
+
+
 def _is_none(x: Any) -> bool:
     return hasattr(x, "__len__") and not isinstance(x, str | bytes) and len(x) == 0
 
@@ -272,6 +282,12 @@ def _chained(first: list[Item], rest: Iterable[Item]) -> Iterator[Item]:
     yield from rest
 
 
-def _one_thread_each() -> None:
-    """Keep torch from splitting one picture's arithmetic over all cores: there are as many pictures as threads."""
+def _one_thread_each(others: int) -> None:
+    """Keep torch from splitting one picture's arithmetic over all cores: there are as many pictures as threads.
+
+    What is set last holds for threads that begin later, which are not ours: they get what they had.
+    """
     torch.set_num_threads(1)
+    last = threading.Thread(target=torch.set_num_threads, args=(others,))
+    last.start()
+    last.join()

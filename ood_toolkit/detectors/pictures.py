@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,13 +10,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
-from ood_toolkit.api.picture import FilePicture, Picture, decode
-from ood_toolkit.errors import DataError, DetectorError
+from ood_toolkit.api.picture import FilePicture, Picture, as_decoded, decode
+from ood_toolkit.errors import DataError, DetectorError, one_line
+from ood_toolkit.outputs.classifier import IMAGES
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 __all__ = ["Item", "items_of", "prepared"]
+
+IN_DICTS = (*IMAGES, "image")
+"""What pictures are called in dicts, as loaders and data sets give them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +50,14 @@ def items_of(x: Any) -> Iterator[Item]:
         yield Item(x)
     elif _is_pair(x):
         yield from items_of(x[0])
+    elif isinstance(x, Mapping):
+        name = next((name for name in IN_DICTS if name in x), None)
+        if name is None:
+            raise DetectorError(
+                f"pictures: expected {', '.join(IN_DICTS)} in a dict, got {', '.join(map(str, list(x)[:5]))}; give its "
+                "pictures alone, such as gate(batch['x'] for batch in loader)"
+            )
+        yield from items_of(x[name])
     elif isinstance(x, Iterable) or hasattr(x, "__getitem__"):
         for one in x:
             yield from items_of(one)
@@ -68,14 +80,19 @@ def _is_many(x: Tensor | np.ndarray) -> bool:
 
 
 def _is_pair(x: Any) -> bool:
-    """Tell (picture, label) and (batch, labels), as loaders and data sets give them, from two pictures."""
-    if not isinstance(x, tuple | list) or len(x) != 2:
+    """Tell (picture, label) and (batch, labels), and more beside, as loaders and data sets give them, from pictures."""
+    if not isinstance(x, tuple | list) or len(x) < 2:
         return False
-    first, second = x
-    if isinstance(second, int | np.integer) or second is None:
-        return True
+    first, label, *_ = x
+    others = x[1:]
+    if isinstance(label, int | np.integer) or label is None:
+        return all(isinstance(one, int | np.integer | str) or one is None for one in others)
     batch = isinstance(first, Tensor | np.ndarray) and first.ndim == 4
-    return batch and isinstance(second, Tensor | np.ndarray | list | tuple) and np.ndim(second) <= 1
+    return batch and all(_is_column(one) for one in others)
+
+
+def _is_column(x: Any) -> bool:
+    return isinstance(x, Tensor | np.ndarray | list | tuple) and np.ndim(x) <= 1
 
 
 def prepared(item: Item, preprocess: Callable[[Image], Tensor] | None, size: int | None) -> Tensor:
@@ -90,13 +107,25 @@ def prepared(item: Item, preprocess: Callable[[Image], Tensor] | None, size: int
             "pictures: a torch module takes tensors (c, h, w); pass preprocess= to give it pictures, as "
             "Gate(module, detector, preprocess=weights.transforms())"
         )
-    if isinstance(value, np.ndarray):
-        value = _of_array(value)
     if isinstance(value, bytes):
-        value = decode(value, size)
-    if isinstance(value, Picture):
-        value = value.decode(value.read(), size)
-    return preprocess(value)
+        image = decode(value, size)
+    elif isinstance(value, Picture):
+        image = value.decode(value.read(), size)
+    else:
+        image = _of_array(value) if isinstance(value, np.ndarray) else value
+    image = as_decoded(image)
+    try:
+        made = preprocess(image)
+    except (DataError, MemoryError):
+        raise
+    except Exception as error:  # it may be anybody's
+        raise DataError(f"not scored: its preprocessing cannot take it: {one_line(error)[:200]}") from None
+    if not isinstance(made, Tensor):
+        raise DetectorError(
+            f"preprocess: expected a tensor (c, h, w), got {type(made).__name__}; let it end in a tensor, as "
+            "weights.transforms() of torchvision does"
+        )
+    return made
 
 
 def _of_array(array: np.ndarray) -> Image:

@@ -8,6 +8,7 @@ from array import array
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from ood_toolkit.detectors.pictures import Item
 from ood_toolkit.detectors.sources import Hashed, PictureSource, RowSource, Source, row_key
 from ood_toolkit.detectors.writing import Known, Writer
 from ood_toolkit.errors import DetectorError
-from ood_toolkit.metrics.discoveries import benjamini_hochberg
+from ood_toolkit.metrics.discoveries import discovery_cut
 
 __all__ = ["Counts", "Prediction", "check_rate"]
 
@@ -88,19 +89,21 @@ class Prediction:
                 p_values.extend(float("nan") if row["p_value"] is None else row["p_value"] for row in rows)
                 spool.write("".join(f"{json.dumps(row)}\n" for row in rows))
             assert self.detector.rows is not None
-            found = benjamini_hochberg(np.frombuffer(p_values), self.rate, len(self.detector.rows), self.storey)
-            counts.note = found.note
+            ranked = np.frombuffer(p_values)
+            ranked.sort()  # in place; rows are judged by what is spooled
+            cut, counts.note = discovery_cut(ranked, self.rate, len(self.detector.rows), self.storey)
             spool.seek(0)
-            for start in range(0, len(p_values), BATCH):
-                flagged = found.flagged[start : start + BATCH]
-                self._write([self._judged(json.loads(spool.readline()), bool(flag)) for flag in flagged], counts)
-            counts.flagged = int(found.flagged.sum())
+            while lines := list(islice(spool, BATCH)):
+                rows = [self._judged(json.loads(line), cut) for line in lines]
+                counts.flagged += sum(row["score"] is not None and not row["accepted"] for row in rows)
+                self._write(rows, counts)
         return counts
 
-    def _judged(self, row: dict[str, Any], flagged: bool) -> dict[str, Any]:
+    def _judged(self, row: dict[str, Any], cut: float | None) -> dict[str, Any]:
         """Let the false discovery rate decide in the place of the threshold; what was not scored stays rejected."""
         if row["score"] is None:
             return row
+        flagged = cut is not None and row["p_value"] <= cut
         return {**row, "accepted": not flagged, "why": f"flagged at a false discovery rate of {self.rate:g}" * flagged}
 
     def _write(self, rows: list[dict[str, Any]], counts: Counts) -> None:

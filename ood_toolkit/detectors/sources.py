@@ -15,6 +15,7 @@ from torch import Tensor
 from ood_toolkit.api.dataset import Pictures
 from ood_toolkit.api.picture import FilePicture, Picture
 from ood_toolkit.api.spec import nearest
+from ood_toolkit.data.readers.below import walk_below
 from ood_toolkit.data.readers.suffixes import is_picture
 from ood_toolkit.detectors.inputs import as_matrix
 from ood_toolkit.errors import DataError
@@ -116,17 +117,16 @@ def _source(word: str, stdin: Iterable[str], finder: Finder, column: str | None)
 
 def _listed(lines: Iterable[str]) -> Iterator[tuple[str, Picture]]:
     for line in lines:
-        if path := line.rstrip("\n"):
+        if path := line.removesuffix("\n").removesuffix("\r"):  # also of lists that were written under Windows
             yield path, FilePicture(path)
 
 
 def _below(folder: Path) -> Iterator[tuple[str, Picture]]:
     """Walk the pictures below a folder, folder by folder, in the order of their names."""
-    for base, folders, files in os.walk(folder, followlinks=True):
-        folders.sort()
-        for name in sorted(files):
+    for place, files in walk_below(folder):
+        for name in files:
             if is_picture(name):
-                path = os.path.join(base, name)
+                path = os.path.join(place, name)
                 yield path, FilePicture(path)
 
 

@@ -111,21 +111,21 @@ def _detected(known: Calibration) -> list[str]:
     return lines
 
 
-def histogram(rows: Rows, threshold: float, width: int = 80) -> list[str]:
-    """Draw the calibration scores as bars, with the threshold between them."""
+def histogram(rows: Rows, threshold: float | None, width: int = 80) -> list[str]:
+    """Draw the calibration scores as bars, with the threshold between them where one holds for all classes."""
     low, high = float(rows.score[0]), float(rows.score[-1])
     if low == high:
         return [f"all {len(rows):,} calibration scores are {low:.6g}"]
     counts, edges = np.histogram(rows.score, bins=BARS, range=(low, high))
     room = max(10, min(WIDTH, width - 24))
     lines: list[str] = []
-    shown = False
+    shown = threshold is None
     for count, edge in zip(counts, edges, strict=False):
-        if not shown and threshold <= edge:
+        if threshold is not None and not shown and threshold <= edge:
             lines, shown = [*lines, _mark(threshold, room)], True
         bar = "#" * max(int(count > 0), round(room * count / counts.max()))
         lines.append(f"{edge:>11.5g}  {bar} {count:,}" if count else f"{edge:>11.5g}")
-    return lines if shown else [*lines, _mark(threshold, room)]
+    return lines if shown or threshold is None else [*lines, _mark(threshold, room)]
 
 
 def _mark(threshold: float, room: int) -> str:

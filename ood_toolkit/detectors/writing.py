@@ -7,16 +7,19 @@ import hashlib
 import io
 import json
 import math
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
+import numpy as np
+
 from ood_toolkit.detectors.decisions import COLUMNS
 from ood_toolkit.errors import DataError
-from ood_toolkit.report.cells import csv_cell, csv_rows
+from ood_toolkit.report.cells import csv_cell, csv_rows, plain
 from ood_toolkit.store.files import replaced_file
 
 __all__ = ["FIELDS", "Known", "TextRows", "Writer", "line_of", "parquet_writer", "resumed"]
@@ -25,6 +28,10 @@ FIELDS = (*COLUMNS, "sha256", "detector")
 """What a row holds: a decision, the hash of the picture's or row's bytes, and the detector's digest."""
 PART = 100_000
 """Rows of a part of a folder, and of a row group of a file."""
+KEY = 16
+"""Bytes by which a row that is written is known."""
+LONE = re.compile("[\ud800-\udfff]")
+"""What of a file name is no text."""
 Row = Mapping[str, Any]
 
 
@@ -33,18 +40,26 @@ class Known:
 
     def __init__(self, rows: Iterable[Row] = (), as_written: Callable[[str], Any] = str) -> None:
         """Take the rows of a file, and how a name is written in it."""
-        self._keys, self._as_written = {_key(str(row["id"]), str(row["sha256"])) for row in rows}, as_written
+        held = bytearray()
+        for row in rows:
+            held += _key(str(row["id"]), str(row["sha256"]))
+        self._keys, self._as_written = np.frombuffer(held, dtype=f"S{KEY}"), as_written
+        self._keys.sort()  # in place
 
     def __len__(self) -> int:
         return len(self._keys)
 
     def has(self, name: str, sha256: str) -> bool:
         """Tell whether a row of that name and content is written."""
-        return bool(self._keys) and _key(str(self._as_written(name)), sha256) in self._keys
+        if not len(self._keys):
+            return False
+        key = _key(str(self._as_written(name)), sha256)
+        place = int(np.searchsorted(self._keys, np.bytes_(key)))
+        return place < len(self._keys) and bool(self._keys[place] == key.rstrip(b"\0"))  # as numpy gives it
 
 
 def _key(name: str, sha256: str) -> bytes:
-    return hashlib.blake2b(f"{name}\0{sha256}".encode(errors="surrogatepass"), digest_size=16).digest()
+    return hashlib.blake2b(f"{name}\0{sha256}".encode(errors="surrogatepass"), digest_size=KEY).digest()
 
 
 class Writer(ABC):
@@ -172,7 +187,18 @@ def parquet_writer(path: Path, digest: str, *, append: bool) -> tuple[Writer, Kn
     parts = sorted(path.glob("part-*.parquet")) if path.is_dir() else []
     if not append and path.is_dir() and any(path.iterdir()):
         raise DataError(f"{path}: expected a new or empty folder; add to it with --append, or name another")
-    return ParquetFolder(path, len(parts)), Known(_of_parts(parts, digest))
+    return ParquetFolder(path, _after(parts)), Known(_of_parts(parts, digest), _as_text)
+
+
+def _after(parts: Sequence[Path]) -> int:
+    """Give the number of the next part, after the last one that is there, whichever are missing before it."""
+    numbers = (part.stem.removeprefix("part-") for part in parts)
+    return max((int(number) for number in numbers if number.isdecimal()), default=-1) + 1
+
+
+def _as_text(name: str) -> str:
+    """Give a name as Parquet can hold it; what of a file name is no text is written as its escape."""
+    return name if not LONE.search(name) else plain(name)
 
 
 def _of_parts(parts: Iterable[Path], digest: str) -> Iterator[Row]:
@@ -193,6 +219,7 @@ def _table(rows: list[dict[str, Any]]) -> Any:
     import pyarrow as pa
 
     kinds = {name: pa.float64() for name in ("confidence", "score", "threshold", "margin", "p_value")}
+    rows = [{k: _as_text(v) if isinstance(v, str) else v for k, v in row.items()} for row in rows]
     schema = pa.schema([(name, pa.bool_() if name == "accepted" else kinds.get(name, pa.string())) for name in FIELDS])
     return pa.Table.from_pylist(rows, schema=schema)
 

@@ -10,10 +10,12 @@ import numpy as np
 
 from ood_toolkit.errors import MetricError
 
-__all__ = ["Flags", "benjamini_hochberg", "conformal_p_values"]
+__all__ = ["Flags", "benjamini_hochberg", "conformal_p_values", "discovery_cut"]
 
 LAMBDA = 0.5
 """From which p-value on Storey's correction counts images as ID."""
+BLOCK = 1 << 16
+"""P-values that are looked at together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,18 +62,31 @@ def benjamini_hochberg(p_values: Any, rate: float, n: int | None = None, storey:
         raise MetricError(f"benjamini_hochberg: expected a row of p-values from 0 to 1, got shape {p.shape}")
     if not 0 < rate < 1:
         raise MetricError(f"benjamini_hochberg: expected a rate between 0 and 1, got {rate}")
-    known = np.sort(p[~np.isnan(p)])
-    m = len(known)
+    found, note = discovery_cut(np.sort(p), rate, n, storey)
+    return Flags(np.zeros(p.shape, bool) if found is None else p <= found, found or 0.0, note)
+
+
+def discovery_cut(
+    p_values: np.ndarray, rate: float, n: int | None = None, storey: bool = False
+) -> tuple[float | None, str]:
+    """Give the largest p-value that `benjamini_hochberg` flags, None where it flags none, and why it does not.
+
+    p_values (m,): float64, rising, NaN last. Takes no memory that grows with their number.
+    """
+    m = int(np.searchsorted(p_values, np.inf, side="right"))
+    known = p_values[:m]
     if not m:
-        return Flags(np.zeros(p.shape, bool), 0.0, "no image has a p-value")
-    used = rate / ((1 + int((known > LAMBDA).sum())) / (m * (1 - LAMBDA))) if storey else rate
-    below = np.flatnonzero(known <= used * np.arange(1, m + 1) / m * (1 + 1e-12))
-    cut = float(known[below[-1]]) if len(below) else 0.0
-    note = ""
-    if n is not None and not len(below):
-        need = math.ceil(m / (used * (n + 1)) - 1e-9)
-        note = (
-            f"nothing is flagged: the smallest p-value that {n:,} calibration images allow is {1 / (n + 1):.2g}, and "
-            f"at least {need:,} of the {m:,} images would have to have it"
-        )
-    return Flags(p <= cut if len(below) else np.zeros(p.shape, bool), cut, note)
+        return None, "no image has a p-value"
+    above = m - int(np.searchsorted(known, LAMBDA, side="right"))
+    used = rate / ((1 + above) / (m * (1 - LAMBDA))) if storey else rate
+    for end in range(m, 0, -BLOCK):
+        ranks = np.arange(max(0, end - BLOCK), end)
+        if len(below := ranks[known[ranks] <= used * (ranks + 1) / m * (1 + 1e-12)]):
+            return float(known[below[-1]]), ""
+    if n is None:
+        return None, ""
+    need = math.ceil(m / (used * (n + 1)) - 1e-9)
+    return None, (
+        f"nothing is flagged: the smallest p-value that {n:,} calibration images allow is {1 / (n + 1):.2g}, and at "
+        f"least {need:,} of the {m:,} images would have to have it"
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,8 @@ __all__ = [
 Merit = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 ENOUGH = 20
 """Images of a class from which its threshold stands alone; below, it is shrunk toward the global one."""
+SHOWN = 10
+"""Classes that a note names."""
 KAPPA = 0.9
 """How far below the mean score of the right ones the rule `mean` puts the threshold."""
 NO_FALLBACK = frozenset({"conformal", "pac", "risk", "cost"})
@@ -63,14 +65,15 @@ def threshold(
 
 
 def class_thresholds(
-    rule: str | Rule, scores: Any, prediction: Any, classes: int, right: Any = None, target: float | None = None
-) -> Thresholds:
+    rule: str | Rule, scores: Any, prediction: Any, classes: int, right: Any = None, target: float | None = None,
+    names: Sequence[str] | None = None,
+) -> Thresholds:  # fmt: skip
     """Give a threshold for each predicted class.
 
     scores (n,), prediction (n,) class indices, right (n,) bool. Classes with fewer than 20 images shrink toward the
     global threshold, empty ones take it, and so do those without the right and wrong predictions that the rule
     compares. `conformal`, `pac`, `risk` and `cost` are never shrunk: the first two are minus infinity where n_c is too
-    small for their promise, and `risk` plus infinity.
+    small for their promise, and `risk` plus infinity; notes count such classes and, with `names` (k,), name them.
     """
     made = Rule.of(rule, target)
     values, correct = _arrays(scores, right, made.name)
@@ -78,7 +81,7 @@ def class_thresholds(
     if predicted.shape != values.shape:
         raise ScorerError(f"prediction: expected shape {values.shape}, one a score, got {predicted.shape}")
     if made.name in NO_FALLBACK:
-        return _apart(made, values, predicted, classes, correct)
+        return _apart(made, values, predicted, classes, correct, names)
     overall, said = threshold(made, values, correct)
     used = made if not said else Rule.of("tpr", made.share)
     notes, found = list(said), np.full(classes, overall)
@@ -98,8 +101,9 @@ def class_thresholds(
 
 
 def _apart(
-    rule: Rule, values: np.ndarray, predicted: np.ndarray, classes: int, correct: np.ndarray | None
-) -> Thresholds:
+    rule: Rule, values: np.ndarray, predicted: np.ndarray, classes: int, correct: np.ndarray | None,
+    names: Sequence[str] | None,
+) -> Thresholds:  # fmt: skip
     """Apply a rule within each predicted class alone."""
     overall = _one(rule, values, correct)
     assert overall is not None  # these rules always give one
@@ -110,11 +114,20 @@ def _apart(
             own = _one(rule, values[mine], None if correct is None else correct[mine])
             found[c] = overall if own is None else own
     notes = []
-    if accepting := int(np.isneginf(found).sum()):
-        notes.append(f"{rule.name}: {accepting} of {classes} classes have too few images to promise; threshold -inf")
-    if rejecting := int(np.isposinf(found).sum()):
-        notes.append(f"{rule.name}: {rejecting} of {classes} classes accept nothing; threshold inf")
+    for bound, what in ((-np.inf, "have too few images to promise"), (np.inf, "accept nothing")):
+        if count := int((found == bound).sum()):
+            which = _named(found == bound, names)
+            notes.append(f"{rule.name}: {count} of {classes} classes {what}; threshold {bound:g}{which}")
     return Thresholds(found, overall, tuple(notes))
+
+
+def _named(chosen: np.ndarray, names: Sequence[str] | None) -> str:
+    """Name the classes (k,) bool that are chosen, the first of many; nothing where all are."""
+    if names is None or chosen.all():
+        return ""
+    called = [str(names[c]) for c in np.flatnonzero(chosen).tolist()]
+    more = f" and {len(called) - SHOWN:,} more" if len(called) > SHOWN else ""
+    return f": {', '.join(called[:SHOWN])}{more}"
 
 
 def grid_threshold(

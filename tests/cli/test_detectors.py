@@ -115,7 +115,12 @@ def test_moving_equals_fitting_and_is_counted(oodkit, fitted, tmp_path):
         one, two = (oodkit("inspect", path, "--json").read for path in (tmp_path / "m.oodkit", other))
         for name in ("threshold", "class_thresholds", "rule"):
             assert one[name] == two[name]
+        if "predicted" in rule:
+            moved_by_class = (tmp_path / "m.oodkit").rename(tmp_path / "p.oodkit")
+    assert "each compared with the threshold of its predicted class" in oodkit("inspect", moved_by_class).out
+    assert "accepted from here on" not in oodkit("inspect", moved_by_class).out
     assert oodkit("inspect", first, "--move", "tpr").code == 2
+    assert oodkit("inspect", first, "--accept-all").code == 2
     oodkit("inspect", first, "--move", "best", "-o", tmp_path / "x").is_refused("unknown rule 'best'")
     _, margin = fitted("classwise", "tpr", name="c.oodkit")
     oodkit("inspect", margin, "--move", "pac", "-o", tmp_path / "x").is_refused("classwise: decides by itself")
@@ -129,6 +134,26 @@ def test_what_accepts_everything_is_refused_unless_told(oodkit, tmp_path):
     done = oodkit(*words, "--accept-all")
     assert done.code == 0
     assert "threshold: -inf, everything is accepted" in done.out
+    oodkit("fit", "msp", "--id", "digits", "-o", tmp_path / "t")
+    move = ["inspect", tmp_path / "t", "--move", "conformal:target=0.9999", "-o", tmp_path / "m"]
+    refused(oodkit(*move), "t: msp: conformal:target=0.9999 on 360 images accepts everything", "--accept-all")
+    assert not (tmp_path / "m").exists()
+    assert oodkit(*move, "--accept-all").code == 0
+
+
+def test_classes_that_accept_everything_are_named(oodkit, tmp_path):
+    words = ["--id", "digits", "-o", tmp_path / "d"]
+    for spec in (["msp", "--rule", "conformal:target=0.973:by=predicted"], ["classwise:rule=conformal:target=0.973"]):
+        done = oodkit("fit", *spec, *words)
+        assert "7 of 10 classes have too few images to promise; threshold -inf: zero, two, four, five" in done.out
+
+
+def test_calibration_images_that_chose_the_head_are_noted(oodkit, tmp_path):
+    words = ["train", "head", "--id", "digits", "--epochs", "2", "--output"]
+    for folder, more in (("a", []), ("b", ["--val-split", "0.3"])):
+        assert oodkit(*words, tmp_path / folder, *more).code == 0
+        done = oodkit("fit", "msp", "--id", "digits", "--head", tmp_path / folder, "-o", tmp_path / "d")
+        assert ("360 of the 360 images to calibrate on also chose the head" in done.out) == (folder == "a")
 
 
 @pytest.mark.parametrize(

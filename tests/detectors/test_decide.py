@@ -1,5 +1,5 @@
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -209,6 +209,29 @@ def test_no_head_is_hashed_or_copied_per_call(make_outputs, monkeypatch, tmp_pat
         made.predict(rows)
     assert counts == {"hash": 0, "move": 0}
     assert (made.head.weight.data_ptr(), made.head.matrix.data_ptr()) == before
+
+
+def test_reading_decisions_names_only_what_is_predicted(make_outputs):
+    """Of 20,000 classes one request names one: what a picture costs does not grow with them."""
+    made = Detector.fit("msp", make_outputs(80)).decide(make_outputs(6, seed=1))
+
+    asked = []
+
+    class Names(tuple):
+        __slots__ = ()
+
+        def __getitem__(self, place):
+            asked.append(place)
+            return super().__getitem__(place)
+
+        def __iter__(self):
+            pytest.fail("all names were walked")
+
+    watched = replace(made, names=Names(made.names))
+    assert watched.prediction.tolist() == made.prediction.tolist()
+    assert sorted(asked) == sorted(set(made.codes.tolist()))
+    assert [watched[row] for row in (*range(6), -1)] == [*made, list(made)[-1]]
+    assert watched[4].id == "4"
 
 
 @pytest.mark.parametrize("spec", ["msp", "neglabel", "classwise", "knn:k=3", "mahalanobis"])

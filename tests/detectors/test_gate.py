@@ -1,3 +1,4 @@
+import gc
 import io
 import threading
 from types import SimpleNamespace
@@ -211,9 +212,104 @@ def test_a_torch_module_gets_pictures_through_preprocess():
     image = Image.fromarray(np.arange(12, dtype=np.uint8).reshape(2, 2, 3))
     with pytest.raises(DetectorError, match="pass preprocess="):
         Gate(net, made)(image)
-    as_tensor = lambda one: torch.from_numpy(np.asarray(one).copy()).permute(2, 0, 1) / 255  # noqa: E731
     gate = Gate(net, made, preprocess=as_tensor)
     assert gate(image).score == pytest.approx(gate(as_tensor(image)).score)
+
+
+def as_tensor(image):
+    return torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1) / 255
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "I;16"])
+def test_a_picture_of_any_mode_is_decided_as_its_file_is(mode, tmp_path):
+    net = Net()
+    gate = Gate(net, made_of_logits(net), preprocess=as_tensor)
+    grey = np.array([[0, 255], [80, 160]], dtype=np.uint8)
+    image = Image.fromarray(grey.astype(np.uint16) * 257) if mode == "I;16" else Image.fromarray(grey).convert(mode)
+    assert image.mode == mode
+    name = "a.tif" if mode in ("CMYK", "YCbCr") else "a.png"
+    image.save(tmp_path / name)
+    with Image.open(tmp_path / name) as opened:
+        one, two, file = gate([image, opened, tmp_path / name])
+    assert one.score == pytest.approx(two.score)
+    assert one.score == pytest.approx(file.score)
+    assert one.score == pytest.approx(gate(as_tensor(image.convert("RGB") if mode != "I;16" else
+                                                     Image.fromarray(grey).convert("RGB"))).score[0])  # fmt: skip
+
+
+def test_an_opened_photograph_is_turned_as_its_file_is(gate, digits, tmp_path):
+    turned = digits[1][3].convert("RGB").transpose(Image.Transpose.ROTATE_90)
+    exif = Image.Exif()
+    exif[274] = 6  # turn it back
+    turned.save(tmp_path / "a.jpg", exif=exif, quality=95)
+    with Image.open(tmp_path / "a.jpg") as opened:
+        one, file = gate([opened, tmp_path / "a.jpg"])
+    assert one.score == file.score
+    assert one.prediction == file.prediction == gate(digits[1][3]).prediction[0]
+
+
+def test_pictures_without_pixels_or_of_no_known_range_are_rejected(gate, digits):
+    found = gate([Image.new("RGB", (0, 5)), Image.new("F", (4, 4)), digits[1][0]])
+    assert found.why.tolist()[:2] == [
+        "not a readable picture: it has no pixels, 0 x 5",
+        "not a readable picture: floating-point pixels have no known range",
+    ]
+    assert not np.isnan(found.score[2])
+
+
+def test_what_preprocessing_cannot_take_is_rejected_and_the_others_decided():
+    net = Net()
+
+    def preprocess(image):
+        if image.width > 2:
+            raise IndexError("too wide")
+        return as_tensor(image)
+
+    gate = Gate(net, made_of_logits(net), preprocess=preprocess)
+    found = gate([Image.new("RGB", (2, 2)), Image.new("RGB", (3, 2)), Image.new("RGB", (2, 2), "red")])
+    assert found.reasons == {1: "not scored: its preprocessing cannot take it: IndexError: too wide"}
+    assert np.isnan(found.score).tolist() == [False, True, False]
+    with pytest.raises(DetectorError, match=r"preprocess: expected a tensor \(c, h, w\), got ndarray"):
+        Gate(net, made_of_logits(net), preprocess=np.asarray)(Image.new("RGB", (2, 2)))
+
+
+def test_loaders_of_more_than_labels_and_of_dicts_are_taken():
+    net = Net()
+    gate = Gate(net, made_of_logits(net))
+    wanted = gate(INPUTS[:6]).score
+    sets = torch.utils.data.TensorDataset(INPUTS[:6], torch.arange(6), torch.arange(6))
+    np.testing.assert_allclose(gate(torch.utils.data.DataLoader(sets, batch_size=4)).score, wanted, rtol=1e-5)
+    np.testing.assert_allclose(gate((x, 1, "id") for x in INPUTS[:6]).score, wanted, rtol=1e-5)
+    for batch in ({"pixel_values": INPUTS[:6], "label": 1}, [{"image": x, "label": 1} for x in INPUTS[:6]]):
+        np.testing.assert_allclose(gate(batch).score, wanted, rtol=1e-5)
+    with pytest.raises(DetectorError, match=r"got img, label; give its pictures alone, such as gate\(batch"):
+        gate({"img": INPUTS[0], "label": 1})
+
+
+def test_threads_of_others_compute_as_before(gate, digits):
+    def threads_of_another():
+        found = []
+        thread = threading.Thread(target=lambda: found.append(torch.get_num_threads()))
+        thread.start()
+        thread.join()
+        return found[0]
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        gate(digits[1][:5])
+        assert threads_of_another() == torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_gate_that_is_gone_leaves_nothing_on_the_module():
+    net = Net()
+    made = Detector.fit("knn:k=3", Outputs.from_model(net, [INPUTS]), Outputs.from_model(net, [INPUTS + 1]))
+    for _ in range(3):
+        Gate(net, made)(INPUTS[:2])
+    gc.collect()
+    assert not net.head._forward_hooks
 
 
 def made_of_logits(net):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +11,7 @@ from pathlib import Path
 from ood_toolkit.data.readers.suffixes import counted, is_picture
 from ood_toolkit.errors import DataError, refusal
 
-__all__ = ["Below", "look_below"]
+__all__ = ["Below", "look_below", "walk_below"]
 
 LEFT_BY_SYSTEMS = ("thumbs.db", "desktop.ini", "__macosx")
 """Names that operating systems leave behind, besides those that begin with a dot; they are passed over."""
@@ -62,20 +62,29 @@ def look_below(folder: Path) -> Below:
     paths: list[str] = []
     others: list[str] = []
     folders: list[str] = []
+    for place, files in walk_below(folder):
+        within = Path(place).relative_to(folder).as_posix()
+        before = "" if within == "." else within + "/"
+        folders += [within] if before else []
+        for name in files:
+            (paths if is_picture(name) else others).append(before + name)
+    return Below(tuple(sorted(paths)), tuple(sorted(others)), tuple(sorted(folders)))
+
+
+def walk_below(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """Walk a folder and those below it, in the order of their names: the path of each, and the names of its files.
+
+    Hidden files, what operating systems leave, pipes and devices are passed over, and links that lead back up are not
+    followed. Raises `DataError` for a folder that cannot be listed: its files would be missing without a word.
+    """
     for place, inside, files in os.walk(folder, followlinks=True, onerror=_refuse):
         real = os.path.realpath(place)
         if any(os.path.realpath(folder / parent) == real for parent in Path(place).relative_to(folder).parents):
-            inside.clear()  # a link that leads back up
-            folders = [name for name in folders if name != Path(place).relative_to(folder).as_posix()]
+            inside.clear()
             continue
         inside[:] = sorted(name for name in inside if not _is_passed_over(name))
-        before = "" if place == str(folder) else Path(place).relative_to(folder).as_posix() + "/"
-        folders += [before + name for name in inside]
         waiting = _waiting(place) if files else set()
-        for name in files:
-            if not _is_passed_over(name) and name not in waiting:
-                (paths if is_picture(name) else others).append(before + name)
-    return Below(tuple(sorted(paths)), tuple(sorted(others)), tuple(sorted(folders)))
+        yield place, sorted(name for name in files if not _is_passed_over(name) and name not in waiting)
 
 
 def _refuse(error: OSError) -> None:

@@ -115,4 +115,5 @@ class ClasswiseMargin(Margin):
 
     def by_class(self, scores: Tensor, val: Outputs) -> Thresholds:
         """Apply the rule to the images predicted as each class."""
-        return class_thresholds(check_rule(self.rule, self.target), scores, val.prediction, val.classes, val.right)
+        rule = check_rule(self.rule, self.target)
+        return class_thresholds(rule, scores, val.prediction, val.classes, val.right, names=val.class_names)
