@@ -49,6 +49,9 @@ def command(
     weight, bias where there are such; texts and a linear head may lie in files of their own. Labels may be class
     names. With --scores it holds one number an image. What looks like a mistake, such as probabilities in the place of
     logits, is said below.
+
+    FILE may also be an .npy file of embeddings, a Parquet file with a column of vectors (embedding) and others (label,
+    id | path | image_path, score), or a folder of clip-retrieval (img_emb/*.npy, metadata/*.parquet).
     """
     from ood_toolkit.benchmark.reading import read_banks
     from ood_toolkit.store.files import default_store

@@ -1,10 +1,11 @@
-"""What an `.npz` file may bring: embeddings, features, logits or ready scores, with labels, ids and a head."""
+"""What a file of arrays may bring: embeddings, features, logits or ready scores, with labels, ids and a head."""
 
 from __future__ import annotations
 
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,9 +14,10 @@ from ood_toolkit.outputs import Outputs
 from ood_toolkit.outputs.class_names import ClassNames, is_wordnet_id, shown
 from ood_toolkit.outputs.doubts import doubts_of_head, doubts_of_outputs
 from ood_toolkit.outputs.head import Head
-from ood_toolkit.store.foreign.arrays import Archive, listed, read_npz
+from ood_toolkit.store.foreign.arrays import listed
 from ood_toolkit.store.foreign.arrays import texts as names_of
 from ood_toolkit.store.foreign.guard import guarded, in_file
+from ood_toolkit.store.foreign.tables import read_table
 
 __all__ = ["doubts_of_arrays", "head_of", "outputs_of", "read_import", "read_scores"]
 
@@ -46,7 +48,7 @@ def read_import(
 
 
 def _import(file: Path, text: Path | None, head: Path | None, banks: Mapping[str, Path]) -> dict[str, np.ndarray]:
-    found = read_npz(file)
+    found = read_table(file)
     features = _first(found, FEATURES)
     arrays = {} if features is None else {"features": features}
     arrays |= {key: found[key] for key in ("logits", "text", "weight", "bias", "scale", "unit_rows") if key in found}
@@ -97,7 +99,7 @@ def _rows(arrays: Mapping[str, np.ndarray]) -> int:
 
 def read_scores(file: Path, name: str, key: str | None, *, lower_is_id: bool) -> dict[str, np.ndarray]:
     """Read ready scores (n,) of a set: the array `key`, else `scores`, NAME, id_NAME or ood_NAME."""
-    found = read_npz(file)
+    found = read_table(file)
     wanted = [key] if key else ["scores", name, f"id_{name}", f"ood_{name}"]
     scores = _first(found, wanted)
     if scores is None:
@@ -199,7 +201,7 @@ def _doubts_of_labels(arrays: Mapping[str, np.ndarray]) -> list[str]:
 
 
 def _text_head(file: Path, named: np.ndarray | None) -> dict[str, np.ndarray]:
-    found = read_npz(file)
+    found = read_table(file)
     text = _first(found, ("text", *FEATURES))
     with in_file(file):
         names = _names(found, CLASSES)
@@ -217,7 +219,7 @@ def _banks(files: Mapping[str, Path]) -> dict[str, np.ndarray]:
     """Read further texts: embeddings and, where there are as many as rows, the strings."""
     arrays = {}
     for name, file in files.items():
-        found = read_npz(file)
+        found = read_table(file)
         with in_file(file):
             rows, words = _first(found, ("text", *FEATURES)), _names(found, ("texts", *CLASSES))
         if rows is None:
@@ -231,7 +233,7 @@ def _banks(files: Mapping[str, Path]) -> dict[str, np.ndarray]:
 
 
 def _linear_head(file: Path) -> dict[str, np.ndarray]:
-    found = read_npz(file)
+    found = read_table(file)
     if "weight" not in found:
         raise DataError(f"{file}: expected weight and bias of a linear head, got {listed(found)}")
     with in_file(file):
@@ -271,7 +273,7 @@ def _first(found: Mapping[str, np.ndarray], keys: Sequence[str]) -> np.ndarray |
     return next((found[key] for key in keys if key in found), None)
 
 
-def _names(found: Archive, keys: Sequence[str]) -> np.ndarray | None:
+def _names(found: Mapping[str, Any], keys: Sequence[str]) -> np.ndarray | None:
     """Return the first of these arrays as (n,) strings; `DataError` where it is no row of names."""
     key = next((key for key in keys if key in found), None)
     return None if key is None else names_of(found[key], key)

@@ -144,7 +144,7 @@ def test_arrays_that_do_not_fit_are_refused(put, arrays, said):
 def test_files_that_are_no_plain_arrays_are_refused(put, tmp_path):
     with pytest.raises(DataError, match="no such file"):
         read_import(tmp_path / "gone.npz")
-    with pytest.raises(DataError, match=r"expected an \.npz file"):
+    with pytest.raises(DataError, match=r"expected a folder of clip-retrieval"):
         read_import(tmp_path)
     (tmp_path / "text.npz").write_text("hello")
     (tmp_path / "empty.npz").write_bytes(b"")

@@ -15,7 +15,18 @@ from ood_toolkit.store.foreign.guard import LIMIT, MIB, guarded, opened, room, s
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["Archive", "check_empty", "check_times", "check_unpacked", "listed", "read_npy", "read_npz", "texts"]
+__all__ = [
+    "MOST_TIMES",
+    "SMALL",
+    "Archive",
+    "check_empty",
+    "check_times",
+    "check_unpacked",
+    "listed",
+    "read_npy",
+    "read_npz",
+    "texts",
+]
 
 SMALL, MOST_TIMES = 256 * MIB, 100
 """What is unpacked may take the first, or so many times its packed size; embeddings pack 1.1 to 3 times."""
