@@ -212,7 +212,7 @@ for line in json.loads(sys.argv[1]):
             main(line)
         except SystemExit as stop:
             code = stop.code
-    heavy = [m for m in ("torch", "sklearn", "open_clip", "PIL", "pandas") if m in sys.modules]
+    heavy = [m for m in ("torch", "sklearn", "open_clip", "PIL", "pandas", "matplotlib") if m in sys.modules]
     found[" ".join(line)] = [code or 0, heavy, len(out.getvalue())]
 print(json.dumps(found))
 """
@@ -221,7 +221,8 @@ print(json.dumps(found))
 def test_help_version_and_listings_import_nothing_heavy(tmp_path):
     lines = [["--help"], ["--version"]]
     lines += [
-        [name, "--help"] for name in ("bench", "report", "compare", "score", "fit", "inspect", "predict", "import")
+        [name, "--help"]
+        for name in ("bench", "report", "plot", "compare", "score", "fit", "inspect", "predict", "import")
     ]
     for kind in ("scorers", "combiners", "datasets", "models", "plugins"):
         lines += [[kind], [kind, "--json"], [kind, "--help"]]

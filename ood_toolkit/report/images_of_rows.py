@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,11 +11,10 @@ import numpy as np
 
 from ood_toolkit.errors import DataError
 from ood_toolkit.report.evaluation import full_spectrum
-from ood_toolkit.report.report import Report
-from ood_toolkit.report.results import Answers, Row, union
+from ood_toolkit.report.results import Answers, Found, Row, union
 from ood_toolkit.report.run_header import csid_names, id_names, parts_of
 
-__all__ = ["Case", "aligned", "case_of", "cases_of"]
+__all__ = ["Case", "aligned", "case_of", "cases_of", "id_test_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,36 +39,57 @@ class Case:
         return {key: value for key, value in own.items() if value or key == "scorer"}
 
 
-def cases_of(report: Report) -> list[Case]:
+def cases_of(found: Found) -> list[Case]:
     """Give the cases of all rows that have one."""
-    return [case for row in report.rows if (case := case_of(report, row)) is not None]
+    return [case for row in found.rows if (case := case_of(found, row)) is not None]
 
 
-def case_of(report: Report, row: Row) -> Case | None:
+def case_of(found: Found, row: Row) -> Case | None:
     """Find the answers that a row of an OOD set was computed from; None for other rows."""
     if row.kind != "ood" or row.status != "ok":
         return None
+    with _whole(row):
+        test, sets = _answers_of(found, row)
+        case = Case(row, test, sets[f"ood:{row.ood}"])
+        _ = case.scores
+    return case
+
+
+def id_test_of(found: Found, row: Row) -> Answers:
+    """Find what was said of the ID test images that a row is about; `DataError` where it was not saved."""
+    with _whole(row):
+        test, _ = _answers_of(found, row)
+    return test
+
+
+@contextmanager
+def _whole(row: Row) -> Iterator[None]:
+    """Say what is missing in one line."""
+    try:
+        yield
+    except KeyError as error:
+        where = f"{row.id} and {row.ood}" if row.ood else row.id
+        raise DataError(
+            f"{row.scorer} on {where}: expected scores of every image, got none of {error.args[0]!r}; the run is not "
+            "whole"
+        ) from None
+
+
+def _answers_of(found: Found, row: Row) -> tuple[Answers, dict[str, Answers]]:
+    """Give what was said of the ID test of a row, and of all sets beside it; `KeyError` names what is not there."""
     begin, header = next(
-        ((begin, part) for begin, part in parts_of(report.header) if not begin or begin[0] == row.model),
-        ((), report.header),
+        ((begin, part) for begin, part in parts_of(found.header) if not begin or begin[0] == row.model),
+        ((), found.header),
     )
     names = id_names(header)
     whole = bool(names) and not row.decider and row.id == header.get("csid", {}).get("name")
     owner = row.id if not row.decider else row.decider if row.decider in names else f"{row.decider}+{row.scorer}"
     owner = names[0] if whole else owner
-    sets = {key[-1]: said for key, said in report.answers.items() if key[:-1] == (*begin, owner)}
-    try:
-        test = full_spectrum(sets, csid_names(header)) if whole else sets["test"]
-        if row.decider in names and row.id != row.decider:
-            test = union(sets, row.decider, names)
-        case = Case(row, test, sets[f"ood:{row.ood}"])
-        _ = case.scores
-    except KeyError as error:
-        raise DataError(
-            f"{row.scorer} on {row.id} and {row.ood}: expected scores of every image, got none of "
-            f"{error.args[0]!r}; the run is not whole"
-        ) from None
-    return case
+    sets = {key[-1]: said for key, said in found.answers.items() if key[:-1] == (*begin, owner)}
+    test = full_spectrum(sets, csid_names(header)) if whole else sets["test"]
+    if row.decider in names and row.id != row.decider:
+        test = union(sets, row.decider, names)
+    return test, sets
 
 
 def aligned(case: Case, like: Case) -> tuple[np.ndarray, np.ndarray]:

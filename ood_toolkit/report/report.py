@@ -9,6 +9,7 @@ from typing import Any
 
 from ood_toolkit.report import formats, table
 from ood_toolkit.report.layout import laid
+from ood_toolkit.report.plot.plots import Plots
 from ood_toolkit.report.results import Answers, Row, to_json
 from ood_toolkit.report.run_folder import write_run
 
@@ -67,6 +68,11 @@ class Report:
         except ImportError:
             raise ImportError("to_pandas needs pandas; pip install 'ood-toolkit[pandas]'") from None
         return pandas.DataFrame([row.flat() for row in self.rows])
+
+    @property
+    def plot(self) -> Plots:
+        """Plots for papers, such as `report.plot.roc()`; they need the extra `ood-toolkit[plots]`."""
+        return Plots(self)
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write the run folder: `result.json` and what every scorer said of every image."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
 from ood_toolkit.report.cells import json_text
 from ood_toolkit.store.file_names import file_name as quoted
 
-__all__ = ["SCHEMA", "TEST", "VAL", "Answers", "Row", "joined", "test_key", "union"]
+__all__ = ["SCHEMA", "TEST", "VAL", "Answers", "Found", "Row", "joined", "test_key", "union"]
 
 SCHEMA = 1
 ENDING = ".npz"
@@ -100,6 +100,22 @@ class Answers:
         """Give the scores (n,) that are compared where the OOD set is this one."""
         pair = self.streamed.get(ood, {})
         return pair[spec] if spec in pair else self.scores[spec]
+
+
+class Found(Protocol):
+    """What a benchmark found, as a `Report` and a `Run` hold it."""
+
+    @property
+    def rows(self) -> list[Row]:
+        """The lines of the result."""
+
+    @property
+    def header(self) -> Mapping[str, Any]:
+        """What they have in common."""
+
+    @property
+    def answers(self) -> Mapping[tuple[str, ...], Answers]:
+        """What was said of every image, by the keys of `Report.answers`."""
 
 
 def joined(parts: Sequence[Answers]) -> Answers:
