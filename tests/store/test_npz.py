@@ -144,14 +144,15 @@ def test_arrays_that_do_not_fit_are_refused(put, arrays, said):
 def test_files_that_are_no_plain_arrays_are_refused(put, tmp_path):
     with pytest.raises(DataError, match="no such file"):
         read_import(tmp_path / "gone.npz")
-    with pytest.raises(DataError, match=r"expected a folder of clip-retrieval"):
+    with pytest.raises(DataError, match="expected a folder of clip-retrieval"):
         read_import(tmp_path)
     (tmp_path / "text.npz").write_text("hello")
     (tmp_path / "empty.npz").write_bytes(b"")
     np.save(tmp_path / "single.npy", IMAGES)
+    (tmp_path / "single.npy").rename(tmp_path / "single.npz")
     whole = put(embeddings=IMAGES).read_bytes()
     (tmp_path / "cut.npz").write_bytes(whole[: len(whole) // 2])
-    for name in ("text.npz", "empty.npz", "single.npy", "cut.npz"):
+    for name in ("text.npz", "empty.npz", "single.npz", "cut.npz"):
         with pytest.raises(DataError, match=r"expected an \.npz file"):
             read_import(tmp_path / name)
     hostile = put("hostile", embeddings=np.array([{"a": 1}], dtype=object))
