@@ -37,6 +37,7 @@ given twice says what it says once.
 |---|---|
 | `OODKIT_STORE` | folder of the store, where `--store` is not given |
 | `OODKIT_NO_PLUGINS=1` | load nothing but the built-ins |
+| `OODKIT_TOKEN` | what clients of `oodkit serve` must show, as `Authorization: Bearer TOKEN` |
 | `COLUMNS` | width of tables in the place of the terminal's; without it nothing is folded where stdout is no terminal |
 | `NO_COLOR` | no colour |
 """

@@ -110,6 +110,8 @@ REASONS = {
     errno.EINVAL: "the system does not allow it there; choose another name or folder",
     errno.ENXIO: "it is no plain file; name a file",
     errno.ENODEV: "it is no plain file; name a file",
+    errno.EADDRINUSE: "another program listens there; choose another port",
+    errno.EADDRNOTAVAIL: "this machine has no such address; choose one of its own",
     errno.ECONNREFUSED: "nobody answers there; check the address and the network",
     errno.ECONNRESET: "the connection was lost; try again",
     errno.ETIMEDOUT: "no answer came in time; try again",

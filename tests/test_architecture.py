@@ -222,7 +222,7 @@ def test_help_version_and_listings_import_nothing_heavy(tmp_path):
     lines = [["--help"], ["--version"]]
     lines += [
         [name, "--help"]
-        for name in ("bench", "report", "plot", "compare", "score", "fit", "inspect", "predict", "import")
+        for name in ("bench", "report", "plot", "compare", "score", "fit", "inspect", "predict", "serve", "import")
     ]
     for kind in ("scorers", "combiners", "datasets", "models", "plugins"):
         lines += [[kind], [kind, "--json"], [kind, "--help"]]

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 __all__ = [
-    "DECODER", "DRAFT", "LARGEST", "FilePicture", "PartPicture", "Picture", "PixelPicture", "as_decoded", "decode",
-    "pixels",
+    "DECODER", "DRAFT", "LARGEST", "FilePicture", "PartPicture", "Picture", "PixelPicture", "as_decoded", "claimed",
+    "decode", "pixels",
 ]  # fmt: skip
 
 DECODER = "pillow 2: first frame, EXIF upright, 16 bit to 8, transparency dropped"
@@ -41,6 +41,8 @@ BAND = 1 << 22
 """Pixels that are converted from 16 bits at once."""
 ORIENTATION, BITS_PER_SAMPLE, PHOTOMETRIC, WHITE_IS_ZERO = 274, 258, 262, 0
 """Tags of EXIF and TIFF, and a value of the last."""
+TILE_WIDTH, TILE_HEIGHT = 322, 323
+"""Tags of a TIFF: one tile is decoded whole, however small the picture is."""
 PILLOW = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 """What `warnings.filters` holds while something is decoded: warnings that Pillow gives about itself."""
 
@@ -165,6 +167,24 @@ def as_decoded(image: Image) -> Image:
         raise
     except Exception as error:  # as in `decode`
         raise DataError(f"not a readable picture: {' '.join(str(error).split()) or type(error).__name__}") from None
+
+
+def claimed(content: bytes) -> tuple[str, int, int]:
+    """Give format, width and height that the bytes of a picture file claim, of a tiled TIFF at least those of a tile.
+
+    Nothing is decoded. Raises `DataError` as `decode` does.
+    """
+    from PIL import Image
+
+    try:
+        with _QUIET, Image.open(io.BytesIO(content)) as image:
+            tags = getattr(image, "tag_v2", {})
+            tile = [int(tags.get(tag) or 0) for tag in (TILE_WIDTH, TILE_HEIGHT)]
+            return str(image.format), max(image.width, tile[0]), max(image.height, tile[1])
+    except MemoryError:
+        raise
+    except Exception as error:  # as in `decode`
+        raise DataError(f"not a readable picture: {_reason(error, content)}") from None
 
 
 def _load(content: bytes, least: int | None) -> Image:

@@ -316,8 +316,13 @@ class Detector:
         held = {name: array[good] for name, array in held.items()}
         return merged(self._decided(self._wrapped(block[good], is_features, held)), good, reasons, None)
 
+    @property
+    def features_width(self) -> int | None:
+        """Width of the features that this decides on; None where it takes logits alone."""
+        return self.head.width if self.head is not None else self.width if not self.classes else None
+
     def _takes_features(self, width: int) -> bool:
-        return width == (self.head.width if self.head is not None else self.width if not self.classes else None)
+        return width == self.features_width
 
     def _wrapped(self, block: Tensor, is_features: bool, extras: Mapping[str, Tensor]) -> Outputs:
         if is_features:

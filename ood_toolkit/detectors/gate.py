@@ -6,7 +6,7 @@ import os
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice
@@ -35,7 +35,7 @@ KINDS = ("pre_projection", "local")
 AHEAD = 2
 """Batches that are read and decoded while the network is busy with one."""
 Prepared = Tensor | str
-"""A picture as the network takes it, or why it cannot be read."""
+"""A picture as the network takes it, (c, h, w), or why it cannot be read."""
 
 
 class Gate:
@@ -118,7 +118,7 @@ class Gate:
         done, items = 0, items_of(pictures)
         first = list(islice(items, 2))
         if len(first) < 2:  # one picture waits for no thread
-            loaded: Iterator[list[tuple[Item, Prepared]]] = iter([[(one, self._load(one)) for one in first]])
+            loaded: Iterator[list[tuple[Item, Prepared]]] = iter([[(one, self.prepare(one)) for one in first]])
         else:
             loaded = self._loaded(_chained(first, items))
         for batch in loaded:
@@ -126,11 +126,8 @@ class Gate:
                 yield self._decided(batch, done)
                 done += len(batch)
 
-    @property
-    def _names(self) -> tuple[str, ...]:
-        return self.detector.class_names or ()
-
-    def _load(self, item: Item) -> Prepared:
+    def prepare(self, item: Item) -> Prepared:
+        """Read and decode one picture; what is no picture gives the reason in the place of a tensor."""
         try:
             return prepared(item, self.network.preprocess, self.network.size)
         except DetectorError:
@@ -142,14 +139,26 @@ class Gate:
         except MemoryError:
             return "takes more memory than there is"
 
+    def decide_prepared(self, batch: Sequence[tuple[Item, Prepared]], first: int = 0) -> Decisions:
+        """Decide on pictures that `prepare` made ready, all in one batch; `first` is the number of the first."""
+        return self._decided(list(batch), first) if batch else empty(self._names)
+
+    def pool(self) -> ThreadPoolExecutor:
+        """Make the threads in which pictures are prepared."""
+        alone = (torch.get_num_threads(),)
+        return ThreadPoolExecutor(self.workers, "gate", initializer=_one_thread_each, initargs=alone)
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        return self.detector.class_names or ()
+
     def _loaded(self, items: Iterable[Item]) -> Iterator[list[tuple[Item, Prepared]]]:
         """Read and decode in threads, a few batches ahead of the network."""
         waiting: deque[list[tuple[Item, Future[Prepared]]]] = deque()
         iterator = iter(items)
-        alone = (torch.get_num_threads(),)
-        with ThreadPoolExecutor(self.workers, "gate", initializer=_one_thread_each, initargs=alone) as pool:
+        with self.pool() as pool:
             try:
-                while batch := [(one, pool.submit(self._load, one)) for one in islice(iterator, self.batch)]:
+                while batch := [(one, pool.submit(self.prepare, one)) for one in islice(iterator, self.batch)]:
                     waiting.append(batch)
                     if len(waiting) > AHEAD:
                         yield [(one, future.result()) for one, future in waiting.popleft()]
