@@ -40,17 +40,19 @@ def run(
     given: Collection[str] = (),
     command: Sequence[str] = (),
     suggested: Sequence[str] | None = None,
+    gallery: int = 0,
 ) -> Report:
     """Run every model of the settings on the same sets and scorers, and join what they gave.
 
     `given` names the fields that the user set: with ready scores those that would do nothing are refused. `command` is
-    recorded in the header; `suggested` are models to name where none is named and none fits. Raises `UsageError`,
+    recorded in the header; `suggested` are models to name where none is named and none fits; `gallery` is how many
+    images of each kind of error get a thumbnail, 0 for no gallery. Raises `UsageError`,
     `DataError`, `ScorerError` and kin before the first model runs where that can be known by then.
     """
     from ood_toolkit.report.report import joined
 
     parts = planned(settings, registry, suggested)
-    return joined([_of_model(part, registry, told, given, command) for part in parts])
+    return joined([_of_model(part, registry, told, given, command, gallery) for part in parts])
 
 
 def checked(settings: Settings, registry: Registry) -> Settings:
@@ -78,7 +80,7 @@ def planned(settings: Settings, registry: Registry, suggested: Sequence[str] | N
 
 
 def _of_model(
-    settings: Settings, registry: Registry, told: Told, given: Collection[str], command: Sequence[str]
+    settings: Settings, registry: Registry, told: Told, given: Collection[str], command: Sequence[str], gallery: int
 ) -> Report:
     """Encode what the store lacks of one model, and score."""
     scorers = registry.scorers(settings.scorers, {})
@@ -88,16 +90,18 @@ def _of_model(
     from ood_toolkit.benchmark.gather import ready_scores
     from ood_toolkit.benchmark.ready import imported, sources
     from ood_toolkit.benchmark.runner import bench, bench_scores
+    from ood_toolkit.benchmark.thumbnails import with_gallery
 
     ready = ready_scores(sets, [*settings.ids, *settings.ood, *settings.csid])
     about: dict[str, Any] = {"command": list(command)}
     about |= {"ready": sources(settings)} if settings.ready else {}
     if ready is not None:
         _refuse_what_does_not_apply(given)
-        about = {"model": sets.label, **about}
-        return bench_scores(ready, settings.ids, settings.groups, about, settings.protocol, settings.csid)
+        about = {"model": sets.label, **sets.about(), **about}
+        report = bench_scores(ready, settings.ids, settings.groups, about, settings.protocol, settings.csid)
+        return with_gallery(report, sets, gallery) if gallery else report
     found = gathered(settings, sets, needs, told)
-    return bench(
+    report = bench(
         settings.scorers,
         members=found.members,
         combiners=settings.combiners,
@@ -109,6 +113,7 @@ def _of_model(
         tune=found.tune or None,
         ready=imported(settings, sets, found.members),
     )
+    return with_gallery(report, sets, gallery, told.progress) if gallery else report
 
 
 def gathered(

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from ood_toolkit.report import Report
 
 FORMATS = ("table", "json", "csv", "markdown", "latex")
+USUAL = 12
+"""Images of each kind of error that a page shows where nothing else is asked for."""
 
 
 HEADINGS = {
@@ -28,7 +30,7 @@ HEADINGS = {
     "Texts and heads": ("prompts", "heads", "recipe", "negatives", "texts"),
     "Which images": ("val_split", "tune", "limit", "seed", "seeds"),
     "Metrics and tests": ("protocol", "ci", "ci_replicates", "paired", "against"),
-    "Result": ("style", "sort", "output"),
+    "Result": ("style", "sort", "output", "html", "gallery"),
     "Encoding": (
         "data_root", "download", "store", "keep", "precision", "device", "batch_size", "workers", "compile", "engine",
         "share", "strict", "rehash",
@@ -55,6 +57,12 @@ HEADINGS = {
 )
 @printing.sort
 @click.option("--output", type=Place(), metavar="DIR", help="Also write the run folder.")
+@options.html
+@click.option(
+    "--gallery", type=click.IntRange(0), metavar="N",
+    help="Keep thumbnails of N images of each kind of error, of every scorer and OOD set, in the run folder and on the "
+    "page.  [default: 12 with --html, else 0]",
+)  # fmt: skip
 @click.option(
     "--seeds",
     metavar="0,1,2",
@@ -67,8 +75,8 @@ HEADINGS = {
     help="With --preset ust-etri: run it on the embedded sets, or on the CLIP vectors in a folder.",
 )
 def command(
-    style: str, sort: str | None, output: Path | None, seeds: str | None, dry_run: bool, preset: str | None,
-    on: str | None, **typed: Any,
+    style: str, sort: str | None, output: Path | None, html: Path | None, gallery: int | None, seeds: str | None,
+    dry_run: bool, preset: str | None, on: str | None, **typed: Any,
 ) -> int:  # fmt: skip
     """Compare scorers: how well each tells an ID set from OOD sets, and right from wrong predictions.
 
@@ -78,6 +86,7 @@ def command(
     from ood_toolkit.cli.reserving import reserve
     from ood_toolkit.report.run_folder import check_new_folder
 
+    _check_page(output, html, gallery, seeds, preset)
     if output is not None:
         reserve(output)
         check_new_folder(output)
@@ -89,9 +98,23 @@ def command(
     if seeds is not None:
         return _repeated(_seeds(seeds, given, preset), settings, given, preset, style, output)
     with options.usage():
-        report = seminar(on, given, settings) if preset == SEMINAR else _measured(settings, given, preset)
+        shown = (0 if html is None else USUAL) if gallery is None else gallery
+        report = seminar(on, given, settings) if preset == SEMINAR else _measured(settings, given, preset, shown)
     clear()
-    return _told(report, style, output, sort)
+    return _told(report, style, output, sort, html)
+
+
+def _check_page(
+    output: Path | None, html: Path | None, gallery: int | None, seeds: str | None, preset: str | None
+) -> None:
+    """Refuse a page of what has none, and one that could not be made, before anything is run."""
+    if gallery is not None and output is None and html is None:
+        raise click.UsageError("--gallery: goes with --output DIR or --html FILE, which keep the thumbnails")
+    for name, given in (("--html", html), ("--gallery", gallery)):
+        if given is not None and (seeds is not None or preset == SEMINAR):
+            raise click.UsageError(f"{name}: goes without {'--seeds' if seeds is not None else f'--preset {SEMINAR}'}")
+    if html is not None:
+        printing.check_html(html)
 
 
 def _seeds(text: str, given: set[str], preset: str | None) -> list[int]:
@@ -157,7 +180,7 @@ def _benchmark(preset: str) -> Benchmark:
     return Benchmark(find_preset(preset), get_registry())
 
 
-def _measured(settings: Settings, given: set[str], preset: str | None) -> Report:
+def _measured(settings: Settings, given: set[str], preset: str | None, gallery: int = 0) -> Report:
     """Run the settings, as a preset fills them, and compare what they gave."""
     from ood_toolkit.api.registry import get_registry
     from ood_toolkit.benchmark.checks import check_comparisons, reference
@@ -171,20 +194,22 @@ def _measured(settings: Settings, given: set[str], preset: str | None) -> Report
     settings = settings if benchmark is None else benchmark.filled(settings, given)
     against = reference(settings, registry)
     suggested = None if benchmark is None else benchmark.models()
-    report = run(settings, registry, told, given, sys.argv[1:], suggested)
+    report = run(settings, registry, told, given, sys.argv[1:], suggested, gallery)
     if settings.ci or settings.paired:
         replicates = settings.ci_replicates if settings.ci else 0
         report = compared(report, replicates, settings.paired, settings.seed, against, progress)
     return report if benchmark is None else benchmark.beside(report)
 
 
-def _told(report: Report, style: str, output: Path | None, sort: str | None = None) -> int:
+def _told(report: Report, style: str, output: Path | None, sort: str | None = None, html: Path | None = None) -> int:
     """Save and print a report, printing it even where it cannot be saved; exit code 1 where something failed."""
     from ood_toolkit.cli.streams import print_message
 
     try:
         if output is not None:
             report.save(output)
+        if html is not None:
+            printing.write_html(report, html)
     finally:
         printing.print_report(report, style, sort)
     for row in report.failed[:1]:

@@ -64,6 +64,13 @@ ci, ci_replicates, paired, against = (of(name) for name in ("ci", "ci_replicates
 seed, limit, keep, data_root, store = (of(name) for name in ("seed", "limit", "keep", "data_root", "store"))
 
 
+html = click.option(
+    "--html", type=Place(dir_okay=False), metavar="FILE",
+    help="Also write a page that opens offline: tables, charts with a movable threshold, the gravest errors. Needs the "
+    "extra html.",
+)  # fmt: skip
+
+
 def encoding(command: Command) -> Command:
     """Add the options that say where pictures lie and how they are encoded."""
     for name in reversed(ENCODING):

@@ -9,9 +9,11 @@ import click
 from ood_toolkit.cli.streams import print_form, print_line, print_message, shape
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ood_toolkit.report import Report
 
-__all__ = ["print_report", "sort"]
+__all__ = ["check_html", "print_report", "sort", "write_html"]
 
 
 def _known(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
@@ -66,3 +68,23 @@ def print_report(report: Report, style: str, sort: str | None = None) -> None:
     print_form(report.table(*shape(), sort=sort))
     if "published" in report.header:
         print_form("\n" + comparison_text(report.header["published"], *shape()))
+
+
+def check_html(file: Path) -> None:
+    """Keep the place of a page for this command, and refuse to begin without what it is made with."""
+    from ood_toolkit.cli.reserving import reserve
+    from ood_toolkit.report.html.library import check_library
+
+    check_library()
+    reserve(file)
+
+
+def write_html(report: Report, file: Path) -> None:
+    """Write the page of a report, whole or not at all, and say so on stderr."""
+    from ood_toolkit.report.html.page import html_page
+    from ood_toolkit.store.files import replaced_file
+
+    content = html_page(report).encode()
+    with replaced_file(file) as partial:
+        partial.write_bytes(content)
+    print_message(f"wrote {file} ({len(content) / 1e6:.1f} MB)")

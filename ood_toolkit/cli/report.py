@@ -27,6 +27,7 @@ from ood_toolkit.cli.place import Place
     help="Compute the metrics again by these rules, from the scores of every image: native, openood-v1.5, "
     "pytorch-ood, mcm, clipn, knn-ood or vim.",
 )
+@options.html
 @printing.sort
 @options.ci
 @options.ci_replicates
@@ -41,31 +42,41 @@ def command(
     ci_replicates: int,
     paired: bool,
     against: str,
+    html: Path | None,
 ) -> None:
-    """Print a run again, which `oodkit bench --output RUN` wrote.
+    """Print a run again, which `oodkit bench --output RUN` wrote, or show it as a page.
 
     Intervals and tests are computed from the scores of every image, with the run's own seed. Published values that a
-    preset has are shown again, under another protocol beside the new numbers. Nothing is written.
+    preset has are shown again, under another protocol beside the new numbers. With --html the page is written in the
+    place of the table; nothing else is.
     """
     from ood_toolkit.benchmark.checks import check_comparisons
     from ood_toolkit.cli.progress import clear, progress
+    from ood_toolkit.errors import DataError
     from ood_toolkit.report import Report
     from ood_toolkit.report.comparison import compared, measured
     from ood_toolkit.report.run_folder import read_run
 
     with options.usage():
         check_comparisons(ci, ci_replicates, paired, against)
+    if html is not None:
+        printing.check_html(html)
     held = read_run(run)
     if "seminar" in held.header:
         from ood_toolkit.learning.seminar.schema import check_seminar
 
         check_seminar(run / "result.json", held.header)
-    report = Report(held.rows, held.header, held.answers)
+        if html is not None:
+            raise DataError(f"--html: {run} is a run of the seminar, which is tables alone; leave it out")
+    report = Report(held.rows, held.header, held.answers, held.gallery)
     if protocol is not None:
         report = measured(report, protocol)
     report = compared(report, ci_replicates if ci else 0, paired, seed_of(held.header.get("seed")), against, progress)
     clear()
-    printing.print_report(report, style, sort)
+    if html is not None:
+        printing.write_html(report, html)
+    else:
+        printing.print_report(report, style, sort)
 
 
 def seed_of(seed: object) -> int:

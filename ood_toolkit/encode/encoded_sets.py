@@ -218,6 +218,11 @@ class EncodedSets(Sets):
             return None
         return replace(listing, notes=(*listing.notes, GONE))
 
+    def pictures_of(self, name: str) -> Pictures | None:
+        """Give the pictures of a set's test split; None where only what was encoded of them is left."""
+        pictures = self.pictures(name, "test", download=False)
+        return pictures if isinstance(pictures, Pictures) else None
+
     def look_for(self, names: Sequence[str], *splits: str) -> None:
         """Find the pictures of all sets, and say in one message which are not here."""
         missing = []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ood_toolkit.api.scorer import Prompts
@@ -83,6 +85,11 @@ class ImportedSets(Sets):
     def notes(self) -> list[str]:
         """Say which labels are no classes of anything."""
         return list(self._notes)
+
+    def about(self) -> dict[str, Any]:
+        """Give the hashes of the arrays that were opened, by set and split."""
+        found = {(name, split): self.imports.find(name, self.label, split) for name, split in self._opened}
+        return {"imported": {f"{name}/{split}": entry.key for (name, split), entry in found.items() if entry}}
 
     def shifted(self, name: str, of: str, head: Head | None) -> Outputs:
         """Wrap the memory maps of a covariate-shifted set; labels without class names number the ID set's classes."""

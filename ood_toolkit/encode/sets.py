@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ood_toolkit.api.dataset import Pictures
 from ood_toolkit.api.scorer import Prompts
 from ood_toolkit.encode.options import Effort
 from ood_toolkit.errors import DataError
@@ -47,6 +48,10 @@ class Sets(ABC):
 
     def keys(self, name: str, split: str) -> np.ndarray | None:
         """Give the row keys (n, 32) of a split's outputs, by which copies are known; None for imported arrays."""
+        return None
+
+    def pictures_of(self, name: str) -> Pictures | None:
+        """Give the pictures of a set's test split; None where there are none, as for imported arrays."""
         return None
 
     @abstractmethod

@@ -86,7 +86,7 @@ def with_intervals(report: Report, replicates: int = 1000, seed: int = 0, progre
                 row = replace(row, metrics={**row.metrics, **ends})
         rows.append(row)
     about = {"confidence": CONFIDENCE, "auroc": "DeLong", "others": "bootstrap", "replicates": replicates, "seed": seed}
-    return Report(rows, {**report.header, "intervals": about}, report.answers)
+    return replace(report, rows=rows, header={**report.header, "intervals": about})
 
 
 def with_tests(report: Report, against: str = FIRST) -> Report:
@@ -117,7 +117,7 @@ def with_tests(report: Report, against: str = FIRST) -> Report:
         notes.append(BEST_NOTE)
     told = list(dict.fromkeys([*report.header.get("notes", []), *notes]))
     more = {"notes": told} if told else {}
-    return Report(report.rows, {**report.header, **more, "paired": _corrected(tests, ["p"])}, report.answers)
+    return replace(report, header={**report.header, **more, "paired": _corrected(tests, ["p"])})
 
 
 def _untested(runs: Mapping[str, Report], cases: Mapping[str, Sequence[Case]]) -> list[str]:
@@ -153,7 +153,7 @@ def measured(report: Report, protocol: str) -> Report:
     if groups is None and any(row.kind == "mean" and row.ood != "all" for row in report.rows):
         lost = "the run does not say which OOD sets its groups hold; their means are left out"
         header["notes"] = [*header.get("notes", []), lost]
-    return Report(rows, {**header, "protocol": protocol}, report.answers)
+    return replace(report, rows=rows, header={**header, "protocol": protocol})
 
 
 def compared_runs(

@@ -14,7 +14,7 @@ from ood_toolkit.report.evaluation import full_spectrum
 from ood_toolkit.report.results import Answers, Found, Row, union
 from ood_toolkit.report.run_header import csid_names, id_names, parts_of
 
-__all__ = ["Case", "aligned", "case_of", "cases_of", "id_test_of"]
+__all__ = ["Case", "aligned", "case_of", "cases_of", "id_sets_of", "id_test_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +90,15 @@ def _answers_of(found: Found, row: Row) -> tuple[Answers, dict[str, Answers]]:
     if row.decider in names and row.id != row.decider:
         test = union(sets, row.decider, names)
     return test, sets
+
+
+def id_sets_of(found: Found, row: Row) -> list[str]:
+    """Name the data sets that the ID test of a row is of."""
+    header = next((part for begin, part in parts_of(found.header) if not begin or begin[0] == row.model), found.header)
+    names = id_names(header)
+    if row.id in names:
+        return [row.id]
+    return [*names[:1], *csid_names(header)] if row.id == header.get("csid", {}).get("name") else names
 
 
 def aligned(case: Case, like: Case) -> tuple[np.ndarray, np.ndarray]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ood_toolkit.report import formats, table
+from ood_toolkit.report.gallery import Gallery, joined_galleries
 from ood_toolkit.report.layout import laid
 from ood_toolkit.report.plot.plots import Plots
 from ood_toolkit.report.results import Answers, Row, to_json
@@ -25,6 +26,8 @@ class Report:
     """Sets, sizes, ID accuracy, calibration error, where validation came from, protocol, versions."""
     answers: Mapping[tuple[str, ...], Answers] = field(default_factory=dict, repr=False)
     """Scores, predictions and truth of every image, by ID set and set; by model, too, where there are several."""
+    gallery: Gallery | None = field(default=None, repr=False)
+    """Thumbnails of images that a page shows; None where none were asked for."""
 
     @property
     def failed(self) -> list[Row]:
@@ -75,8 +78,8 @@ class Report:
         return Plots(self)
 
     def save(self, folder: str | os.PathLike[str]) -> None:
-        """Write the run folder: `result.json` and what every scorer said of every image."""
-        write_run(folder, self.header, self.rows, self.answers)
+        """Write the run folder: `result.json`, what every scorer said of every image, and thumbnails."""
+        write_run(folder, self.header, self.rows, self.answers, self.gallery)
 
 
 def joined(reports: Sequence[Report]) -> Report:
@@ -90,4 +93,6 @@ def joined(reports: Sequence[Report]) -> Report:
     }
     models = [{k: v for k, v in report.header.items() if k not in shared} for report in reports]
     answers = {(str(report.header["model"]), *key): said for report in reports for key, said in report.answers.items()}
-    return Report([row for report in reports for row in report.rows], {**shared, "models": models}, answers)
+    kept = [report.gallery for report in reports if report.gallery is not None]
+    rows = [row for report in reports for row in report.rows]
+    return Report(rows, {**shared, "models": models}, answers, joined_galleries(kept))

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ood_toolkit.errors import DataError, refusal
+from ood_toolkit.report.gallery import FOLDER, Gallery, read_gallery, write_gallery
 from ood_toolkit.report.results import SCHEMA, Answers, Row, file_name, to_json
 from ood_toolkit.report.run_header import check_header, csid_names, id_names, parts_of
 from ood_toolkit.report.shapes import is_number
@@ -37,6 +38,8 @@ class Run:
     rows: list[Row]
     answers: Mapping[tuple[str, ...], Answers]
     """As in `Report.answers`."""
+    gallery: Gallery | None = None
+    """As in `Report.gallery`."""
 
 
 def check_new_folder(folder: str | os.PathLike[str]) -> Path:
@@ -52,14 +55,17 @@ def write_run(
     header: Mapping[str, Any],
     rows: list[Row],
     answers: Mapping[tuple[str, ...], Answers],
+    gallery: Gallery | None = None,
 ) -> None:
-    """Write a run folder, whole or not at all: `result.json` and `scores/[<model>/]<id>/<set>.npz`."""
+    """Write a run folder, whole or not at all: `result.json`, `scores/[<model>/]<id>/<set>.npz`, and thumbnails."""
     with replaced_folder(check_new_folder(folder), keep=False) as partial:
         (partial / "result.json").write_text(to_json(header, rows))
         for (*folders, set_name), said in answers.items():
             file = Path(partial, "scores", *map(file_name, folders), f"{file_name(set_name)}.npz")
             file.parent.mkdir(parents=True, exist_ok=True)
             np.savez_compressed(file, **_columns(said))
+        if gallery is not None:
+            write_gallery(partial / FOLDER, gallery)
 
 
 def _columns(said: Answers) -> dict[str, Any]:
@@ -103,7 +109,7 @@ def read_run(folder: str | os.PathLike[str]) -> Run:
         file = Path(path, "scores", *map(file_name, key[:-1]), f"{file_name(key[-1])}.npz")
         if _is_there(file):
             answers[key] = _answers(file)
-    return Run(os.fspath(folder), header, rows, answers)
+    return Run(os.fspath(folder), header, rows, answers, read_gallery(path / FOLDER))
 
 
 def _is_there(file: Path) -> bool:

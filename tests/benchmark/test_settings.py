@@ -17,7 +17,9 @@ pytestmark = pytest.mark.quick
 def test_every_option_of_a_run_is_an_option_of_bench():
     typed = {part.name: part.opts for part in command.params if isinstance(part, click.Option)}
     assert {name: typed[name] for name in options()} == {name: [made.flag] for name, made in options().items()}
-    assert set(typed) - set(options()) == {"preset", "style", "output", "on", "dry_run", "seeds", "sort"}
+    assert set(typed) - set(options()) == {
+        "preset", "style", "output", "on", "dry_run", "seeds", "sort", "html", "gallery",
+    }  # fmt: skip
 
 
 def test_what_is_no_option_is_derived_from_scorers():

@@ -1,0 +1,60 @@
+"""`html_page`: a report as one HTML file with all that it needs inside, which asks for nothing."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+from importlib.resources import files
+from string import Template
+from typing import Any
+
+from ood_toolkit.report.html.contents import contents
+from ood_toolkit.report.html.library import charts_library
+from ood_toolkit.report.report import Report
+
+__all__ = ["html_page", "script_hash"]
+
+SCRIPTS = ("dom", "charts", "curves", "classes", "summary", "threshold", "errors", "main")
+"""Files of the page's own script, in the order in which they are joined."""
+ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+
+
+def html_page(report: Report) -> str:
+    """Give a report as a page that opens offline: tables, charts with a movable threshold, what was missed.
+
+    The page's policy lets its own scripts alone run and forbids every request. Text of the run reaches it as JSON
+    and is shown as text. Needs the extra `ood-toolkit[html]`; raises `DataError` without it, and where the run
+    lacks the scores that a row was computed from.
+    """
+    library, held = charts_library(), contents(report)
+    own = "\n".join(_asset(f"{name}.js") for name in SCRIPTS)
+    own = f'"use strict";\n(() => {{\n{own}\n}})();\n'
+    style = _asset("page.css")
+    policy = (
+        f"default-src 'none'; script-src {script_hash(library)} {script_hash(own)}; style-src 'unsafe-inline'; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
+    )
+    parts = {
+        "policy": policy, "title": html.escape(held["title"]), "style": style, "library": library, "script": own,
+        "data": embedded(held),
+    }  # fmt: skip
+    return Template(_asset("page.html")).substitute(parts)
+
+
+def embedded(value: Any) -> str:
+    """Give JSON that can stand in a script element: nothing in it ends the element or begins another."""
+    text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    for sign, escape in ESCAPES.items():
+        text = text.replace(sign, escape)
+    return text
+
+
+def script_hash(script: str) -> str:
+    """Give a script's hash as a content security policy names it."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
+
+
+def _asset(name: str) -> str:
+    return (files("ood_toolkit.report.html") / "assets" / name).read_text(encoding="utf-8")

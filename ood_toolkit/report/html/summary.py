@@ -1,0 +1,59 @@
+"""The rows of a report as the page's tables: blocks of one scorer, values with their intervals, what was noted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ood_toolkit.report.cells import plain
+from ood_toolkit.report.columns import NAMES, SHOWN
+from ood_toolkit.report.html.numbers import exact
+from ood_toolkit.report.order import LOWER_IS_BETTER
+from ood_toolkit.report.results import Row
+
+__all__ = ["block_names", "columns", "label_of", "right_columns", "values"]
+
+DECIDED = ("id_accepted", "ood_detected")
+RIGHT = ("auroc", "aurc", "f1_uncertain")
+
+
+def columns(header: Mapping[str, Any], rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Give the columns of OOD detection: the protocol's measures, and decisions where there are any."""
+    part = [row for row in rows if row.kind in ("ood", "mean")]
+    wanted = (*SHOWN[header.get("protocol", "native")], *DECIDED)
+    return [_column(name) for name in wanted if any(name in row.metrics for row in part)]
+
+
+def right_columns(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Give the columns of right against wrong predictions."""
+    part = [row for row in rows if row.kind == "misclassification"]
+    return [_column(name) for name in RIGHT if any(name in row.metrics for row in part)]
+
+
+def _column(name: str) -> dict[str, Any]:
+    return {"key": name, "label": NAMES[name], "lower": name in LOWER_IS_BETTER, "heat": name not in DECIDED}
+
+
+def values(row: Row, wanted: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Give a row's value of each column, with the ends of its interval where it has one."""
+    found: dict[str, Any] = {}
+    for column in wanted:
+        key = column["key"]
+        ends = [row.metrics.get(f"{key}_{end}") for end in ("low", "high")]
+        known = [row.metrics.get(key), *ends]
+        found[key] = [None if value is None else exact(value) for value in known if value is not None] or None
+    return found
+
+
+def block_names(rows: Sequence[Row]) -> list[tuple[tuple[str, ...], str]]:
+    """Name the blocks of a report, as `block_of` tells them apart, by what differs between them."""
+    seen = dict.fromkeys((row.model, row.scorer, row.decider, row.id) for row in rows)
+    varies = [len({block[place] for block in seen}) > 1 for place in range(4)]
+    shown = (2, 0, 3) if varies[2] else (0, 3)
+    return [(block, " · ".join([block[1], *(block[p] for p in shown if varies[p] and block[p])])) for block in seen]
+
+
+def label_of(row: Row) -> str:
+    """Name the OOD set of a row, or what its mean is over."""
+    name = plain(row.ood)
+    return f"mean {name}".replace("mean all", "mean") if row.kind == "mean" else name
