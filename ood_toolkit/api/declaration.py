@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from abc import ABC
 from collections.abc import Mapping
+from inspect import getdoc
 from typing import ClassVar
 
 from ood_toolkit.api.component import Component
 from ood_toolkit.api.prompts import Prompts
+from ood_toolkit.api.spec import format_value
+from ood_toolkit.outputs.notebook import facts_html
 
 __all__ = ["Declaration"]
 
@@ -44,3 +47,12 @@ class Declaration(Component, ABC):
     def bounds(self) -> tuple[float, float] | None:
         """The least and largest possible score, where they are known."""
         return None
+
+    def _repr_html_(self) -> str:
+        said = (getdoc(type(self)) or "").split("\n\n")[0]
+        facts = {
+            "what": " ".join(said.split()), "group": self.group, "needs": ", ".join(sorted(self.needs)),
+            **{name: format_value(value) for name, value in self.parameters().items()},
+            "fitted": "yes" if self.learned() else "",
+        }  # fmt: skip
+        return facts_html(f"Scorer: {self.spec}", facts)

@@ -33,6 +33,12 @@ from ood_toolkit.cli.place import Place
 @options.ci_replicates
 @options.paired
 @options.against
+@click.option(
+    "--scores",
+    type=Place(dir_okay=False),
+    metavar="FILE.parquet|csv",
+    help="Write the scores of every image there, a row for each image and scorer, and print nothing.",
+)
 def command(
     run: Path,
     style: str,
@@ -43,13 +49,17 @@ def command(
     paired: bool,
     against: str,
     html: Path | None,
+    scores: Path | None,
 ) -> None:
     """Print a run again, which `oodkit bench --output RUN` wrote, or show it as a page.
 
     Intervals and tests are computed from the scores of every image, with the run's own seed. Published values that a
     preset has are shown again, under another protocol beside the new numbers. With --html the page is written in the
-    place of the table; nothing else is.
+    place of the table, with --scores the scores of every image; nothing else is.
     """
+    if scores is not None:
+        _write_scores(run, scores)
+        return
     from ood_toolkit.benchmark.checks import check_comparisons
     from ood_toolkit.cli.progress import clear, progress
     from ood_toolkit.errors import DataError
@@ -77,6 +87,20 @@ def command(
         printing.write_html(report, html)
     else:
         printing.print_report(report, style, sort)
+
+
+def _write_scores(run: Path, file: Path) -> None:
+    """Write the long table; what else was asked for would have no effect."""
+    from ood_toolkit.cli.reserving import reserve
+    from ood_toolkit.cli.streams import print_message
+    from ood_toolkit.report.scores import check_scores_file, write_scores
+
+    if other := sorted(options.given() - {"run", "scores"}):
+        flag = "--format" if other[0] == "style" else f"--{other[0].replace('_', '-')}"
+        raise click.UsageError(f"{flag}: does not go with --scores, which writes scores as they are")
+    check_scores_file(file)
+    reserve(file)
+    print_message(f"{file}: {write_scores(run, file):,} rows")
 
 
 def seed_of(seed: object) -> int:

@@ -19,6 +19,7 @@ from ood_toolkit.detectors.decisions import Decisions, empty, merged, unscored
 from ood_toolkit.detectors.file import digest_of, write
 from ood_toolkit.detectors.fitting import fitted
 from ood_toolkit.detectors.inputs import as_matrix, unusable
+from ood_toolkit.detectors.notebook import detector_html
 from ood_toolkit.detectors.probe import Probe
 from ood_toolkit.detectors.rows import Rows
 from ood_toolkit.detectors.saving import laid_out, restored
@@ -134,6 +135,9 @@ class Detector:
             f"Detector({self.scorer.spec}, {self.rule}, {cut}, {self.classes} classes"
             f"{'' if model is None else f', model {model}'}{of})"
         )
+
+    def _repr_html_(self) -> str:
+        return detector_html(self)
 
     # -- deciding -------------------------------------------------------------------------------------------------
 

@@ -24,6 +24,7 @@ from ood_toolkit.outputs.checking import STEP, check_contradiction, checked, che
 from ood_toolkit.outputs.class_names import ClassNames
 from ood_toolkit.outputs.derived import Derived
 from ood_toolkit.outputs.head import Bank, Head, ReadOnly
+from ood_toolkit.outputs.notebook import facts_html
 
 if TYPE_CHECKING:
     from torch import nn
@@ -34,6 +35,9 @@ SOURCE_LABELS = "source_labels"
 """The extra in which an OOD set's own labels are kept; no scorer sees it."""
 NONNEGATIVE = "nonnegative_features"
 """The need of scores that assume features behind a ReLU."""
+
+SHOWN = 10
+"""Class names that a notebook shows."""
 
 
 class Outputs(Derived):
@@ -132,6 +136,15 @@ class Outputs(Derived):
     def __repr__(self) -> str:
         held = ", ".join(sorted(self.provides))
         return f"Outputs(n={len(self)}, classes={self.classes}, provides=[{held}])"
+
+    def _repr_html_(self) -> str:
+        held, names = sorted(self.provides), self.class_names
+        shown = "" if names is None else ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")
+        facts = {
+            "images": f"{len(self):,}", "classes": f"{self.classes:,}", "class names": shown,
+            "labels": "yes" if self.has_labels else "no", "provides": ", ".join(held), "device": self.device,
+        }  # fmt: skip
+        return facts_html("Outputs", facts)
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"Outputs are immutable: cannot set {name!r}; make new ones")

@@ -10,9 +10,11 @@ from typing import Any
 from ood_toolkit.report import formats, table
 from ood_toolkit.report.gallery import Gallery, joined_galleries
 from ood_toolkit.report.layout import laid
+from ood_toolkit.report.notebook import report_html
 from ood_toolkit.report.plot.plots import Plots
 from ood_toolkit.report.results import Answers, Row, to_json
 from ood_toolkit.report.run_folder import write_run
+from ood_toolkit.report.scores import COLUMNS, FLAGS, NUMBERS, parts_of_scores
 
 __all__ = ["Report", "joined"]
 
@@ -71,6 +73,23 @@ class Report:
         except ImportError:
             raise ImportError("to_pandas needs pandas; pip install 'ood-toolkit[pandas]'") from None
         return pandas.DataFrame([row.flat() for row in self.rows])
+
+    def scores(self) -> Any:
+        """Give the scores of every image as a pandas data frame, a row for each image and scorer.
+
+        Columns: model, of, part, set, image, scorer, score, accepted, prediction, label, right, confidence, stream; see
+        `docs/result-schema.md`. Needs the extra `ood-toolkit[pandas]`.
+        """
+        try:
+            import pandas
+        except ImportError:
+            raise ImportError("scores needs pandas; pip install 'ood-toolkit[pandas]'") from None
+        kinds = dict.fromkeys(COLUMNS, "string") | dict.fromkeys(NUMBERS, "float64") | dict.fromkeys(FLAGS, "boolean")
+        parts = [pandas.DataFrame(part).astype(kinds) for part in parts_of_scores(self.answers.items())]
+        return pandas.concat(parts or [pandas.DataFrame(columns=list(COLUMNS)).astype(kinds)], ignore_index=True)
+
+    def _repr_html_(self) -> str:
+        return report_html(laid(self.header, self.rows))
 
     @property
     def plot(self) -> Plots:

@@ -19,7 +19,7 @@ from ood_toolkit.store.files import replaced_folder
 from ood_toolkit.store.foreign.arrays import listed, read_npz
 from ood_toolkit.store.foreign.objects import read_json
 
-__all__ = ["Run", "check_new_folder", "read_run", "write_run"]
+__all__ = ["Run", "answers_of_run", "check_new_folder", "read_run", "write_run"]
 
 ROW_TYPES: Mapping[str, tuple[type, ...]] = {
     "kind": (str,), "scorer": (str,), "id": (str,), "ood": (str,), "decider": (str,), "model": (str,),
@@ -102,14 +102,23 @@ def read_run(folder: str | os.PathLike[str]) -> Run:
     Only files that `result.json` speaks of are opened, under names made here, and nothing is unpickled. Raises
     `DataError` with one line for what is missing, unreadable or contradicts itself.
     """
+    header, rows = _result(Path(folder) / "result.json")
     path = Path(folder)
-    header, rows = _result(path / "result.json")
-    answers = {}
+    answers = dict(_each_set(path, header, rows))
+    return Run(os.fspath(folder), header, rows, answers, read_gallery(path / FOLDER))
+
+
+def answers_of_run(folder: str | os.PathLike[str]) -> Iterator[tuple[tuple[str, ...], Answers]]:
+    """Read what was said of every image, one set after the other; keys, files and errors are as for `read_run`."""
+    header, rows = _result(Path(folder) / "result.json")
+    return _each_set(Path(folder), header, rows)
+
+
+def _each_set(path: Path, header: Mapping[str, Any], rows: list[Row]) -> Iterator[tuple[tuple[str, ...], Answers]]:
     for key in _keys(header, rows):
         file = Path(path, "scores", *map(file_name, key[:-1]), f"{file_name(key[-1])}.npz")
         if _is_there(file):
-            answers[key] = _answers(file)
-    return Run(os.fspath(folder), header, rows, answers, read_gallery(path / FOLDER))
+            yield key, _answers(file)
 
 
 def _is_there(file: Path) -> bool:

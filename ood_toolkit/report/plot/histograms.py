@@ -81,13 +81,6 @@ def edges_of(groups: list[np.ndarray], bins: int) -> tuple[np.ndarray, bool]:
 
 
 def cut_of(case: Case) -> float | None:
-    """Give the threshold of a scorer: the least score that was accepted; None where a score alone did not decide."""
-    spec = case.row.scorer
-    if spec not in case.test.accepted or spec not in case.ood.accepted or case.row.ood in case.test.streamed:
-        return None
-    scores = np.concatenate(case.scores)
-    accepted = np.concatenate([case.test.accepted[spec], case.ood.accepted[spec]])
-    if not accepted.any():
-        return None
-    cut = float(scores[accepted].min())
-    return cut if accepted.all() or scores[~accepted].max() < cut else None
+    """Give the score from which on an image is accepted; None where the run has none, as of combinations."""
+    cut = case.test.cuts.get(case.row.scorer)
+    return cut if cut is not None and np.isfinite(cut) else None

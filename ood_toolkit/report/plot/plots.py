@@ -93,7 +93,7 @@ class Plots:
         """Scores of the images predicted as each class, ID and OOD, with the threshold that decides.
 
         Lines reach from the 5th to the 95th percentile, the mark is the median. At the right stands the share of ID
-        that is accepted. A margin over class-wise thresholds of the confidence is shown as confidence and thresholds.
+        that is accepted. A margin over class-wise thresholds is shown as base score and thresholds.
         """
         return thresholds.thresholds(self.found, scorer=scorer, ood=ood, id_name=id_name, model=model, ax=ax, **line)
 

@@ -36,7 +36,7 @@ class Classes:
     outside: list[np.ndarray]
     """Scores of the OOD images that were."""
     threshold: np.ndarray | None
-    """(k,) threshold of each class, on the scale of the scores; None where a score alone did not decide."""
+    """(k,) threshold of each class, on the scale of the scores; None where there is none, nan for an infinite one."""
     accepted: np.ndarray | None
     """(k,) share of the ID test images of each class that was accepted."""
     scale: str
@@ -99,7 +99,7 @@ def _beside(ax: Axes, accepted: np.ndarray) -> None:
 def classes_of(case: Case) -> Classes:
     """Gather scores by predicted class, with the threshold of each.
 
-    A margin above the threshold of a class is led back to confidence and threshold where it is of the confidence.
+    A margin above the threshold of a class is led back to base score and threshold.
     """
     test, ood, row = case.test, case.ood, case.row
     if test.prediction is None or ood.prediction is None:
@@ -113,15 +113,12 @@ def classes_of(case: Case) -> Classes:
         order = np.argsort(accepted, kind="stable").tolist()
     names = [names[place] for place in order[:MOST_CLASSES]]
     accepted = None if accepted is None else accepted[order[:MOST_CLASSES]]
-    cuts = _own_thresholds(case, names)
-    scale = f"{row.scorer} score"
-    if cuts is not None:
-        scale = "confidence"
-        inside, outside = _confidence(case)
-    else:
-        cut = cut_of(case)
-        if cut is not None:
-            cuts = np.full(len(names), cut)
+    own, cut, cuts, scale = _by_class(case), cut_of(case), None, f"{row.scorer} score"
+    if own is not None:
+        cuts, scale = np.array([own.get(name, np.nan) for name in names]), f"base score of {row.scorer}"
+        inside, outside = (_based(*part, own) for part in ((inside, test.prediction), (outside, ood.prediction)))
+    elif cut is not None:
+        cuts = np.full(len(names), cut)
     return Classes(
         names, [_finite(inside[test.prediction == name]) for name in names],
         [_finite(outside[ood.prediction == name]) for name in names], cuts, accepted, scale, of,
@@ -132,22 +129,14 @@ def _finite(scores: np.ndarray) -> np.ndarray:
     return scores[np.isfinite(scores)]
 
 
-def _confidence(case: Case) -> tuple[np.ndarray, np.ndarray]:
-    assert case.test.confidence is not None
-    assert case.ood.confidence is not None
-    return case.test.confidence.astype(np.float64), case.ood.confidence.astype(np.float64)
-
-
-def _own_thresholds(case: Case, names: list[str]) -> np.ndarray | None:
-    """Find the threshold of each class where a score is the confidence less that; None where it is not."""
-    if case.test.confidence is None or case.ood.confidence is None or case.test.prediction is None:
+def _by_class(case: Case) -> dict[str, float] | None:
+    """Give what was taken off the base score by predicted class, nan for what is infinite; None for other scorers."""
+    cuts, names = case.test.class_cuts.get(case.row.scorer), case.test.classes
+    if cuts is None or names is None:
         return None
-    gap = np.concatenate(_confidence(case)) - np.concatenate(case.scores)
-    predicted = np.concatenate([case.test.prediction, case.ood.prediction])
-    found = []
-    for name in names:
-        mine = gap[predicted == name]
-        if not np.isfinite(mine).all() or mine.max() - mine.min() > 1e-6:
-            return None
-        found.append(float(np.median(mine)))
-    return np.array(found) if max(found) > 1e-6 else None
+    return dict(zip(names.tolist(), np.where(np.isfinite(cuts), cuts, np.nan).tolist(), strict=True))
+
+
+def _based(margins: np.ndarray, predicted: np.ndarray, cuts: dict[str, float]) -> np.ndarray:
+    """Give the base scores (n,) that margins were made of."""
+    return margins + np.array([cuts.get(name, np.nan) for name in predicted.tolist()])
