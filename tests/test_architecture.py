@@ -219,7 +219,7 @@ print(json.dumps(found))
 
 
 def test_help_version_and_listings_import_nothing_heavy(tmp_path):
-    lines = [["--help"], ["--version"]]
+    lines = [[], ["--help"], ["--version"]]
     lines += [
         [name, "--help"]
         for name in ("bench", "report", "plot", "compare", "score", "fit", "inspect", "predict", "serve", "import")

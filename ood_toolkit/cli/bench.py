@@ -82,9 +82,12 @@ def command(
 
     Without options: the embedded digits against letters and patches, encoded by digits-clip.
     """
+    from ood_toolkit.cli.first import show_next
     from ood_toolkit.cli.progress import clear
     from ood_toolkit.cli.reserving import reserve
+    from ood_toolkit.data.root import default_data_root
     from ood_toolkit.report.run_folder import check_new_folder
+    from ood_toolkit.store.files import default_store
 
     _check_page(output, html, gallery, seeds, preset)
     if output is not None:
@@ -101,7 +104,10 @@ def command(
         shown = (0 if html is None else USUAL) if gallery is None else gallery
         report = seminar(on, given, settings) if preset == SEMINAR else _measured(settings, given, preset, shown)
     clear()
-    return _told(report, style, output, sort, html)
+    code = _told(report, style, output, sort, html)
+    if preset is None and not given & {"ids", "groups", "csid", "models"}:
+        show_next(settings.store or default_store(), settings.data_root or default_data_root())
+    return code
 
 
 def _check_page(

@@ -23,7 +23,7 @@ __all__ = ["COMMANDS", "cli", "run"]
 COMMANDS = (
     "bench", "report", "plot", "compare", "score", "fit", "inspect", "predict", "serve", "encode", "train",
     "discover", "scorers", "combiners", "datasets", "models", "plugins", "published", "import", "store", "negatives",
-    "check", "new",
+    "check", "new", "doctor",
 )  # fmt: skip
 
 
@@ -71,7 +71,11 @@ class _Commands(Group):
             get_registry().add_commands(self, COMMANDS)
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=_Commands,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(__version__, prog_name="oodkit")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.pass_context
@@ -81,6 +85,10 @@ def cli(ctx: click.Context, debug: bool) -> None:
     Encode once, score with everything, decide with calibrated thresholds.
     """
     ctx.obj = {"debug": debug}
+    if ctx.invoked_subcommand is None:
+        from ood_toolkit.cli.first import show_first
+
+        show_first()
 
 
 with_help(cli)
