@@ -4,7 +4,7 @@
 
 Clients ask one thing at a time, and again as soon as they are answered; after a 429 they wait as told. The load ends by
 itself. Clients and server share the cores of the machine. Prints tables, and ends with 1 where anything but 200 and 429
-came back or an accepted request was not answered.
+came back, an accepted request was not answered, or memory grew.
 """
 
 from __future__ import annotations
@@ -30,6 +30,9 @@ import numpy as np
 
 MOST = 10_000_000
 """Requests after which clients end however much time is left."""
+
+GROWTH = 1.1
+"""By how much the server's memory may grow between its fifth second under load and the end."""
 
 
 @dataclass
@@ -220,7 +223,8 @@ def holds(file: Path, counts: dict[str, int], bodies: dict[str, list[bytes]], se
     print(f"{max(memory):.0f} at most; longest queue seen {max(queue):.0f}")
     print(f"SIGTERM after the load: {ended(server)}")
     statuses = sum((one.statuses for one in seen.values()), Counter())
-    return not set(statuses) - {200, 429} and not any(one.torn or one.closed for one in seen.values())
+    steady = memory[-1] < GROWTH * early
+    return steady and not set(statuses) - {200, 429} and not any(one.torn or one.closed for one in seen.values())
 
 
 def stops(file: Path, counts: dict[str, int], bodies: dict[str, list[bytes]], seconds: float) -> bool:

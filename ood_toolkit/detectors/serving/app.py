@@ -115,13 +115,17 @@ class Service:
             try:
                 with self.door.entered() as place:
                     response = await self._decided(body, place)
-                    response.background = BackgroundTask(self.door.leave)
+                    response.background = BackgroundTask(self._left)
             except HTTPException as busy:
                 response = await _dropped(body, busy)
             status = response.status_code
         finally:
             self.metrics.answered(status, time.perf_counter() - start)
         return response
+
+    async def _left(self) -> None:
+        """Count an answer that was sent; as a coroutine, for which no thread is taken."""
+        self.door.leave()
 
     async def _decided(self, body: Body, place: Place) -> Response:
         """Answer a request that was let in, or refuse it."""

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import struct
+import threading
 import zlib
 
 import pytest
@@ -122,6 +123,17 @@ def test_many_pictures_of_one_request_are_ready_for_the_network_a_few_at_a_time(
         assert [one["id"] for one in found.json()["decisions"]] == [str(row) for row in range(50)]
     assert max(gate.sizes) <= 8
     assert sum(gate.sizes) == 50
+
+
+def test_requests_take_no_threads_of_their_own(client, pngs, digits):
+    before = {thread.name for thread in threading.enumerate()}
+    for _ in range(20):
+        assert client.post("/predict", content=pngs[0], headers=PNG).status_code == 200
+        assert client.post("/predict", json={"embeddings": digits[0].features[:2].tolist()}).status_code == 200
+        assert client.post("/predict", content=b"", headers=PNG).status_code == 422
+        assert client.get("/metrics").status_code == 200
+    started = {thread.name for thread in threading.enumerate()} - before
+    assert {name.rstrip("0123456789") for name in started} <= {"gate_", "pictures_", "vectors_"}
 
 
 def test_what_takes_too_long_is_a_408(served, gate, pngs, asking):
