@@ -12,6 +12,7 @@ from ood_toolkit.report.table import laid_out
 
 __all__ = [
     "cited",
+    "comparison_grid",
     "comparison_text",
     "footnotes",
     "judged",
@@ -79,6 +80,12 @@ def comparison_text(found: Sequence[Mapping[str, Any]], width: int | None, color
     """Give the comparison as a table, one line a scorer, published row, set and metric, with its sources below."""
     if not found:
         return "No row of this run has published values of the same scorer and sets."
+    grid, notes = comparison_grid(found)
+    return laid_out([], [grid], notes, width, color)
+
+
+def comparison_grid(found: Sequence[Mapping[str, Any]]) -> tuple[Grid, list[str]]:
+    """Lay the comparison out, one line a scorer, published row, set and metric, and give its sources as footnotes."""
     numbers = numbered(stated(item["source"], item["published_protocol"]) for item in found)
     several = len({item["model"] for item in found}) > 1
     columns = [*(["model"] if several else []), "scorer", "published by", "OOD set", "metric"]
@@ -95,7 +102,7 @@ def comparison_text(found: Sequence[Mapping[str, Any]], width: int | None, color
         ends.append(_block(item) != _block(later))
     heads = [*columns, "measured", "published", "points", "verdict"]
     grid = Grid("Measured beside published (%)", heads, cells, ends, len(columns))
-    return laid_out([], [grid], footnotes(numbers, [(item["method"], item["note"]) for item in found]), width, color)
+    return grid, footnotes(numbers, [(item["method"], item["note"]) for item in found])
 
 
 def stated(source: str, protocol: str) -> str:

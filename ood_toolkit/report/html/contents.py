@@ -16,6 +16,7 @@ from ood_toolkit.report.html.positions import Positions, cut_of, grouped
 from ood_toolkit.report.html.summary import block_names, columns, label_of, right_columns, values
 from ood_toolkit.report.images_of_rows import Case, case_of, id_sets_of
 from ood_toolkit.report.order import block_of
+from ood_toolkit.report.published import comparison_grid
 from ood_toolkit.report.report import Report
 from ood_toolkit.report.results import Row
 from ood_toolkit.report.run_header import id_names, parts_of
@@ -55,6 +56,7 @@ def contents(report: Report) -> dict[str, Any]:
         "names": [[plain(name) for name in names] for names in shown.names],
         "pictures": album.pictures,
         "noPictures": _no_pictures(report, album),
+        "published": _published(report.header),
         "notes": [plain(note) for note in footnotes(report.rows)],
         "facts": facts(report.header),
     }
@@ -96,6 +98,15 @@ class Cases:
             "margin": case.row.scorer in case.test.class_cuts,
             "classes": id_by_class(case, names, cut),
         }
+
+
+def _published(header: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Give published values beside measured ones, where the run's preset has some."""
+    if not header.get("published"):
+        return None
+    grid, notes = comparison_grid(header["published"])
+    grid = grid.written(plain)
+    return {"columns": grid.columns, "texts": grid.text_columns, "rows": grid.rows, "notes": list(map(plain, notes))}
 
 
 def _title(header: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from ood_toolkit.report.cells import plain
 from ood_toolkit.report.columns import NAMES, SHOWN
 from ood_toolkit.report.html.numbers import exact
-from ood_toolkit.report.order import LOWER_IS_BETTER
+from ood_toolkit.report.order import LOWER_IS_BETTER, block_of
 from ood_toolkit.report.results import Row
 
 __all__ = ["block_names", "columns", "label_of", "right_columns", "values"]
@@ -46,11 +46,16 @@ def values(row: Row, wanted: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def block_names(rows: Sequence[Row]) -> list[tuple[tuple[str, ...], str]]:
-    """Name the blocks of a report, as `block_of` tells them apart, by what differs between them."""
-    seen = dict.fromkeys((row.model, row.scorer, row.decider, row.id) for row in rows)
-    varies = [len({block[place] for block in seen}) > 1 for place in range(4)]
-    shown = (2, 0, 3) if varies[2] else (0, 3)
-    return [(block, " · ".join([block[1], *(block[p] for p in shown if varies[p] and block[p])])) for block in seen]
+    """Name the blocks of a report, as `block_of` tells them apart: by the scorer, and by what else differs."""
+    seen = dict.fromkeys(map(block_of, rows))
+    models, ids = len({model for model, *_ in seen}) > 1, len({block[3] for block in seen}) > 1
+    named = []
+    for block in seen:
+        model, scorer, decider, id_name = block
+        own = decider == id_name or not decider
+        parts = [scorer, decider, model if models else "", id_name if ids or not own else ""]
+        named.append((block, " · ".join(dict.fromkeys(part for part in parts if part))))
+    return named
 
 
 def label_of(row: Row) -> str:

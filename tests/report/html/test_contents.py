@@ -9,6 +9,7 @@ from ood_toolkit import metrics
 from ood_toolkit.report.html.contents import contents
 from ood_toolkit.report.html.histograms import histograms
 from ood_toolkit.report.html.page import html_page
+from ood_toolkit.report.html.summary import block_names
 from ood_toolkit.report.images_of_rows import cases_of
 from ood_toolkit.report.picks import picks
 from ood_toolkit.report.report import Report
@@ -105,6 +106,47 @@ def test_without_validation_the_extremes_are_shown_and_said_so():
     found = {one["kind"]: [image["id"] for image in one["images"]] for one in case["errors"]}
     assert found == {"rejected": ["a1", "a2", "a0"], "missed": ["b1", "b0"]}
     assert not any(one["decided"] for one in case["errors"])
+
+
+def test_blocks_are_named_by_what_differs():
+    def named(*blocks):
+        rows = [Row("ood", scorer, id_name, "o", decider, model) for model, scorer, decider, id_name in blocks]
+        return [label for _, label in block_names(rows)]
+
+    assert named(("m", "msp", "", "a"), ("m", "knn", "", "a")) == ["msp", "knn"]
+    assert named(("m", "msp", "", "a"), ("n", "msp", "", "a")) == ["msp · m", "msp · n"]
+    assert named(("m", "msp", "", "a"), ("m", "msp", "", "a+csid")) == ["msp · a", "msp · a+csid"]
+    members = [("m", "msp", "a", "a"), ("m", "msp", "a", "union"), ("m", "msp", "vote", "union")]
+    assert named(*members) == ["msp · a", "msp · a · union", "msp · vote · union"]
+
+
+def test_published_values_stand_beside_measured_ones(drawn):
+    item = {
+        "scorer": "msp", "model": "drawn", "kind": "ood", "id": "id", "ood": "other", "metric": "auroc",
+        "measured": 90.0, "published": 89.5, "difference": 0.5, "tolerance": 1.0, "same_images": True,
+        "verdict": "within tolerance",
+        "method": "MSP <b>", "published_model": "x", "published_protocol": "native", "source": "a\x1bpaper",
+        "secondary": False, "note": "",
+    }  # fmt: skip
+    held = contents(Report(drawn.rows, {**drawn.header, "published": [item]}, drawn.answers))["published"]
+    assert held["columns"] == [
+        "scorer", "published by", "OOD set", "metric", "measured", "published", "points", "verdict",
+    ]  # fmt: skip
+    assert held["rows"] == [["msp", "MSP <b> [1]", "other", "AUROC", "90.00", "89.50", "+0.50", "within tolerance"]]
+    assert held["notes"] == ["[1] a\\x1bpaper (protocol native)"]
+    assert contents(drawn)["published"] is None
+
+
+def test_scores_of_streams_are_those_of_their_pair():
+    said = {name: Answers(np.array(["x", "y"])) for name in ("a", "b")}
+    said["a"].streamed = {"b": {"s": np.array([1.0, 2.0])}}
+    said["b"].streamed = {"b": {"s": np.array([0.0, 1.5])}}
+    scores = said["a"].streamed["b"]["s"], said["b"].streamed["b"]["s"]
+    rows = [Row("ood", "s", "a", "b", n_id=2, n_ood=2, metrics=metrics.evaluate(*scores))]
+    header = {"protocol": "native", "id": [{"name": "a", "images": 2}], "ood": {"b": 2}}
+    (case,) = contents(Report(rows, header, {("a", "test"): said["a"], ("a", "ood:b"): said["b"]}))["cases"]
+    assert case["positions"]["t"] == [0.0, 1.0, 1.5, 2.0, "Infinity"]
+    assert case["positions"]["accepted"] == {"unknown": [2, 2, 1, 1, 0], "ood": [2, 1, 1, 0, 0]}
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,7 @@ async function draw(id, words, spec, height = 250) {
   const svg = byId(id).querySelector("svg");
   svg.setAttribute("role", "img");
   svg.setAttribute("aria-label", words);
+  for (const part of svg.children) part.setAttribute("aria-hidden", "true");
   return made.view;
 }
 

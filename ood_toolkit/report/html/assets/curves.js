@@ -198,7 +198,7 @@ function showRules(one) {
               {
                 type: "button",
                 onclick: () => moveTo(rule.at),
-                "aria-label": `Put the threshold where ${rule.protocols[0]} reads its FPR95`,
+                "aria-label": `set the threshold to where ${rule.protocols[0]} reads its FPR95`,
               },
               "set",
             ),

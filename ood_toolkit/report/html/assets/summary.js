@@ -1,6 +1,6 @@
 // The tables of all scorers: sorted by a click on a head, filtered by name and OOD set, shaded by how good a value is.
 const order = { key: null, falling: true };
-const MANY = 8; // more scorers than this show their means first, the best on top
+const MANY = 8; // more scorers than this show their means first, the best on top, and their outliers apart
 
 const blockOf = (one) => data.blocks[one.block];
 const valueOf = (row, key) => {
@@ -24,20 +24,27 @@ function sorted(rows) {
 
 /** Give the shade of a value among those of its column on the same OOD set: most for the best. */
 function shades(rows, column) {
-  const ends = new Map();
+  const bySet = new Map();
   for (const row of rows) {
     const value = valueOf(row, column.key);
-    if (value === null) continue;
-    const [low, high] = ends.get(row.ood) ?? [value, value];
-    ends.set(row.ood, [Math.min(low, value), Math.max(high, value)]);
+    if (value !== null) bySet.set(row.ood, [...(bySet.get(row.ood) ?? []), column.lower ? -value : value]);
   }
+  const ends = new Map([...bySet].map(([ood, values]) => [ood, endsOf(values)]));
   return (row) => {
     const value = valueOf(row, column.key);
     const [low, high] = ends.get(row.ood) ?? [0, 0];
     if (value === null || !(high > low)) return null;
-    const good = (value - low) / (high - low);
-    return 0.04 + 0.34 * (column.lower ? 1 - good : good);
+    const good = ((column.lower ? -value : value) - low) / (high - low);
+    return 0.04 + 0.34 * Math.max(good, 0);
   };
+}
+
+/** Where the shades begin and end; among many, a few far worse values do not make all others look the same. */
+function endsOf(values) {
+  const rising = [...values].sort((a, b) => a - b);
+  const quarter = (share) => rising[Math.round(share * (rising.length - 1))];
+  const whisker = values.length > MANY ? quarter(0.25) - 1.5 * (quarter(0.75) - quarter(0.25)) : -Infinity;
+  return [rising.find((value) => value >= whisker), rising[rising.length - 1]];
 }
 
 function cell(row, column, shade) {
@@ -111,6 +118,7 @@ function showSummary() {
       ),
     ),
   );
+  byId("summary").classList.toggle("mixed", new Set(rows.map((row) => row.kind)).size > 1);
   byId("found").textContent =
     rows.length === all.length
       ? `${plural(all.length, "row")}`
@@ -165,6 +173,33 @@ function showRight() {
   );
 }
 
+/** Show what the run's preset has of published values, beside the measured ones. */
+function showPublished() {
+  const found = data.published;
+  byId("published-part").hidden = !found;
+  if (!found) return;
+  const kind = (place) => (place < found.texts || place === found.columns.length - 1 ? "text" : null);
+  const row = (tag, cells) =>
+    make(
+      "tr",
+      {},
+      cells.map((words, place) => make(tag, { class: kind(place), scope: tag === "th" ? "col" : null }, words)),
+    );
+  fill(
+    "published",
+    make("thead", {}, row("th", found.columns)),
+    make(
+      "tbody",
+      {},
+      found.rows.map((cells) => row("td", cells)),
+    ),
+  );
+  fill(
+    "sources",
+    found.notes.map((note) => make("li", {}, note)),
+  );
+}
+
 function markShown() {
   for (const row of document.querySelectorAll("#summary tbody tr")) {
     row.classList.toggle("shown", row.getAttribute("data-case") === String(state.case));
@@ -189,4 +224,5 @@ function startSummary() {
   byId("filter-ood").addEventListener("change", showSummary);
   showSummary();
   showRight();
+  showPublished();
 }

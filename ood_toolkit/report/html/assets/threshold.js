@@ -83,7 +83,7 @@ function showThreshold(one) {
       make(
         "tr",
         {},
-        ...["", "accepted", "uncertain", "accepted (%)"].map((words, i) =>
+        ...["images", "accepted", "uncertain", "accepted (%)"].map((words, i) =>
           make("th", { scope: "col", class: i ? null : "text" }, words),
         ),
       ),
