@@ -17,6 +17,7 @@ from ood_toolkit.encode.choice import Find, Imported, choose, finder
 from ood_toolkit.errors import DataError, UsageError
 from ood_toolkit.models.names import Choice
 from ood_toolkit.store.files import default_store
+from ood_toolkit.store.room import check_writable
 
 if TYPE_CHECKING:
     from ood_toolkit.api.stream import AnyScorer
@@ -85,6 +86,8 @@ def opened(
         wished = tuple(kind for kind in wished if kind != "local")
     find = finder(registry, download=settings.download)
     choice = chosen(settings, registry, find, splits)
+    if not isinstance(choice, Imported):
+        check_writable(settings.store or default_store(), f"the store {settings.store or default_store()}")
     if not settings.download:
         os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no library behind us downloads what nobody asked for
     from ood_toolkit.benchmark.gather import open_sets

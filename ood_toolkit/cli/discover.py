@@ -101,14 +101,15 @@ def command(
     if eps is not None and noise is not None:
         raise click.UsageError("--eps and --noise are two ways to say one thing; give one")
     radius = None if eps in (None, "knee") else _radius(str(eps))
+    from ood_toolkit.cli.reserving import reserve
+
+    reserve(output)
     from ood_toolkit.api.registry import get_registry
     from ood_toolkit.benchmark.opening import asked_by
-    from ood_toolkit.cli.reserving import reserve
     from ood_toolkit.learning.discovery.clusters import Clustering
     from ood_toolkit.learning.discovery.files import check_free
     from ood_toolkit.learning.discovery.study import FINER, SCORER, Wishes
 
-    reserve(output)
     check_free(output)
     share = None if eps == "knee" else 0.45 if noise is None else noise
     clustering = Clustering(method, radius, share, min_size)

@@ -8,6 +8,7 @@ import click
 
 from ood_toolkit.cli.listing import as_json
 from ood_toolkit.cli.place import Place
+from ood_toolkit.cli.reserving import reserve
 from ood_toolkit.cli.streams import print_form, print_json, print_line, shape
 
 
@@ -25,6 +26,8 @@ def command(file: Path, rule: str | None, output: Path | None, accept_all: bool,
         raise click.UsageError("--move RULE and -o FILE go together")
     if accept_all and rule is None:
         raise click.UsageError("--accept-all goes with --move")
+    if output is not None:
+        reserve(output)
     from ood_toolkit.detectors.detector import Detector
     from ood_toolkit.detectors.summary import facts, histogram, summary
     from ood_toolkit.errors import OodkitError

@@ -63,12 +63,12 @@ def command(file: Path, paths: tuple[str, ...], fdr: float | None, strict: bool,
     PATH is a picture, a folder of pictures with all below it, a data set, an .npz, .npy or Parquet file of embeddings,
     or - for a list of pictures on stdin. What cannot be read is a row that is rejected with the reason.
     """
+    _check_usage(fdr, where)
     from ood_toolkit.cli.progress import clear
     from ood_toolkit.detectors.detector import Detector
     from ood_toolkit.detectors.prediction import Prediction, check_rate
     from ood_toolkit.detectors.sources import sources_of
 
-    _check_usage(fdr, where)
     detector = Detector.load(file)
     if fdr is not None:
         check_rate(detector)
@@ -95,10 +95,15 @@ def _check_usage(fdr: float | None, where: dict[str, Any]) -> None:
         raise click.UsageError("--append: name the file with -o FILE, or --parquet DIR/")
     if where["storey"] and fdr is None:
         raise click.UsageError("--storey goes with --fdr")
-    if where["output"] is not None:
-        from ood_toolkit.cli.reserving import reserve
+    output = where["parquet"] if where["output"] is None else where["output"]
+    if output is None:
+        return
+    from ood_toolkit.cli.reserving import reserve
+    from ood_toolkit.detectors.places import check_parquet, check_text
 
-        reserve(where["output"])
+    reserve(output)
+    check = check_text if where["parquet"] is None else check_parquet
+    check(output, append=where["append"])
 
 
 def _gate(file: Path, detector: Detector, where: dict[str, Any]) -> Callable[[], Gate]:
@@ -150,7 +155,6 @@ def _finder(detector: Detector, where: dict[str, Any]) -> Finder:
 
 def _writer(detector: Detector, where: dict[str, Any]) -> tuple[Writer, Known]:
     from ood_toolkit.detectors.writing import Known, TextRows, parquet_writer, resumed
-    from ood_toolkit.errors import DetectorError
 
     style, output = "csv" if where["as_csv"] else "json", where["output"]
     if where["parquet"] is not None:
@@ -160,8 +164,6 @@ def _writer(detector: Detector, where: dict[str, Any]) -> tuple[Writer, Known]:
     if where["append"]:
         stream, known, new = resumed(output, style, detector.digest)
         return TextRows(style, stream, header=new), known
-    if output.exists() and output.stat().st_size:
-        raise DetectorError(f"{output}: is there already; go on with it with --append, or name another file")
     output.parent.mkdir(parents=True, exist_ok=True)
     stream = output.open("w", encoding="utf-8", errors="surrogateescape", newline="")
     return TextRows(style, stream), Known()

@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 @options.limit
 @options.encoding
 @options.store
-@click.option("--output", type=Place(), metavar="FILE", help="Write there instead of to stdout.")
+@click.option("--output", type=Place(dir_okay=False), metavar="FILE", help="Write there instead of to stdout.")
 def command(specs: str, name: str, split: str, images: str | None, output: Path | None, **where: Any) -> None:
     """Score the images of one set with SPECS, such as msp,knn:k=50, and print CSV.
 

@@ -18,6 +18,7 @@ from typing import IO, Any
 import numpy as np
 
 from ood_toolkit.detectors.decisions import COLUMNS
+from ood_toolkit.detectors.places import check_parquet, is_folder
 from ood_toolkit.errors import DataError
 from ood_toolkit.report.cells import csv_cell, csv_rows, plain
 from ood_toolkit.store.files import replaced_file
@@ -175,18 +176,10 @@ def _row(record: bytes, style: str, path: Path, number: int) -> Row:
 
 def parquet_writer(path: Path, digest: str, *, append: bool) -> tuple[Writer, Known]:
     """Write Parquet: whole to a file, or in parts to a folder, which is what can be added to."""
-    try:
-        import pyarrow  # noqa: F401
-    except ImportError:
-        raise DataError("--parquet: needs pyarrow: pip install 'ood-toolkit[parquet]'") from None
-    as_folder = path.is_dir() or str(path).endswith(("/", "\\")) or path.suffix == ""
-    if append and not as_folder:
-        raise DataError(f"--append: a Parquet file is written whole; name a folder, such as {path.with_suffix('')}/")
-    if not as_folder:
+    check_parquet(path, append=append)
+    if not is_folder(path):
         return ParquetFile(path), Known()
     parts = sorted(path.glob("part-*.parquet")) if path.is_dir() else []
-    if not append and path.is_dir() and any(path.iterdir()):
-        raise DataError(f"{path}: expected a new or empty folder; add to it with --append, or name another")
     return ParquetFolder(path, _after(parts)), Known(_of_parts(parts, digest), _as_text)
 
 

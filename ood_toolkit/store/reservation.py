@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ood_toolkit.errors import StoreError
+from ood_toolkit.errors import StoreError, refusal
 from ood_toolkit.store.locks import OWNER, State, lock, owner, state_of
 from ood_toolkit.store.partial import sweep
-from ood_toolkit.store.room import room_in
+from ood_toolkit.store.room import check_writable, room_in
 
 __all__ = ["reserved"]
 
@@ -33,14 +33,18 @@ def reserved(output: Path) -> Iterator[None]:
     is there already, in a folder that may not be written, is not kept: nothing can be put beside it.
     """
     place = Path(os.path.realpath(output))
+    check_writable(place, output)
     if place.exists() and not os.access(place.parent, os.W_OK):
         yield
         return
     made = _made(place.parent)
     path = place.parent / f"{START}{hashlib.sha256(os.fsencode(place.name)).hexdigest()[:16]}"
     try:
-        with room_in(place.parent):
-            handle = _taken(path, output)
+        try:
+            with room_in(place.parent):
+                handle = _taken(path, output)
+        except OSError as error:
+            raise StoreError(f"cannot write {output}: {refusal(error) or 'the system does not allow it'}") from None
         try:
             for folder in (place.parent, place):
                 sweep(folder)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ood_toolkit.errors import OodkitError, StoreError
+from ood_toolkit.errors import OodkitError, StoreError, refusal
 
-__all__ = ["room_in"]
+__all__ = ["check_writable", "room_in"]
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -30,6 +31,21 @@ def room_in(folder: Path) -> Iterator[None]:
         if why is None:
             raise
         raise StoreError(f"cannot write to {folder}: {why}") from error
+
+
+def check_writable(place: Path, called: object = None) -> None:
+    """Refuse, with a `StoreError`, a file or folder that could not be written; `called` is what its user calls it."""
+    name = place if called is None else called
+    try:
+        there = next(one for one in (place, *place.absolute().parents) if one.exists())
+        is_blocked = there != place and not there.is_dir()
+    except OSError as error:
+        raise StoreError(f"cannot write {name}: {refusal(error) or 'no such place'}") from None
+    if is_blocked:
+        raise StoreError(f"cannot write {name}: {there} is a file, not a folder; name another place")
+    if not os.access(there, os.W_OK):
+        why = f"there is no permission to write to {there}; change its permissions, or name another place"
+        raise StoreError(f"cannot write {name}: {why}")
 
 
 def _why(error: Exception, folder: Path) -> str | None:

@@ -63,6 +63,9 @@ def command(
         raise click.UsageError("name a labelled set with --id, image-caption pairs with --pairs, or both")
     if given["prompts"] and name is None:
         raise click.UsageError("--prompts: pairs have captions of their own; it goes with --id")
+    from ood_toolkit.cli.reserving import reserve
+
+    reserve(output)
     if plot:
         from ood_toolkit.learning.cma.gap import check_plots
 
@@ -70,9 +73,6 @@ def command(
     from ood_toolkit.models.precision import check_device
 
     check_device(given["device"])
-    from ood_toolkit.cli.reserving import reserve
-
-    reserve(output)
     if given["resume"]:
         for place in (output, *sorted(output.glob("lambda-*"))):
             shared.tell_if_finished(place)

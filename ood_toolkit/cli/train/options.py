@@ -50,9 +50,10 @@ def loop(command: Command) -> Command:
 def begun(output: Path, *, resume: bool) -> bool:
     """Keep a run's folder for this command, refused here if it cannot be used; False for one that is finished."""
     from ood_toolkit.cli.reserving import reserve
-    from ood_toolkit.learning.checkpoint import check_training_folder, finished
 
     reserve(output)
+    from ood_toolkit.learning.checkpoint import check_training_folder, finished
+
     if resume and tell_if_finished(output):
         finished(output)  # it may have been killed as it ended
         return False

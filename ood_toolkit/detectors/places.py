@@ -1,0 +1,31 @@
+"""Where rows of `oodkit predict` may go: refused before anything is loaded."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from ood_toolkit.errors import DataError, DetectorError
+
+__all__ = ["check_parquet", "check_text", "is_folder"]
+
+
+def check_text(path: Path, *, append: bool) -> None:
+    """Refuse a file of an earlier run that is not to be gone on with."""
+    if not append and path.is_file() and path.stat().st_size:
+        raise DetectorError(f"{path}: is there already; go on with it with --append, or name another file")
+
+
+def check_parquet(path: Path, *, append: bool) -> None:
+    """Refuse a folder that holds something, a file that is to be added to, and both where pyarrow is not installed."""
+    if find_spec("pyarrow") is None:
+        raise DataError("--parquet: needs pyarrow: pip install 'ood-toolkit[parquet]'")
+    if append and not is_folder(path):
+        raise DataError(f"--append: a Parquet file is written whole; name a folder, such as {path.with_suffix('')}/")
+    if not append and path.is_dir() and any(path.iterdir()):
+        raise DataError(f"{path}: expected a new or empty folder; add to it with --append, or name another")
+
+
+def is_folder(path: Path) -> bool:
+    """Tell whether rows go into a folder of parts, by what is there, else by the name."""
+    return path.is_dir() or str(path).endswith(("/", "\\")) or path.suffix == ""
