@@ -154,6 +154,9 @@ class Scoring:
 
     def _fitted(self, name: str, scorers: list[Scorer], seen: Mapping[str, Outputs]) -> dict[str, Scorer]:
         fitted: dict[str, Scorer] = {}
+        if VAL in seen and sum({"val", "logits"} <= scorer.needs for scorer in scorers) > 1:
+            with self._ledger.charging(RUN):
+                seen[VAL].hold()  # each of them would derive it again
         for scorer in scorers:
             missing = missing_needs(scorer, seen[TEST], seen.get(VAL), seen.get(TRAIN))
             missing = missing or _missing_elsewhere(scorer, seen)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ood_toolkit.metrics.ranking import Counts, IntArray, Ranking
+from ood_toolkit.metrics.roc import roc_area
 from ood_toolkit.metrics.scores import FloatArray
 
 NAMES = ("right_scores", "wrong_scores")
@@ -44,6 +45,13 @@ def eaurc(right_scores: ArrayLike, wrong_scores: ArrayLike) -> float:
     counts = Ranking.of(right_scores, wrong_scores, NAMES).id_positive
     # Rounding may leave a perfect ranking at -1e-17.
     return max(0.0, _risk_area(counts) - _least_risk_area(counts.positives, counts.negatives))
+
+
+def right_from_wrong(right_scores: ArrayLike, wrong_scores: ArrayLike) -> dict[str, float]:
+    """Compute `auroc`, `aurc` and `eaurc` of right (r,) against wrong (w,) predictions from one sort."""
+    counts = Ranking.of(right_scores, wrong_scores, NAMES).id_positive
+    area, least = _risk_area(counts), _least_risk_area(counts.positives, counts.negatives)
+    return {"auroc": roc_area(counts), "aurc": area, "eaurc": max(0.0, area - least)}
 
 
 def _risk_area(counts: Counts) -> float:

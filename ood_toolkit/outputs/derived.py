@@ -43,6 +43,8 @@ def _per_image(function: Callable[[Any], Tensor]) -> Any:
 
 
 PER_IMAGE = ("prediction", "max_logit", "logsumexp", "confidence", "entropy")
+HELD = 2**24
+"""Numbers (n, k) of logits that a set hands on to its parts; with more each part makes its own."""
 
 
 class Derived(ABC):
@@ -90,6 +92,20 @@ class Derived(ABC):
         """Rows of a default chunk: few enough that its (rows, k) arrays stay in cache."""
         width = max(self.classes, 0 if self.features is None else self.features.shape[1], 1)
         return max(256, CHUNK_BYTES // (4 * width))
+
+    def hold(self) -> None:
+        """Derive what follows of each image in one walk, and its logits where they are few, for all parts of the set.
+
+        Chunks and chosen rows of it then have these arrays, and need no product of their own.
+        """
+        if "_handed_on" in self.__dict__ or not self.classes:
+            return
+        few = self._logits is None and len(self) * self.classes <= HELD
+        names = ("logits", *PER_IMAGE) if few else PER_IMAGE
+        walked = [[getattr(chunk, name) for name in names] for chunk in self.chunks()]
+        arrays = [torch.cat(parts) for parts in zip(*walked, strict=True)]
+        self.__dict__.update(zip(names, arrays, strict=True))
+        self.__dict__["_handed_on"] = names
 
     # -- derived, (n, ...) ----------------------------------------------------------------------------------------
 

@@ -200,6 +200,8 @@ class Outputs(Derived):
             ids=take(self.ids),
             extras=ReadOnly({name: take(array) for name, array in self.extras.items()}),
         )
+        if names := self.__dict__.get("_handed_on"):
+            chosen._set(_handed_on=names, **{name: take(self.__dict__[name]) for name in names})
         if len(chosen) == 0:
             raise OutputsError(f"index: expected to choose at least one of {len(self)} rows, got none")
         return chosen

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from ood_toolkit.outputs.ledger import shared
 
-__all__ = ["Softmax", "largest"]
+__all__ = ["Softmax", "in_blocks", "largest"]
 
 
+BLOCK = 2**18
+"""Numbers of a block of rows: what is made of it and forgotten stays in a core's own cache."""
 FEW = 8
 """Up to so many numbers `torch.topk` is the faster one."""
 
@@ -32,10 +36,7 @@ class Softmax:
 
     def cooled(self, temperature: float) -> Softmax:
         """Give the softmax of the logits divided by a temperature; what is known of these is not computed again."""
-        shifted = self.shifted / temperature
-        other = Softmax(shifted)  # the same softmax, as a common shift does not matter
-        other.__dict__ |= {"_max": (self.largest / temperature, self.index), "shifted": shifted}
-        return other
+        return _Cooled(self, temperature)
 
     @property
     def largest(self) -> Tensor:
@@ -60,7 +61,8 @@ class Softmax:
     @shared
     def rest(self) -> Tensor:
         """r, the sum of `others`, (n,) float64."""
-        return self.others.sum(dim=1).double()
+        others = self.others
+        return in_blocks(lambda rows: others[rows].sum(dim=1), others).double()
 
     @property
     def confidence(self) -> Tensor:
@@ -75,16 +77,22 @@ class Softmax:
     @shared
     def entropy(self) -> Tensor:
         """Shannon entropy in nats, (n,) float64: log(1 + r) + sum_j others_j (z_max - z_j) / (1 + r)."""
-        spread = torch.linalg.vecdot(self.others, self.shifted).double()
+        others, shifted = self.others, self.shifted
+        spread = in_blocks(lambda rows: torch.linalg.vecdot(others[rows], shifted[rows]), others).double()
         return torch.log1p(self.rest) - spread / (1 + self.rest)
 
     @property
     def variance(self) -> Tensor:
         """Population variance of the probabilities over the classes, (n,) float64; from the distances to their mean."""
-        mean = ((1 + self.rest) / self.logits.shape[1]).to(self.logits)[:, None]
-        apart = (self.others - mean).scatter_(1, self.index[:, None], 1 - mean)
-        spread = torch.linalg.vecdot(apart, apart).double()
-        return spread / self.logits.shape[1] / (1 + self.rest).square()
+        others, index = self.others, self.index[:, None]
+        mean = ((1 + self.rest) / others.shape[1]).to(others)[:, None]
+
+        def spread_of(rows: slice) -> Tensor:
+            apart = (others[rows] - mean[rows]).scatter_(1, index[rows], 1 - mean[rows])
+            return apart.square_().sum(dim=1)
+
+        spread = in_blocks(spread_of, others).double()
+        return spread / others.shape[1] / (1 + self.rest).square()
 
     @shared
     def probs(self) -> Tensor:
@@ -96,6 +104,45 @@ class Softmax:
     def log_probs(self) -> Tensor:
         """Log probabilities, (n, k), in the precision of the logits."""
         return self.shifted - torch.log1p(self.rest).to(self.logits)[:, None]
+
+
+class _Cooled(Softmax):
+    """The softmax of logits divided by a temperature; the largest and the distances to it are those of the others."""
+
+    def __init__(self, warm: Softmax, temperature: float) -> None:
+        self._warm, self._temperature = warm, temperature
+        self.__dict__["_max"] = (warm.largest / temperature, warm.index)
+
+    @shared
+    def logits(self) -> Tensor:  # type: ignore[override]
+        """The distances below: the same softmax, as a common shift does not matter."""
+        return self.shifted
+
+    @shared
+    def shifted(self) -> Tensor:
+        """(z - z_max) / T, (n, k), 0 at the largest."""
+        return self._warm.shifted / self._temperature
+
+    @shared
+    def others(self) -> Tensor:
+        """exp((z - z_max) / T), (n, k), with 0 at the largest."""
+        return self._others(slice(None))
+
+    @shared
+    def rest(self) -> Tensor:
+        """r, the sum of `others`, (n,) float64; they are not kept for it."""
+        return in_blocks(lambda rows: self._others(rows).sum(dim=1), self._warm.shifted).double()
+
+    def _others(self, rows: slice) -> Tensor:
+        return (self._warm.shifted[rows] / self._temperature).exp_().scatter_(1, self.index[rows, None], 0.0)
+
+
+def in_blocks(per_row: Callable[[slice], Tensor], rows: Tensor) -> Tensor:
+    """Give what a function says of each row (n,) of an array (n, k), a block of rows after the other on a CPU."""
+    step = max(1, BLOCK // rows.shape[1])
+    if rows.device.type != "cpu" or len(rows) <= step:
+        return per_row(slice(None))
+    return torch.cat([per_row(slice(start, start + step)) for start in range(0, len(rows), step)])
 
 
 def largest(rows: Tensor, count: int) -> Tensor:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ood_toolkit import metrics
+from ood_toolkit.metrics.selective import right_from_wrong
 from ood_toolkit.report.doubts import CONSTANT, doubts_of, is_constant
 from ood_toolkit.report.results import Answers, Row, joined
 
@@ -99,8 +100,7 @@ def misclassification(about: About, test: Answers) -> list[Row]:
     if right.all() or not right.any():
         notes += (f"all {len(right)} predictions are {'right' if right.all() else 'wrong'}: nothing to tell apart",)
     else:
-        measures = {"auroc": metrics.auroc, "aurc": metrics.aurc, "eaurc": metrics.eaurc}
-        found = {name: measure(scores[right], scores[~right]) for name, measure in measures.items()}
+        found = right_from_wrong(scores[right], scores[~right])
     if spec in test.accepted:
         uncertain = ~test.accepted[spec][known]
         found["f1_uncertain"] = metrics.f1_uncertain(uncertain, ~right)

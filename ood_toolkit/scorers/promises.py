@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -20,9 +21,15 @@ FIFTH = 5
 """One part in so many of the calibration images gives the grid of `risk`; the rest are tested."""
 
 
+@cache
+def _exact(share: float) -> Fraction:
+    """Give a share as it is written, 0.95 as 19/20."""
+    return Fraction(str(share))
+
+
 def tpr_rank(n: int, target: float) -> int:
     """Give the rank, counted from the smallest, of the ceil(target n)-th largest of n scores."""
-    share = Fraction(str(target))
+    share = _exact(target)
     return int(n - -((-n * share.numerator) // share.denominator) + 1)
 
 
@@ -31,7 +38,7 @@ def conformal_rank(n: int, target: float) -> int:
 
     0 where n is too small to promise it: the threshold is then minus infinity.
     """
-    return int((n + 1) * (1 - Fraction(str(target))))
+    return int((n + 1) * (1 - _exact(target)))
 
 
 def pac_rank(n: int, target: float, delta: float) -> int:

@@ -77,8 +77,11 @@ class _Below:
 
     def _made(self) -> Iterator[tuple[Tensor, Tensor]]:
         for chunk in self.val.chunks():
-            known = chunk.labels >= 0  # type: ignore[operator]
-            below, labels = chunk.softmax.shifted[known], chunk.labels[known]  # type: ignore[index]
+            below, labels = chunk.softmax.shifted, chunk.labels
+            assert labels is not None  # `fit` has seen some
+            known = labels >= 0
+            if not bool(known.all()):
+                below, labels = below[known], labels[known]
             yield below, below.gather(1, labels[:, None]).squeeze(1)
 
 
@@ -101,8 +104,14 @@ def _derivatives(below: Tensor, own: Tensor, b: float) -> tuple[Tensor, Tensor]:
     """Give the first and second derivative in b of the loss of each image, (n,) each."""
     import torch
 
-    power = (b * below).exp()  # (n, k), the largest 1
-    whole = power.sum(dim=1).double()
-    power *= below
-    mean = power.sum(dim=1).double() / whole
-    return mean - own.double(), torch.linalg.vecdot(power, below).double() / whole - mean.square()
+    from ood_toolkit.outputs.softmax import in_blocks
+
+    def sums(rows: slice) -> Tensor:
+        power = (b * below[rows]).exp_()  # (rows, k), the largest 1
+        parts = [power.sum(dim=1)]
+        parts += [power.mul_(below[rows]).sum(dim=1) for _ in range(2)]
+        return torch.stack(parts, dim=1)
+
+    whole, first, second = in_blocks(sums, below).double().unbind(dim=1)
+    mean = first / whole
+    return mean - own.double(), second / whole - mean.square()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -86,9 +87,8 @@ def class_thresholds(
     used = made if not said else Rule.of("tpr", made.share)
     notes, found = list(said), np.full(classes, overall)
     fell = 0
-    for c in range(classes):
-        mine = predicted == c
-        n = int(mine.sum())
+    for c, mine in enumerate(_rows_of(predicted, classes)):
+        n = len(mine)
         own = _one(used, values[mine], None if correct is None else correct[mine]) if n else None
         if own is None:
             fell += n > 0
@@ -108,9 +108,8 @@ def _apart(
     overall = _one(rule, values, correct)
     assert overall is not None  # these rules always give one
     found = np.full(classes, overall)
-    for c in range(classes):
-        mine = predicted == c
-        if mine.any() or rule.promises:  # `cost` promises nothing: a class without images takes the global threshold
+    for c, mine in enumerate(_rows_of(predicted, classes)):
+        if len(mine) or rule.promises:  # `cost` promises nothing: a class without images takes the global threshold
             own = _one(rule, values[mine], None if correct is None else correct[mine])
             found[c] = overall if own is None else own
     notes = []
@@ -119,6 +118,13 @@ def _apart(
             which = _named(found == bound, names)
             notes.append(f"{rule.name}: {count} of {classes} classes {what}; threshold {bound:g}{which}")
     return Thresholds(found, overall, tuple(notes))
+
+
+def _rows_of(predicted: np.ndarray, classes: int) -> list[np.ndarray]:
+    """Give the rows that are predicted as each class, in their order."""
+    order = np.argsort(predicted, kind="stable")
+    bounds = np.searchsorted(predicted[order], np.arange(classes + 1))
+    return [order[first:last] for first, last in pairwise(bounds)]
 
 
 def _named(chosen: np.ndarray, names: Sequence[str] | None) -> str:

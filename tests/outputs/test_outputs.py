@@ -9,6 +9,7 @@ import torch
 from ood_toolkit.errors import OutputsError
 from ood_toolkit.outputs import Outputs
 from ood_toolkit.outputs import derived as module
+from ood_toolkit.outputs.derived import PER_IMAGE
 from ood_toolkit.outputs.head import Head
 
 pytestmark = pytest.mark.quick
@@ -532,3 +533,32 @@ def test_the_error_says_how_far_logits_and_features_are_apart():
     head = Head.linear(torch.eye(2), None)
     with pytest.raises(OutputsError, match=r"row 1 contradicts features and head by more than 0\.001, by 0\.25; they"):
         Outputs([[1.0, 0.1], [0.3, 0.7]], [[1.0, 0.1], [0.3, 0.95]], head=head)
+
+
+def test_what_a_set_holds_its_parts_have_too(make_outputs, monkeypatch):
+    monkeypatch.setattr("ood_toolkit.outputs.derived.CHUNK_BYTES", 1)  # chunks of 256 rows
+    held, plain = make_outputs(700), make_outputs(700)
+    held.hold()
+    held.hold()
+    products = []
+    monkeypatch.setattr(Head, "cosine", lambda head, rows: products.append(len(rows)))
+    whole = [*held.chunks(), held[[3, 600, 5]], held[100:130].blind(), held.blind()[torch.arange(700) % 2 == 0]]
+    parts = [{name: getattr(part, name) for name in ("logits", *PER_IMAGE)} for part in whole]
+    assert products == []
+    monkeypatch.undo()
+    monkeypatch.setattr("ood_toolkit.outputs.derived.CHUNK_BYTES", 1)
+    rows = [*(range(start, min(start + 256, 700)) for start in (0, 256, 512)), [3, 600, 5], range(100, 130)]
+    rows.append(range(0, 700, 2))
+    for part, places in zip(parts, rows, strict=True):
+        for name, array in part.items():
+            torch.testing.assert_close(array, getattr(plain, name)[list(places)], rtol=1e-6, atol=1e-6)
+    assert held.with_head(held.head).__dict__.keys().isdisjoint(("logits", "_handed_on"))
+
+
+def test_many_logits_are_not_held(make_outputs, monkeypatch):
+    monkeypatch.setattr("ood_toolkit.outputs.derived.HELD", 100)
+    x = make_outputs(60)
+    x.hold()
+    assert "confidence" in x[:5].__dict__
+    assert "logits" not in x[:5].__dict__
+    assert torch.equal(x[7:9].confidence, make_outputs(60).confidence[7:9])

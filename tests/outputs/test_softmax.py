@@ -6,6 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ood_toolkit.outputs import softmax
 from ood_toolkit.outputs.softmax import Softmax
 
 pytestmark = pytest.mark.quick
@@ -122,3 +123,20 @@ def test_the_logits_are_left_as_they_were():
     softmax = Softmax(logits)
     _ = softmax.probs, softmax.log_probs, softmax.entropy
     assert logits.tolist() == torch.tensor(A).tolist()
+
+
+@pytest.mark.parametrize("rows", [1, 261, 262, 263, 1048, 1400])
+@pytest.mark.parametrize("temperature", [None, 0.3, 1000.0])
+def test_blocks_of_rows_give_what_the_whole_gives(rows, temperature, monkeypatch):
+    draw = torch.Generator().manual_seed(rows)
+    logits = 30 * torch.randn(rows, 1000, generator=draw)
+
+    def found():
+        made = Softmax(logits)
+        made = made if temperature is None else made.cooled(temperature)
+        return [made.confidence, made.rest, made.logsumexp, made.entropy, made.variance, made.probs]
+
+    in_parts = found()
+    monkeypatch.setattr(softmax, "BLOCK", 2**40)
+    for one, whole in zip(in_parts, found(), strict=True):
+        assert torch.equal(one, whole)

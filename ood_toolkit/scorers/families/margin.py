@@ -64,7 +64,7 @@ class Margin(Scorer):
         if "val_labels" in self.needs:
             val, left_out = with_known_labels(val)
         self.base_ = fitted_on(self.base.clone(), val if in_sample else learnt, train)
-        _ = val.prediction  # derived before the labels are taken off, so that it is derived once
+        val.hold()  # before the labels are taken off, so that nothing is derived twice
         scores = val.blind().map(self.base_.score)
         thresholds, notes = self.find(scores, val)
         found = torch.as_tensor(thresholds, dtype=torch.float64, device=val.device)  # (k,)
