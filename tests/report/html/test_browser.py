@@ -123,6 +123,13 @@ def test_keys_and_the_pointer_move_the_threshold(opened):
         if kind == "mousePressed":
             early = browser.run(where)
     assert 0 < early < browser.run(where)
+    last = browser.run("Number(document.getElementById('threshold').max)")
+    browser.run("document.getElementById('spread').click()")
+    browser.until("document.querySelector('#histogram svg').textContent.includes('spread evenly')")
+    for kind in ("mousePressed", "mouseReleased"):
+        browser.send("Input.dispatchMouseEvent", type=kind, x=box["x"] + 0.5 * box["width"], y=box["y"] + 40,
+                     button="left", buttons=1, clickCount=1)  # fmt: skip
+    assert browser.run(where) == pytest.approx(last / 2, abs=0.02 * last)
     assert browser.complaints() == []
 
 

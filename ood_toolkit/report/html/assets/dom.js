@@ -32,14 +32,14 @@ const percent = (share) => (given(share) ? fixed(100 * Number(share)) : "–");
 const rate = (part, whole) => (whole > 0 ? fixed((100 * part) / whole) : "–");
 const count = (value) => value.toLocaleString("en-US");
 
-/** Write a score in five digits. */
-function score(value) {
+/** Write a score in a few digits. */
+function score(value, digits = 5) {
   const number = Number(value);
   if (!Number.isFinite(number)) return number > 0 ? "∞" : "−∞";
   const text =
     Math.abs(number) >= 1e6 || (number !== 0 && Math.abs(number) < 1e-4)
       ? number.toExponential(3)
-      : String(Number(number.toPrecision(5)));
+      : String(Number(number.toPrecision(digits)));
   return text.replace("-", "−");
 }
 

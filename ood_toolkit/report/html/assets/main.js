@@ -67,6 +67,7 @@ byId("details").hidden = !data.cases.length;
 if (data.cases.length) {
   startChoice();
   startThreshold();
+  startHistogram();
   startClasses();
   openCase(0, false);
 }

@@ -1,10 +1,9 @@
 // The threshold of the chosen case: a slider whose every stop has exact counts, and all that follows from it.
-const state = { case: null, place: 0 };
+const state = { case: null, place: 0, spread: false };
 let saidLater = 0;
 
 const current = () => data.cases[state.case];
 const thresholdAt = (one, place) => Number(one.positions.t[place]);
-const within = (one, value) => Math.min(Math.max(value, one.histogram.low), one.histogram.high);
 
 function share4(one, place) {
   const now = acceptedAt(one, place);
@@ -38,7 +37,7 @@ function showThreshold(one) {
     "aria-valuetext",
     `${score(cut)}: ${accepted} % of ID accepted, ${detected} % of OOD detected`,
   );
-  signal("histogram", { cut: within(one, cut) });
+  signal("histogram", { cut: whereOf(one, place) });
   moveCurves(one, place);
   const big = (key, words, value, said) => [
     make(
@@ -114,46 +113,6 @@ function showJumps(one) {
   );
 }
 
-/** Find the stop that is nearest to a score. */
-function nearest(one, value) {
-  const t = one.positions.t.map(Number);
-  let best = 0;
-  t.forEach((threshold, place) => {
-    if (Math.abs(threshold - value) < Math.abs(t[best] - value)) best = place;
-  });
-  return best;
-}
-
-function dragged(event) {
-  const view = shown.get("histogram")?.view;
-  const svg = byId("histogram").querySelector("svg");
-  if (!view || !svg) return;
-  const x = event.clientX - svg.getBoundingClientRect().left - view.origin()[0];
-  moveTo(nearest(current(), view.scale("x").invert(x)));
-}
-
-function showHistogram(one) {
-  const sizes = GROUPS.filter(([name]) => one.sizes[name]).map(([name, words]) => `${words} ${count(one.sizes[name])}`);
-  draw(
-    "histogram",
-    `Histograms of the scores of ${blockOf(one).label}: ${sizes.join(", ")} on ${one.ood}. The threshold is the slider below.`,
-    histogramSpec(one, within(one, thresholdAt(one, state.place))),
-    Object.keys(one.histogram.counts).length * 86 + 20,
-  ).then(() => signal("histogram", { cut: within(one, thresholdAt(one, state.place)) }));
-  const beyond = one.histogram.beyond;
-  byId("histogram-said").textContent =
-    "Each row is drawn to the height of its own tallest bar; what lies left of the threshold is rejected." +
-    (beyond ? ` The end bars hold ${plural(beyond, "score")} that lie beyond.` : "");
-}
-
 function startThreshold() {
   byId("threshold").addEventListener("input", (event) => moveTo(Number(event.target.value)));
-  const chart = byId("histogram");
-  chart.addEventListener("pointerdown", (event) => {
-    chart.setPointerCapture(event.pointerId);
-    dragged(event);
-  });
-  chart.addEventListener("pointermove", (event) => {
-    if (event.buttons) dragged(event);
-  });
 }
