@@ -118,9 +118,9 @@ async def load(
     return seen
 
 
-def started(file: Path) -> tuple[subprocess.Popen, int]:
+def started(file: Path, queue: int) -> tuple[subprocess.Popen, int]:
     """Start a server, and give its port."""
-    words = [sys.executable, "-m", "ood_toolkit", "serve", str(file), "--port", "0"]
+    words = [sys.executable, "-m", "ood_toolkit", "serve", str(file), "--port", "0", "--queue", str(queue)]
     server = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=os.environ | {"OODKIT_NO_PLUGINS": "1"})
     assert server.stderr is not None
     for line in server.stderr:
@@ -190,17 +190,17 @@ def made(width: int) -> tuple[dict[str, list[bytes]], list[bytes], np.ndarray]:
     return {"vectors": vectors, "pictures": [message("image/jpeg", photo) for photo in photos]}, photos, rows
 
 
-def holds(file: Path, counts: dict[str, int], bodies: dict[str, list[bytes]], seconds: float) -> bool:
+def holds(file: Path, counts: dict[str, int], bodies: dict[str, list[bytes]], seconds: float, queue: int) -> bool:
     """Print what clients see under load, and the server's memory."""
-    server, port = started(file)
+    server, port = started(file, queue)
     memory: list[float] = []
-    queue: list[float] = []
+    inside: list[float] = []
 
     async def watch(port: int, until: float) -> None:
         while time.monotonic() < until:
             found = await told(port)
             memory.append(found["process_resident_memory_bytes"] / 2**20)
-            queue.append(found["oodkit_queue_length"])
+            inside.append(found["oodkit_queue_length"])
             await asyncio.sleep(1)
 
     before = asyncio.run(told(port))
@@ -220,16 +220,16 @@ def holds(file: Path, counts: dict[str, int], bodies: dict[str, list[bytes]], se
         f"memory of the server: {memory[0]:.0f} MiB at first, {early:.0f} after 5 s, {memory[-1]:.0f} at the end, ",
         end="",
     )
-    print(f"{max(memory):.0f} at most; longest queue seen {max(queue):.0f}")
+    print(f"{max(memory):.0f} at most; longest queue seen {max(inside):.0f}")
     print(f"SIGTERM after the load: {ended(server)}")
     statuses = sum((one.statuses for one in seen.values()), Counter())
     steady = memory[-1] < GROWTH * early
     return steady and not set(statuses) - {200, 429} and not any(one.torn or one.closed for one in seen.values())
 
 
-def stops(file: Path, counts: dict[str, int], bodies: dict[str, list[bytes]], seconds: float) -> bool:
+def stops(file: Path, counts: dict[str, int], bodies: dict[str, list[bytes]], seconds: float, queue: int) -> bool:
     """Print what becomes of requests when the server is stopped in the middle."""
-    server, port = started(file)
+    server, port = started(file, queue)
     said: list[str] = []
 
     async def watch(port: int, until: float) -> None:
@@ -253,6 +253,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--vectors", type=int, default=200, help="clients that send an embedding")
     parser.add_argument("--pictures", type=int, default=20, help="clients that send a photograph")
+    parser.add_argument("--queue", type=int, default=256, help="requests inside, as of oodkit serve")
     parser.add_argument("--file", type=Path, help="a detector with its model; by default digits are fitted")
     given = parser.parse_args()
     from ood_toolkit import Detector
@@ -262,8 +263,8 @@ def main() -> int:
         bodies, photos, rows = made(Detector.load(file).features_width or 0)
         counts = {"vectors": given.vectors, "pictures": given.pictures}
         print(f"{given.seconds:g} s on {os.cpu_count()} cores, load average at the start {os.getloadavg()[0]:.1f}\n")
-        held = holds(file, counts, bodies, min(given.seconds, 600))
-        stopped = stops(file, counts, bodies, min(given.seconds, 6))
+        held = holds(file, counts, bodies, min(given.seconds, 600), given.queue)
+        stopped = stops(file, counts, bodies, min(given.seconds, 6), given.queue)
         bare(file, photos, rows)
     return 0 if held and stopped else 1
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import Any
@@ -19,7 +20,7 @@ from ood_toolkit import __version__
 from ood_toolkit.detectors.detector import Detector
 from ood_toolkit.detectors.gate import Gate
 from ood_toolkit.detectors.serving import answers
-from ood_toolkit.detectors.serving.asked import Asked, Pictures, read_form, read_json
+from ood_toolkit.detectors.serving.asked import SMALL, Asked, Pictures, read_form, read_json
 from ood_toolkit.detectors.serving.batcher import Batcher
 from ood_toolkit.detectors.serving.body import Body
 from ood_toolkit.detectors.serving.desk import Desk, Observer
@@ -34,8 +35,6 @@ from ood_toolkit.report.cells import plain
 __all__ = ["Service"]
 
 LATE = 408
-SMALL = 1 << 16
-"""Bytes of JSON that are read at once; more is read in a thread."""
 FORMS = "multipart/form-data, application/json, image/* or application/octet-stream"
 WHAT = "Tells which images a classifier should not be trusted on: a prediction, a score, and accepted or not."
 
@@ -67,8 +66,9 @@ class Service:
 
     @asynccontextmanager
     async def _life(self, app: FastAPI) -> AsyncIterator[None]:
-        async with self.desk:
-            yield
+        with ThreadPoolExecutor(1, thread_name_prefix="reader") as self.reader:
+            async with self.desk:
+                yield
 
     def _made(self, token: str | None) -> FastAPI:
         app = FastAPI(
@@ -150,13 +150,17 @@ class Service:
         if not (is_form or is_json or kind.startswith("image/") or kind == "application/octet-stream"):
             raise HTTPException(415, f"Content-Type: expected {FORMS}, got {plain(kind)[:80] or 'none'}")
         content = await body.read(place, self.limits.upload)
-        if is_form:
-            return await read_form(content, given, most)
-        if not is_json:
+        if not (is_form or is_json):
             return Pictures((("", content),))
+        if is_form and len(content) <= SMALL:
+            return await read_form(content, given, most)
+        widest = max(self.detector.features_width or 0, self.detector.classes)
         if len(content) <= SMALL:
-            return read_json(content, most)
-        return await asyncio.get_running_loop().run_in_executor(None, read_json, content, most)
+            return read_json(content, most, widest)
+        loop = asyncio.get_running_loop()
+        if is_form:
+            return await loop.run_in_executor(self.reader, lambda: asyncio.run(read_form(content, given, most)))
+        return await loop.run_in_executor(self.reader, read_json, content, most, widest)
 
     async def health(self) -> answers.Health:
         """Say that requests are taken."""

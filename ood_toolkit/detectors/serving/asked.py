@@ -22,9 +22,11 @@ from ood_toolkit.detectors.inputs import as_matrix
 from ood_toolkit.errors import OodkitError
 from ood_toolkit.report.cells import plain
 
-__all__ = ["Asked", "Pictures", "Vectors", "read_form", "read_json"]
+__all__ = ["SMALL", "Asked", "Pictures", "Vectors", "read_form", "read_json"]
 
 KEYS = ("image", "images", "embeddings", "logits")
+SMALL = 1 << 16
+"""Bytes of a body that are taken apart at once; a larger one is counted before, and taken apart in a thread."""
 TOLD = 80
 """Characters of what a client sent that are said back to it."""
 NAME = 255
@@ -55,8 +57,10 @@ class Vectors:
 Asked = Pictures | Vectors
 
 
-def read_json(body: bytes, most: int) -> Asked:
-    """Read a JSON body of at most so many rows; 400 for what is no JSON, 422 for what is not as asked."""
+def read_json(body: bytes, most: int, widest: int) -> Asked:
+    """Read a JSON body of at most so many rows of so many numbers; 400 for no JSON, 422 for what is not as asked."""
+    if len(body) > SMALL:
+        _check_size(body, most, widest)
     try:
         given = json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -76,6 +80,18 @@ def read_json(body: bytes, most: int) -> Asked:
     if key in ("image", "images"):
         return Pictures(tuple(("", _of_base64(one, key)) for one in rows))
     return _vectors(rows, key)
+
+
+def _check_size(body: bytes, most: int, widest: int) -> None:
+    """Refuse what would become many more objects than the largest request that can be answered: they take much memory.
+
+    A body that is as asked has one list a row, one around them, and no object inside.
+    """
+    _check_count(body.count(b"[") - 1, most)
+    if body.count(b",") > most * widest:
+        raise HTTPException(413, f"body: expected at most {most:,} rows of {widest:,} numbers, got more")
+    if body.count(b"{") > 1:
+        raise HTTPException(422, "body: expected one object, got several")
 
 
 def _of_base64(text: Any, key: str) -> bytes:

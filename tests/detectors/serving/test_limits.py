@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import json
 import struct
 import threading
 import zlib
@@ -115,6 +116,47 @@ def test_rows_are_counted(served, pngs, in_base64, digits):
                 assert len(client.post("/predict", json={key: rows[:3]}).json()["decisions"]) == 3
         found = client.post("/predict", files=[("f", pngs[0])] * 4)
         assert (found.status_code, "expected at most 3 rows" in found.json()["error"]) == (413, True), found.text
+
+
+def test_json_that_would_become_many_objects_is_refused_before(served, digits, monkeypatch):
+    x = [round(value, 3) for value in digits[0].features[0].tolist()]
+    json_type, whole, read = {"Content-Type": "application/json"}, json.loads, []
+    monkeypatch.setattr(json, "loads", lambda body: read.append(len(body)) or whole(body))
+    many = 30_000
+    bodies = {
+        '{"embeddings": [' + "[]," * many + "[]]}": (413, "at most 500 rows"),
+        '{"images": [' + '"",' * many * 2 + '""]}': (413, "at most 500 rows of 64 numbers"),
+        '{"embeddings": [[' + "1.5," * many + "1]]}": (422, "expected rows of 64 numbers, got 30,001"),
+        '{"embeddings": [[' + "1.5," * many * 2 + "1]]}": (413, "at most 500 rows of 64 numbers"),
+        '{"embeddings": [' + "{}," * many + "1]}": (422, "one object"),
+    }
+    with served(rows=500) as client:
+        for body, (status, said) in bodies.items():
+            found = client.post("/predict", content=body, headers=json_type)
+            assert (found.status_code, said in found.json()["error"]) == (status, True), found.text
+        assert [size for size in read if size > 1 << 16] == [120_021]
+        large = client.post("/predict", json={"embeddings": [x] * 500})
+        assert len(large.json()["decisions"]) == 500
+        assert read[-1] > 1 << 16
+        empty_of(client)
+
+
+def test_large_bodies_of_every_form_are_read(served, pngs, in_base64):
+    many = pngs * 2
+    with served() as client:
+        form = client.post("/predict", files=[("f", (str(row), one)) for row, one in enumerate(many)])
+        text = client.post("/predict", json={"images": [in_base64(one + bytes(100)) for one in many]})
+        assert int(form.request.headers["Content-Length"]) > 1 << 16
+        assert int(text.request.headers["Content-Length"]) > 1 << 16
+        rows = [[row["accepted"] for row in found.json()["decisions"]] for found in (form, text)]
+        assert rows[0] == rows[1] == rows[0][:200] * 2
+        torn = client.post(
+            "/predict",
+            content=form.request.content[:-50],
+            headers=dict(form.request.headers) | {"Content-Length": str(len(form.request.content) - 50)},
+        )
+        assert torn.status_code == 400
+        empty_of(client)
 
 
 def test_many_pictures_of_one_request_are_ready_for_the_network_a_few_at_a_time(served, gate, pngs):
