@@ -50,6 +50,7 @@ def fit_detector(
     if settings.groups:
         check_sets(settings, [scorer])
     settings = asked_by(settings, [scorer], settings.scorers, registry)
+    told.loading()
     sets = opened(settings, registry, told.progress)
     from ood_toolkit.benchmark.gather import ready_scores
     from ood_toolkit.benchmark.run import gathered

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import replace
@@ -26,8 +27,13 @@ __all__ = ["Told", "checked", "gathered", "planned", "run"]
 class Told:
     """What a long run says while it goes on; this one says nothing."""
 
-    def progress(self, what: str, done: int = 0, of: int = 0) -> None:
-        """Say what is done now, and how far it is."""
+    def progress(self, what: str, done: int = 0, of: int = 0, each: str = "images", at: str = "") -> None:
+        """Say what is done now, how far it is, and which scorer is at work."""
+
+    def loading(self) -> None:
+        """Say that torch is loaded, which takes seconds, where it is not there yet."""
+        if "torch" not in sys.modules:
+            self.progress("loading torch")
 
     def encoded(self, about: dict[str, Any], seconds: float) -> None:
         """Say what was encoded, and what could not be read."""
@@ -83,6 +89,7 @@ def _of_model(
     settings: Settings, registry: Registry, told: Told, given: Collection[str], command: Sequence[str], gallery: int
 ) -> Report:
     """Encode what the store lacks of one model, and score."""
+    told.loading()
     scorers = registry.scorers(settings.scorers, {})
     needs = {need for scorer in scorers for need in scorer.needs}
     settings = asked_by(settings, scorers, settings.scorers, registry)

@@ -17,6 +17,7 @@ from ood_toolkit.benchmark.checks import check_labels
 from ood_toolkit.benchmark.members import Member, check_shifted, named
 from ood_toolkit.benchmark.ready import checked, put
 from ood_toolkit.benchmark.rows import Rows
+from ood_toolkit.benchmark.saying import spoken
 from ood_toolkit.benchmark.scoring import Scoring
 from ood_toolkit.benchmark.tuning import tuned
 from ood_toolkit.errors import OutputsError
@@ -54,7 +55,7 @@ def bench(
     protocol: str = "native",
     heads: Callable[[Prompts], Head] | None = None,
     about: Mapping[str, Any] | None = None,
-    progress: Callable[[str], None] | None = None,
+    progress: Callable[..., None] | None = None,
     seed: int = 0,
     ci: int = 0,
     paired: bool = False,
@@ -75,6 +76,8 @@ def bench(
     spectrum, the ID test and these together, in rows whose `id` is `ID+csid`. `ready` maps the label of a method of
     your own to its scores by set, one for each image of the ID test (`id_name`), of every set in `ood` and in `csid`,
     in the order of their outputs, higher = more in-distribution: it stands as a row beside the scorers.
+    `progress` is told each step as a text; one that takes five values is told, often, the step, how much of it is done,
+    of how much, of what, and which scorer is at work.
     A scorer with unmet needs gives rows "skipped", one that raises rows "failed"; the rest goes on.
     Raises `OutputsError` for arguments that contradict each other, `SpecError` for a spec that is not understood.
 
@@ -103,7 +106,7 @@ def bench(
     check_shifted(by_name)
     (first, member), *_ = by_name.items()
     _check_groups(groups or {}, member.ood)
-    told = progress or (lambda text: None)
+    told = spoken(progress)
     tuning = None if tune is None else tuned(instances, by_name, tune, told)
     instances = instances if tuning is None else tuning.scorers
     scoring = Scoring(instances, told, seed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ from ood_toolkit.api.registry import get_registry
 from ood_toolkit.api.scorer import SPLIT_NEEDS, Prompts, Scorer, missing_needs
 from ood_toolkit.api.stream import AnyScorer, StreamScorer, mixed
 from ood_toolkit.benchmark.members import Member, class_names, common_names, head_print, labelled, member_sets
+from ood_toolkit.benchmark.saying import Say
 from ood_toolkit.errors import one_line
 from ood_toolkit.outputs.arrays import to_numpy
 from ood_toolkit.outputs.head import Head
@@ -35,7 +36,7 @@ class Scoring:
     """The scorers of a run with all that is to be known of how they fared."""
 
     scorers: list[AnyScorer]
-    progress: Callable[[str], None]
+    progress: Say
     seed: int = 0
     """Of the order of a stream's images."""
     seconds: dict[str, float] = field(default_factory=dict)
@@ -92,8 +93,7 @@ class Scoring:
             seen = {key: _under(head, x) for key, x in {**sets, **_named_train(member.train)}.items()}
             fitted = self._fitted(name, [scorer for scorer in scorers if isinstance(scorer, Scorer)], seen)
             for key in answers:
-                self.progress(f"{name}: scoring {key}")
-                self._walk(fitted, seen[key].blind(), answers[key], called)
+                self._walk(fitted, seen[key].blind(), answers[key], called, f"{name}: scoring {key}")
             if calibrate and VAL in seen:
                 self._calibrate(name, fitted, seen, answers[VAL])
             for scorer in scorers:
@@ -157,12 +157,13 @@ class Scoring:
         if VAL in seen and sum({"val", "logits"} <= scorer.needs for scorer in scorers) > 1:
             with self._ledger.charging(RUN):
                 seen[VAL].hold()  # each of them would derive it again
-        for scorer in scorers:
+        for place, scorer in enumerate(scorers):
             missing = missing_needs(scorer, seen[TEST], seen.get(VAL), seen.get(TRAIN))
             missing = missing or _missing_elsewhere(scorer, seen)
             if missing:
                 self._leave_out(name, scorer, "skipped", f"needs {', '.join(missing)}")
                 continue
+            self.progress(f"{name}: fitting {scorer.name}", place, len(scorers), "scorers")
             try:
                 with self._ledger.charging(scorer.spec):
                     made = fitted[scorer.spec] = fit(scorer, seen.get(VAL), seen.get(TRAIN))
@@ -197,7 +198,7 @@ class Scoring:
                 for part, scores in zip((TEST, key), found, strict=True):
                     answers[part].streamed.setdefault(ood, {})[spec] = scores
 
-    def _walk(self, fitted: Mapping[str, Scorer], x: Outputs, answers: Answers, called: np.ndarray) -> None:
+    def _walk(self, fitted: Mapping[str, Scorer], x: Outputs, answers: Answers, called: np.ndarray, what: str) -> None:
         """Give every chunk to all scorers while it is in cache."""
         found = {spec: np.empty(len(x)) for spec in fitted}  # small arrays between large ones would hold the heap open
         predicted, confident, start_row = None, None, 0
@@ -207,6 +208,7 @@ class Scoring:
             for spec, scorer in fitted.items():
                 if spec in answers.failed:
                     continue
+                self.progress(what, rows.start, len(x), "images", scorer.name)
                 try:
                     with self._ledger.charging(spec):
                         found[spec][rows] = checked(scorer, chunk)

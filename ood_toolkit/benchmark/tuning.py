@@ -12,6 +12,7 @@ from ood_toolkit.api.scorer import Scorer
 from ood_toolkit.api.spec import format_value
 from ood_toolkit.api.stream import AnyScorer
 from ood_toolkit.benchmark.members import Member, member_sets
+from ood_toolkit.benchmark.saying import spoken
 from ood_toolkit.benchmark.scoring import Scoring
 from ood_toolkit.errors import OutputsError, ScorerError
 from ood_toolkit.outputs import Outputs, as_outputs
@@ -47,7 +48,7 @@ def tuned(
     scorers: Sequence[AnyScorer],
     members: Mapping[str, Member],
     against: Mapping[str, Outputs],
-    progress: Callable[[str], None],
+    progress: Callable[..., None],
 ) -> Tuning:
     """Choose the candidate of each scorer with the largest mean AUROC of ID validation against OOD validation sets.
 
@@ -63,7 +64,13 @@ def tuned(
         if isinstance(one, Scorer) and searched(one)
     }
     every = {one.spec: one for listed in tried.values() for one in listed}
-    scoring = Scoring(list(every.values()), lambda text: progress(f"tuning, {text}"))
+
+    say = spoken(progress)
+
+    def told(what: str, done: int = 0, of: int = 0, each: str = "images", at: str = "") -> None:
+        say(f"tuning, {what}", done, of, each, at)
+
+    scoring = Scoring(list(every.values()), told)
     aurocs, failed = _measured(scoring, name, member)
     chosen: dict[str, AnyScorer] = {}
     notes: dict[str, tuple[str, ...]] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from ood_toolkit.cli.streams import print_line, print_message, terminal_width
+from ood_toolkit.cli.streams import QUIET, print_line, print_message, terminal_width, volume
 
 __all__ = ["FIRST", "NEXT", "show_first", "show_next"]
 
@@ -31,6 +31,6 @@ def show_next(store: Path, data_root: Path) -> None:
     """Say what to try next after a run on embedded sets, where there is nothing else yet and somebody looks."""
     from ood_toolkit.store.imports import Imports
 
-    if terminal_width(sys.stderr) is None or data_root.exists() or Imports(store).entries():
+    if volume() == QUIET or terminal_width(sys.stderr) is None or data_root.exists() or Imports(store).entries():
         return
     print_message(NEXT)

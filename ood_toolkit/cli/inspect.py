@@ -28,11 +28,15 @@ def command(file: Path, rule: str | None, output: Path | None, accept_all: bool,
         raise click.UsageError("--accept-all goes with --move")
     if output is not None:
         reserve(output)
+    from ood_toolkit.cli.progress import Stderr, clear
+
+    Stderr().loading()
     from ood_toolkit.detectors.detector import Detector
     from ood_toolkit.detectors.summary import facts, histogram, summary
     from ood_toolkit.errors import OodkitError
 
     made = Detector.load(file)
+    clear()
     if rule is not None and output is not None:
         try:
             made = made.moved(rule)

@@ -113,7 +113,8 @@ def opened(settings: Settings, *, splits: Sequence[str] = ("test",), needs_pictu
     """Open the sets of the model that answers for them, with progress on stderr."""
     from ood_toolkit.api.registry import get_registry
     from ood_toolkit.benchmark.opening import opened as open_them
-    from ood_toolkit.cli.progress import progress
+    from ood_toolkit.cli.progress import Stderr, progress
 
+    Stderr().loading()
     with usage():
         return open_them(settings, get_registry(), progress, splits=splits, needs_pictures=needs_pictures)

@@ -64,7 +64,9 @@ def command(file: Path, paths: tuple[str, ...], fdr: float | None, strict: bool,
     or - for a list of pictures on stdin. What cannot be read is a row that is rejected with the reason.
     """
     _check_usage(fdr, where)
-    from ood_toolkit.cli.progress import clear
+    from ood_toolkit.cli.progress import Stderr, clear
+
+    Stderr().loading()
     from ood_toolkit.detectors.detector import Detector
     from ood_toolkit.detectors.prediction import Prediction, check_rate
     from ood_toolkit.detectors.sources import sources_of

@@ -16,6 +16,7 @@ from ood_toolkit import __version__
 from ood_toolkit.cli.help import Group, with_help
 from ood_toolkit.cli.stopping import ended, heeded, was_stopped
 from ood_toolkit.cli.usage import check_command, check_repeated
+from ood_toolkit.cli.volume import choose_volume, without_volume
 from ood_toolkit.errors import OodkitError, one_line
 
 __all__ = ["COMMANDS", "cli", "run"]
@@ -61,6 +62,7 @@ class _Commands(Group):
         check_command(self, ctx, args)
         name, command, rest = super().resolve_command(ctx, args)
         if command is not None:
+            rest = without_volume(command, ctx, rest)
             check_repeated(command, ctx, rest)
         return name, command, rest
 
@@ -78,13 +80,16 @@ class _Commands(Group):
 )
 @click.version_option(__version__, prog_name="oodkit")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.option("--quiet", is_flag=True, help="Say nothing of work that goes on; also behind the command.")
+@click.option("--verbose", is_flag=True, help="Give each step of the work a line that stays; also behind the command.")
 @click.pass_context
-def cli(ctx: click.Context, debug: bool) -> None:
+def cli(ctx: click.Context, debug: bool, quiet: bool, verbose: bool) -> None:
     """Tell which inputs a CLIP-type classifier should not be trusted on.
 
     Encode once, score with everything, decide with calibrated thresholds.
     """
     ctx.obj = {"debug": debug}
+    choose_volume(ctx, quiet, verbose)
     if ctx.invoked_subcommand is None:
         from ood_toolkit.cli.first import show_first
 

@@ -17,15 +17,20 @@ from ood_toolkit.report.cells import json_text, plain
 from ood_toolkit.report.folding import folded, width_of
 
 __all__ = [
+    "QUIET",
+    "USUAL",
+    "VERBOSE",
     "lost_output",
     "print_command",
     "print_form",
     "print_json",
     "print_line",
     "print_message",
+    "set_volume",
     "shape",
     "steady_streams",
     "terminal_width",
+    "volume",
 ]
 
 DRAWN = {"─": "-", "…": "...", "±": "+-", "–": "-", "—": "-", "×": "x", "≥": ">=", "≤": "<=", "→": "->"}
@@ -33,8 +38,21 @@ DRAWN = {"─": "-", "…": "...", "±": "+-", "–": "-", "—": "-", "×": "x"
 ERRORS = "ood_toolkit.drawn"
 STANDARD = 3
 """Descriptors below this are stdin, stdout and stderr."""
+QUIET, USUAL, VERBOSE = -1, 0, 1
+_volume = {"now": USUAL}
+"""How much is said of work that goes on: nothing, a line that is rewritten, or a line for each step."""
 _lost: list[OSError] = []
 """Why something that was printed on stdout did not arrive."""
+
+
+def volume() -> int:
+    """Give how much is to be said of work that goes on: `QUIET`, `USUAL` or `VERBOSE`."""
+    return _volume["now"]
+
+
+def set_volume(now: int) -> None:
+    """Choose how much is said, for this command."""
+    _volume["now"] = now
 
 
 def print_line(text: object = "") -> None:

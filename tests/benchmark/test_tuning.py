@@ -248,7 +248,7 @@ def test_nothing_but_validation_and_training_is_seen(problem):
     assert len(walks) == len(set(walks)) == 4 * 3  # each candidate once on val, near and other
     first = [ids for _, ids in walks[:4]]
     assert len(set(first)) == 1  # all candidates on one chunk before the next is looked at
-    assert told[0] == "tuning, id: scoring val"
+    assert told[:2] == ["tuning, id: fitting watching", "tuning, id: scoring val"]
 
 
 def test_labels_of_tune_sets_are_not_shown(problem):
