@@ -90,7 +90,8 @@ def show(key: str, store: Path | None, as_json: bool) -> None:
 def verify(store: Path | None) -> int:
     """Read everything in the store and name what is damaged; exit code 1 if something is.
 
-    Files in its folders that oodkit did not write are named too; they are passed over by everything else.
+    Files in its folders that oodkit did not write are named too, and alone leave the exit code 0: everything else
+    passes them over.
     """
     from ood_toolkit.store.ownership import foreign
     from ood_toolkit.store.verification import damaged

@@ -19,8 +19,9 @@ from ood_toolkit.data.readers.below import walk_below
 from ood_toolkit.data.readers.suffixes import is_picture
 from ood_toolkit.detectors.inputs import as_matrix
 from ood_toolkit.errors import DataError
-from ood_toolkit.store.foreign.arrays import listed, read_npz
-from ood_toolkit.store.foreign.guard import guarded
+from ood_toolkit.store.foreign.arrays import listed, mapped_npy, read_npz, texts
+from ood_toolkit.store.foreign.batches import Batches
+from ood_toolkit.store.foreign.guard import shown
 from ood_toolkit.store.foreign.places import place_of
 
 __all__ = ["Hashed", "PictureSource", "RowSource", "Source", "row_key", "sources_of"]
@@ -29,6 +30,8 @@ ROWS = 4096
 """Rows of a file of embeddings that are read together."""
 COLUMNS = ("embedding", "embeddings", "features", "feature", "logits", "vector")
 NAMES = ("id", "ids", "path", "paths", "file", "files", "url")
+TEXTUAL = ("string", "large_string", "string_view", "binary", "large_binary", "int16", "int32", "int64", "uint64")
+"""Types of Parquet columns that names of rows may have."""
 OPENED: dict[str, str] = {".npz": "npz", ".npy": "npy", ".parquet": "parquet"}
 
 
@@ -103,6 +106,8 @@ def _source(word: str, stdin: Iterable[str], finder: Finder, column: str | None)
         if kind is None:
             return PictureSource(lambda: iter([(word, FilePicture(word))]), 1)
         return {"npz": _npz, "npy": _npy, "parquet": _parquet}[kind](path, column)
+    if path.exists():
+        raise DataError(f"{word}: it is a pipe or device; expected a file or a folder, or - for a list on stdin")
     arrays = finder.arrays(word)
     if arrays is not None:
         return _of_arrays(arrays, word)
@@ -143,15 +148,17 @@ def _of_arrays(arrays: Mapping[str, np.ndarray], what: str) -> RowSource:
     name = next((key for key in ("embeddings", "features", "logits") if key in arrays), None)
     if name is None:
         raise DataError(f"{what}: expected embeddings, features or logits, got {listed(arrays)}")
-    ids = next((arrays[key] for key in NAMES if key in arrays and len(arrays[key]) == len(arrays[name])), None)
-    return _of_matrix(arrays[name], what, ids, None if name != "logits" else False)
+    return _of_matrix(arrays[name], what, arrays, None if name != "logits" else False)
 
 
-def _of_matrix(array: Any, what: str, ids: Any = None, is_features: bool | None = None) -> RowSource:
+def _of_matrix(
+    array: Any, what: str, beside: Mapping[str, np.ndarray] | None = None, is_features: bool | None = None
+) -> RowSource:
     if array.ndim != 2:
         raise DataError(f"{what}: expected rows (n, d), got shape {tuple(array.shape)}")
     if not len(array):
         raise DataError(f"{what}: expected at least one row, got none")
+    ids = _ids(beside or {}, len(array), what)
 
     def walk() -> Iterator[tuple[Sequence[str], Tensor]]:
         for start in range(0, len(array), ROWS):
@@ -162,48 +169,49 @@ def _of_matrix(array: Any, what: str, ids: Any = None, is_features: bool | None 
     return RowSource(walk, is_features, len(array))
 
 
+def _ids(arrays: Mapping[str, np.ndarray], count: int, what: str) -> np.ndarray | None:
+    """Take the names of rows from the first array of such a name that has one for each."""
+    for key in NAMES:
+        if key in arrays and arrays[key].shape[:1] == (count,):
+            return texts(arrays[key], f"{what}: {key}")
+    return None
+
+
 def _npy(path: Path, column: str | None) -> RowSource:
-    with guarded(str(path), "an array in .npy, without pickle"):
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    return _of_matrix(array, str(path))
+    return _of_matrix(mapped_npy(path), str(path))
 
 
 def _parquet(path: Path, column: str | None) -> RowSource:
-    try:
-        from pyarrow import parquet
-    except ImportError:
-        raise DataError(f"{path}: needs pyarrow to read Parquet: pip install 'ood-toolkit[parquet]'") from None
-    try:
-        with parquet.ParquetFile(path) as file:
-            schema, count = file.schema_arrow, file.metadata.num_rows
-    except Exception as error:  # pyarrow raises errors of its own
-        raise DataError(f"{path}: expected a Parquet file, got {_short(error)}") from None
-    lists = [one.name for one in schema if "list" in str(one.type)]
+    held = Batches(path)
+    lists = [name for name, kind in held.kinds.items() if "list" in str(kind)]
     chosen = column or next((name for name in COLUMNS if name in lists), lists[0] if len(lists) == 1 else None)
-    if chosen not in schema.names:
-        raise DataError(f"{path}: expected a column of vectors, got {', '.join(schema.names)}; name one with --column")
-    if not count:
+    if chosen not in held.kinds:
+        names = ", ".join(shown(name, 40) for name in held.kinds)
+        raise DataError(f"{path}: expected a column of vectors, got {names}; name one with --column")
+    if not held.count:
         raise DataError(f"{path}: expected at least one row, got none")
-    named = next((name for name in NAMES if name in schema.names), None)
+    named = next((name for name in NAMES if name in held.kinds and str(held.kinds[name]) in TEXTUAL), None)
 
     def walk() -> Iterator[tuple[Sequence[str], Tensor]]:
         done = 0
-        with parquet.ParquetFile(path, pre_buffer=False) as file:  # what is read ahead is kept to the end
-            for batch in file.iter_batches(ROWS, columns=[name for name in (chosen, named) if name]):
-                n = len(batch)
-                ids = [f"{path}#{row}" for row in range(done, done + n)] if named is None else (
-                    [str(one) for one in batch.column(named).to_pylist()]
-                )  # fmt: skip
-                yield ids, as_matrix(batch.column(chosen), f"{path}: {chosen}")
-                done += n
+        for batch in held.walk([name for name in (chosen, named) if name], ROWS):
+            said = [None] * len(batch) if named is None else batch.column(named).to_pylist()
+            ids = [f"{path}#{done + row}" if one is None else _text(one, path, named) for row, one in enumerate(said)]
+            yield ids, as_matrix(batch.column(chosen), f"{path}: {chosen}")
+            done += len(batch)
 
-    return RowSource(walk, False if chosen == "logits" else None, count)
+    return RowSource(walk, False if chosen == "logits" else None, held.count)
+
+
+def _text(one: object, path: Path, column: str | None) -> str:
+    if not isinstance(one, bytes):
+        return str(one)
+    try:
+        return one.decode()
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: {column}: expected text or bytes in UTF-8, got {shown(one, 40)}") from None
 
 
 def row_key(row: np.ndarray) -> str:
     """Give the SHA-256 of a row's bytes."""
     return hashlib.sha256(np.ascontiguousarray(row).tobytes()).hexdigest()
-
-
-def _short(error: BaseException) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:200]

@@ -22,11 +22,19 @@ from ood_toolkit.detectors.places import check_parquet, is_folder
 from ood_toolkit.errors import DataError
 from ood_toolkit.report.cells import csv_cell, csv_rows, plain
 from ood_toolkit.store.files import replaced_file
+from ood_toolkit.store.foreign.batches import Batches
+from ood_toolkit.store.foreign.guard import opened, quoted
 
 __all__ = ["FIELDS", "Known", "TextRows", "Writer", "line_of", "parquet_writer", "resumed"]
 
 FIELDS = (*COLUMNS, "sha256", "detector")
 """What a row holds: a decision, the hash of the picture's or row's bytes, and the detector's digest."""
+KNOWN = ("id", "sha256", "detector")
+"""What tells whether a row was written."""
+BEGIN = b'{"id": '
+"""How a line of JSON begins."""
+LONGEST = 1 << 24
+"""Bytes that a row has at most."""
 PART = 100_000
 """Rows of a part of a folder, and of a row group of a file."""
 KEY = 16
@@ -130,16 +138,17 @@ def resumed(path: Path, style: str, digest: str) -> tuple[IO[str], Known, bool]:
 
     def rows() -> Iterator[Row]:
         nonlocal end
-        with path.open("rb") as file:
-            for number, record in enumerate(_records(file)):
+        with opened(path) as file:
+            for number, record in enumerate(_records(file, style, path)):
                 if style == "csv" and number == 0:
-                    if next(csv.reader([record.decode(errors="replace")])) != list(FIELDS):
+                    if record.rstrip(b"\r\n") != ",".join(FIELDS).encode():
                         raise DataError(f"{path}: expected the header of oodkit predict --csv; name another file")
                 else:
                     row = _row(record, style, path, number + 1)
                     if row["detector"] != digest:
                         raise DataError(
-                            f"{path}: its rows are of detector {row['detector']}, this is {digest}; name another file"
+                            f"{path}: its rows are of detector {quoted(row['detector'], 40)}, this is {digest}; "
+                            "name another file"
                         )
                     yield row
                 end += len(record)
@@ -150,14 +159,23 @@ def resumed(path: Path, style: str, digest: str) -> tuple[IO[str], Known, bool]:
     return path.open("a", encoding="utf-8", errors="surrogateescape", newline=""), known, end == 0
 
 
-def _records(file: IO[bytes]) -> Iterator[bytes]:
-    """Walk whole records, each ended by a line break outside quotes; JSON has none inside."""
-    held = b""
-    for line in file:
-        held += line
-        if held.endswith(b"\n") and (held[:1] == b"{" or held.count(b'"') % 2 == 0):
-            yield held
-            held = b""
+def _records(file: IO[bytes], style: str, path: Path) -> Iterator[bytes]:
+    """Walk whole records, each ended by a line break, in CSV outside quotes; a torn one at the end is passed over.
+
+    `DataError` for a record that is too long, and for a file without a whole one that does not begin as ours do.
+    """
+    held, quotes, size, count = list[bytes](), 0, 0, 0
+    while line := file.readline(LONGEST):
+        held.append(line)
+        quotes, size = quotes + line.count(b'"'), size + len(line)
+        if size >= LONGEST:
+            raise DataError(f"{path}: line {count + 1} is no row of oodkit predict; name another file")
+        if line.endswith(b"\n") and (style != "csv" or quotes % 2 == 0):
+            yield b"".join(held)
+            held, quotes, size, count = [], 0, 0, count + 1
+    start = ",".join(FIELDS).encode() if style == "csv" else BEGIN
+    if held and not count and not start.startswith(b"".join(held)[: len(start)]):
+        raise DataError(f"{path}: expected rows of oodkit predict, got something else; name another file")
 
 
 def _row(record: bytes, style: str, path: Path, number: int) -> Row:
@@ -167,9 +185,9 @@ def _row(record: bytes, style: str, path: Path, number: int) -> Row:
             row: Any = dict(zip(FIELDS, next(csv.reader(io.StringIO(text))), strict=True))
         else:
             row = json.loads(text)
-        if not isinstance(row, dict) or not {"id", "sha256", "detector"} <= row.keys():
+        if not isinstance(row, dict) or not set(KNOWN) <= row.keys():
             raise ValueError("no decision")
-    except (ValueError, StopIteration):
+    except (ValueError, StopIteration, RecursionError, csv.Error):
         raise DataError(f"{path}: line {number} is no row of oodkit predict; name another file") from None
     return row
 
@@ -195,17 +213,15 @@ def _as_text(name: str) -> str:
 
 
 def _of_parts(parts: Iterable[Path], digest: str) -> Iterator[Row]:
-    from pyarrow import parquet
-
     for part in parts:
-        try:
-            columns = parquet.read_table(part, columns=["id", "sha256", "detector"]).to_pylist()
-        except Exception as error:  # pyarrow raises errors of its own
-            raise DataError(f"{part}: no part of oodkit predict: {' '.join(str(error).split())[:200]}") from None
-        for row in columns:
-            if row["detector"] != digest:
-                raise DataError(f"{part}: its rows are of detector {row['detector']}, this is {digest}")
-            yield row
+        held = Batches(part)
+        if absent := [name for name in KNOWN if str(held.kinds.get(name)) != "string"]:
+            raise DataError(f"{part}: expected a part of oodkit predict: {absent[0]} is no column of texts in it")
+        for batch in held.walk(KNOWN, PART):
+            for row in batch.to_pylist():
+                if row["detector"] != digest:
+                    raise DataError(f"{part}: its rows are of detector {quoted(row['detector'], 40)}, this is {digest}")
+                yield row
 
 
 def _table(rows: list[dict[str, Any]]) -> Any:

@@ -13,6 +13,7 @@ from ood_toolkit.errors import ModelError, TrainingError
 from ood_toolkit.learning.record import RECORD
 from ood_toolkit.models.weights import read_held
 from ood_toolkit.store.files import replaced_file
+from ood_toolkit.store.foreign.guard import reason, shown
 from ood_toolkit.store.partial import sweep
 
 __all__ = [
@@ -22,6 +23,8 @@ __all__ = [
 
 CHECKPOINT = "checkpoint.pt"
 FORMAT = "oodkit-training-1"
+LONGEST = 600
+"""Letters that are shown of what sets one run apart from another."""
 
 
 @dataclass(frozen=True)
@@ -60,12 +63,13 @@ def read_checkpoint(folder: Path, identity: str) -> Checkpoint | None:
             raise LookupError("it has another format")
         found = _checked(Checkpoint(**held))
     except (ModelError, LookupError, TypeError, AttributeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise TrainingError(f"{file}: not a checkpoint of a training run: {reason}; start again without it") from None
+        raise TrainingError(
+            f"{file}: not a checkpoint of a training run: {reason(error)}; start again without it"
+        ) from None
     if found.identity != identity:
         raise TrainingError(
-            f"{file}: it is of a run with other settings or data; give those, or another folder\n"
-            f"  there: {_apart(found.identity, identity)}\n  asked: {_apart(identity, found.identity)}"
+            f"{file}: it is of a run with other settings or data; give those, or another folder; "
+            f"there: {_apart(found.identity, identity)}; asked: {_apart(identity, found.identity)}"
         )
     return found
 
@@ -87,7 +91,8 @@ def _checked(found: Checkpoint) -> Checkpoint:
 def _apart(one: str, other: str) -> str:
     """Give what one identity says and the other does not."""
     known = set(other.split(", "))
-    return ", ".join(dict.fromkeys(part for part in one.split(", ") if part not in known)) or "nothing else"
+    apart = ", ".join(dict.fromkeys(part for part in one.split(", ") if part not in known))
+    return shown(apart, LONGEST) or "nothing else"
 
 
 def check_training_folder(folder: Path, *, resume: bool) -> None:

@@ -16,6 +16,8 @@ import numpy as np
 
 from ood_toolkit.errors import StoreError
 from ood_toolkit.store.files import replaced_file
+from ood_toolkit.store.foreign.guard import read_bytes, reason
+from ood_toolkit.store.foreign.objects import LARGEST
 from ood_toolkit.store.hashes import Memory, Whole, stamp_of
 from ood_toolkit.store.leases import keep
 from ood_toolkit.store.listings import Listing, Listings
@@ -214,13 +216,14 @@ def about_encoder(folder: Path) -> dict[str, Any]:
     """Read what an encoder's folder is of: `identity`, `model`, `batch`, `device`, `versions`."""
     path = folder / "encoder.json"
     try:
-        about = json.loads(path.read_text())
+        about = json.loads(read_bytes(path, LARGEST))
         if about["identity"]["kind"] and about["model"]:
             return dict(about)
         raise ValueError("no model")
     except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
-        why = " ".join(str(error).split())
-        raise StoreError(f"{path}: damaged ({why}); the next run that encodes with this model mends it") from None
+        raise StoreError(
+            f"{path}: damaged ({reason(error)}); the next run that encodes with this model mends it"
+        ) from None
 
 
 def _is_described(folder: Path) -> bool:

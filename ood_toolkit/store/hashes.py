@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ood_toolkit.errors import StoreError, refusal
+from ood_toolkit.store.foreign.guard import opened
 from ood_toolkit.store.marker import begin
 
 __all__ = ["Memory", "Stamp", "Stamped", "Whole", "sha256_of", "stamp_of"]
@@ -19,6 +20,8 @@ __all__ = ["Memory", "Stamp", "Stamped", "Whole", "sha256_of", "stamp_of"]
 CHUNK = 1 << 20
 FRESH_NS = 2_000_000_000
 """A file that changed less than this before it was hashed may change again under the same time stamp."""
+DIGEST = 32
+"""Bytes of a SHA-256; of what is to be hashed again, there are none."""
 Stamp = tuple[int, int, int]
 """Size, modification time in nanoseconds, inode."""
 
@@ -60,7 +63,7 @@ class Memory:
                 f"{self.path}: cannot be opened ({_told(error)}); is the folder writable, or another process at it? "
                 "--store names another one"
             ) from None
-        except sqlite3.DatabaseError:
+        except (sqlite3.DatabaseError, UnicodeError):
             self._begin_anew()
 
     def _begin_anew(self) -> None:
@@ -71,6 +74,8 @@ class Memory:
         self._open()
 
     def _open(self) -> None:
+        if self.path.exists() and not self.path.is_file():  # sqlite would wait for a pipe
+            raise OSError("it is no file")
         if not self.path.exists():  # sqlite itself would keep a group out that the umask lets in
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666))
         self.database = sqlite3.connect(self.path, timeout=60)
@@ -86,7 +91,7 @@ class Memory:
             return [self._recall(item, stamps) for item in items]
         except sqlite3.OperationalError:  # locked for a minute
             return [None] * len(items)
-        except (sqlite3.DatabaseError, TypeError):
+        except (sqlite3.DatabaseError, TypeError, UnicodeError):
             self._begin_anew()
             return [None] * len(items)
 
@@ -101,7 +106,9 @@ class Memory:
             return None
         if path not in stamps:
             stamps[path] = _stamp(path)
-        return bytes(held[3]) if stamps[path] == held[:3] else None
+        digest = held[3]
+        whole = isinstance(digest, bytes) and len(digest) == DIGEST
+        return digest if whole and stamps[path] == held[:3] else None
 
     def remember(self, seen: Iterable[tuple[Stamped, Stamp, bytes]]) -> None:
         """Keep what items hashed to, with the stamp that the file of each had before it was read."""
@@ -140,8 +147,8 @@ def stamp_of(file: Path) -> Stamp | None:
 def sha256_of(file: Path) -> bytes:
     """Read a file and hash it."""
     digest = hashlib.sha256()
-    with file.open("rb") as opened:
-        while chunk := opened.read(CHUNK):
+    with opened(file) as content:
+        while chunk := content.read(CHUNK):
             digest.update(chunk)
     return digest.digest()
 

@@ -15,6 +15,8 @@ from ood_toolkit.errors import StoreError
 from ood_toolkit.store.arrays import check_parts, clear, content_key, is_whole, read_arrays
 from ood_toolkit.store.file_names import file_name, given_name, is_short, unescaped
 from ood_toolkit.store.files import replaced_file, replaced_folder
+from ood_toolkit.store.foreign.guard import read_bytes, reason
+from ood_toolkit.store.foreign.objects import LARGEST
 from ood_toolkit.store.leases import lent
 from ood_toolkit.store.ownership import KEY, own_files
 
@@ -150,7 +152,7 @@ class Imports:
             return read_arrays(self.folder, entry.key)
         except (OSError, ValueError) as error:
             raise StoreError(
-                f"{entry.name} ({entry.split}): its arrays are damaged or gone ({error}); import them again"
+                f"{entry.name} ({entry.split}): its arrays are damaged or gone ({reason(error)}); import them again"
             ) from None
 
     def opened(self, name: str, model: str, split: str) -> dict[str, np.ndarray] | None:
@@ -196,15 +198,15 @@ def _names(file: Path, stem: str) -> tuple[str, str]:
 def _read(file: Path) -> dict[str, Any] | None:
     """Read what an entry says, None where there is no such file; `StoreError` for a damaged one."""
     try:
-        held = json.loads(file.read_text(encoding="utf-8"))
+        held = json.loads(read_bytes(file, LARGEST))
         if not re.fullmatch(KEY, held["key"]):
             raise ValueError("its key is none")
         str(held["source"]), int(held["rows"])
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, LookupError, TypeError, OverflowError, RecursionError) as error:
-        why, name = " ".join(str(error).split()), unescaped(file.stem.rpartition(".")[0])
-        raise StoreError(f"{file}: damaged entry ({why}); import {name} again with --replace") from None
+        name = unescaped(file.stem.rpartition(".")[0])
+        raise StoreError(f"{file}: damaged entry ({reason(error)}); import {name} again with --replace") from None
     return dict(held)
 
 

@@ -12,6 +12,7 @@ from ood_toolkit.errors import StoreError
 from ood_toolkit.store.checksum import body_of, checked
 from ood_toolkit.store.file_names import escaped, file_name, given_name, is_short, unescaped
 from ood_toolkit.store.files import replaced_file
+from ood_toolkit.store.foreign.guard import read_bytes
 from ood_toolkit.store.marker import begin
 from ood_toolkit.store.ownership import own_files
 from ood_toolkit.store.shard import KEY_BYTES
@@ -80,7 +81,7 @@ class Listings:
         if not path.exists():
             return None
         try:
-            body = body_of(path.read_bytes())
+            body = body_of(read_bytes(path))
             if body is None:
                 raise ValueError("its checksum does not fit")
             arrays = load(body)
@@ -104,7 +105,7 @@ class Listings:
         from safetensors.numpy import load
 
         try:
-            body = body_of((self.folder / f"{stem}.{split}{SUFFIX}").read_bytes())
+            body = body_of(read_bytes(self.folder / f"{stem}.{split}{SUFFIX}"))
             return str(json.loads(load(body or b"")["about"].tobytes())["name"])
         except (SafetensorError, OSError, ValueError, LookupError, TypeError, RecursionError):
             return unescaped(stem)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from ood_toolkit.errors import StoreError
 from ood_toolkit.store.files import replaced_file
+from ood_toolkit.store.foreign.guard import read_bytes
+from ood_toolkit.store.foreign.objects import LARGEST
 from ood_toolkit.store.ownership import is_like_store
 
 __all__ = ["MARKER", "begin", "check_store", "is_whole"]
@@ -56,7 +58,7 @@ def _check_format(marker: Path, found: int | None) -> None:
 def _format(marker: Path) -> int | None:
     """Read the number of the format; None where there is no marker, or it is damaged."""
     try:
-        found = json.loads(marker.read_text(encoding="utf-8"))["format"]
+        found = json.loads(read_bytes(marker, LARGEST))["format"]
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
     return found if isinstance(found, int) and not isinstance(found, bool) and found > 0 else None

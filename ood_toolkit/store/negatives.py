@@ -10,6 +10,8 @@ from typing import Any
 
 from ood_toolkit.errors import StoreError
 from ood_toolkit.store.files import replaced_file
+from ood_toolkit.store.foreign.guard import read_bytes
+from ood_toolkit.store.foreign.objects import LARGEST
 from ood_toolkit.store.marker import begin
 from ood_toolkit.store.ownership import own_files
 
@@ -66,7 +68,7 @@ class Negatives:
             )
         file = self.folder / f"{fitting[0]}.json"
         try:
-            content = json.loads(file.read_text("utf-8"))
+            content = json.loads(read_bytes(file, LARGEST))
             content["negatives"] = [
                 {"word": str(row["word"]), "similarity": float(row["similarity"])} for row in content["negatives"]
             ]

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from ood_toolkit.store.foreign.guard import opened
 from ood_toolkit.store.locks import OWNER, State
 from ood_toolkit.store.partial import found_in
 
@@ -141,8 +142,8 @@ def _is_of_older(store: Path, path: Path) -> bool:
 def _is_database(file: Path) -> bool:
     """Tell whether a file is a database of hashes, as `Memory` makes it."""
     try:
-        with file.open("rb") as opened:
-            start = opened.read(8192)
+        with opened(file) as content:
+            start = content.read(8192)
     except OSError:
         return False
     return start.startswith(DATABASE) and b"hashes (path text primary key" in start

@@ -12,6 +12,7 @@ import numpy as np
 
 from ood_toolkit.store.checksum import body_of, checked
 from ood_toolkit.store.files import replaced_file
+from ood_toolkit.store.foreign.guard import read_bytes
 from ood_toolkit.store.marker import begin
 from ood_toolkit.store.ownership import own_files
 
@@ -33,7 +34,7 @@ class Texts:
 
         path = self._path(identity)
         try:
-            body = body_of(path.read_bytes())
+            body = body_of(read_bytes(path))
             return None if body is None else load(body)["rows"]
         except (OSError, SafetensorError, KeyError):
             return None
@@ -67,7 +68,7 @@ class Texts:
 
 def _is_whole(path: Path) -> bool:
     try:
-        content = path.read_bytes()
+        content = read_bytes(path)
         return body_of(content) is not None if path.suffix == ".texts" else isinstance(json.loads(content), dict)
     except (OSError, ValueError, RecursionError):
         return False
@@ -76,7 +77,7 @@ def _is_whole(path: Path) -> bool:
 def _weights(path: Path) -> str | None:
     """Read which weights texts are of; None where the file does not say it."""
     try:
-        found = json.loads(path.read_bytes())["weights"]
+        found = json.loads(read_bytes(path))["weights"]
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
     return found if isinstance(found, str) else None

@@ -8,6 +8,7 @@ from pathlib import Path
 from ood_toolkit.api.registry import get_registry
 from ood_toolkit.errors import PluginError
 from ood_toolkit.store.files import replaced_folder
+from ood_toolkit.store.reservation import reserved
 
 __all__ = ["write_scorer"]
 
@@ -132,8 +133,14 @@ def write_scorer(name: str, parent: Path) -> Path:
             f"name: {name!r} is a scorer of {owner!r} already; two of one name disable both, take another"
         )
     folder = parent / f"oodkit-{name}"
-    if folder.exists():
-        raise PluginError(f"{folder}: is there already; take another name, or another folder with --output")
+    with reserved(folder):
+        if folder.exists():
+            raise PluginError(f"{folder}: is there already; take another name, or another folder with --output")
+        _write(name, folder)
+    return folder
+
+
+def _write(name: str, folder: Path) -> None:
     module = "oodkit_" + name.replace("-", "_")
     words = {
         "name": name,
@@ -150,4 +157,3 @@ def write_scorer(name: str, parent: Path) -> Path:
             ("README.md", README),
         ):
             (partial / file).write_text(text.format(**words), encoding="utf-8")
-    return folder

@@ -271,7 +271,7 @@ def test_wrong_predictions_are_one_line(oodkit, fitted, mixed, tmp_path):
         ([tmp_path / "bad", mixed], "expected a detector"),
         ([file, tmp_path / "wide.npy"], "got width 65: they are of another model"),
         ([file, tmp_path / "none.npy"], "expected at least one row"),
-        ([file, tmp_path / "objects.npy"], "without pickle"),
+        ([file, tmp_path / "objects.npy"], "arrays of Python objects are not read"),
         ([file, tmp_path / "text.npz"], ".npz"),
         ([file, tmp_path / "text.parquet"], "expected a Parquet file"),
         ([file, mixed, "--model", "ViT-B-33"], "unknown model"),

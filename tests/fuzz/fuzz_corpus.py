@@ -199,13 +199,77 @@ def pictures() -> None:
     (CORPUS / "cifar.pickle").write_bytes(pickle.dumps(batch, 2))
 
 
+def rows() -> None:
+    """Write rows to decide on, and decisions that a run goes on with."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    from ood_toolkit.detectors.writing import FIELDS, line_of
+    from ood_toolkit.report.cells import csv_rows
+
+    ids = [f"é{row}" for row in range(6)]
+    np.savez(CORPUS / "rows.npz", embeddings=ROWS, ids=np.array([one.encode() for one in ids]))
+    np.save(CORPUS / "rows.npy", ROWS)
+    np.save(CORPUS / "rows_turned.npy", np.asfortranarray(ROWS.astype(">f8")))
+    columns = {"embedding": pa.array(ROWS.tolist(), pa.list_(pa.float32())), "id": pa.array(ids)}
+    parquet.write_table(pa.table(columns), CORPUS / "rows.parquet", compression="none")
+    columns["id"] = pa.array([one.encode() for one in ids])
+    parquet.write_table(pa.table(columns), CORPUS / "rows_packed.parquet", compression="zstd", data_page_version="2.0")
+    decided = [dict.fromkeys(FIELDS, "x") | {"id": 'a "b"\nc', "detector": "d", "score": 0.5}] * 2
+    (CORPUS / "decided.jsonl").write_text("".join(f"{line_of(one)}\n" for one in decided))
+    (CORPUS / "decided.csv").write_text(csv_rows([FIELDS, *([one[name] for name in FIELDS] for one in decided)]))
+    parts = {name: pa.array(["d"]) for name in ("id", "sha256", "detector")}
+    parquet.write_table(pa.table(parts), CORPUS / "part-00000.parquet")
+
+
+def sets() -> None:
+    """Write the lists of sets as others lay them out."""
+    from scipy.io import savemat
+
+    kinds = [("ILSVRC2012_ID", "O"), ("WNID", "O"), ("num_children", "O")]
+    synsets = np.array([(1, "n1", 0), (2, "n2", 0), (3, "n3", 2)], dtype=kinds)
+    savemat(CORPUS / "meta.mat", {"synsets": synsets}, do_compression=True)
+    (CORPUS / "ILSVRC2012_validation_ground_truth.txt").write_text("2\n1\n")
+    (CORPUS / "wnids.txt").write_text("n01443537\nn01629819\n")
+    (CORPUS / "val_annotations.txt").write_text("val_0.JPEG\tn01629819\t0\t0\t3\t3\n")
+    put("test.json", {"pie": ["pie/1"]})
+    (CORPUS / "test1.txt").write_text("banded/1.jpg\n")
+    (CORPUS / "t10k-images-idx3-ubyte").write_bytes(bytes([0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 3, *range(18)]))
+    (CORPUS / "t10k-labels-idx1-ubyte").write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 2, 1, 7]))
+    names = np.array(CLASSES)
+    objects = np.array(["bicycle", "flower", "cat"])[LABELS]
+    for name in ("image_cifar10_test500", "image_food101_10classes_train2000", "image_food101_10classes_test500"):
+        np.savez(CORPUS / f"{name}.npz", embeddings=np.tile(ROWS, (5, 1)), labels=np.tile(LABELS, 5), classes=names)
+    np.savez(CORPUS / "image_objects130.npz", embeddings=np.tile(ROWS, (5, 1)), labels=np.tile(objects, 5))
+    for name in ("text_cifar10_a", "text_food10_a"):
+        np.savez(CORPUS / f"{name}.npz", embeddings=TEXT, names=names)
+
+
+def further() -> None:
+    """Write what a store, a training run and a checkpoint of transformers have beside the others."""
+    import sqlite3
+
+    result = {"before": {"gap": 1.0}, "after": {"gap": 0.5}, "split": "val", "unreadable": {}}
+    about = {"config": {"weight": 0.1}, "data": {"train": {"images": 2}}, "model": {"name": "m"}}
+    put("training.json", {**about, "result": result, "epochs": [{"epoch": 1, "gap": 0.5}]})
+    with sqlite3.connect(CORPUS / "hashes.sqlite") as database:
+        database.execute("pragma page_size = 512")
+        database.execute("create table hashes (path text primary key, size int, time int, inode int, hash blob)")
+        database.execute("insert into hashes values (?, 1, 2, 3, ?)", ("/nowhere/list.txt", bytes(32)))
+    database.close()
+    (CORPUS / "kept.safetensors").write_bytes(save({"rows": ROWS}))
+    put("oodkit-store.json", {"made_by": "oodkit", "format": 1})
+    put("config.json", {"model_type": "clip"})
+    put("model.safetensors.index.json", {"weight_map": {"a": "model-1.safetensors"}})
+
+
 def main() -> None:
     """Write all of it anew."""
     random.seed(0)
     CORPUS.mkdir(exist_ok=True)
     for file in CORPUS.iterdir():
         file.unlink()
-    for make in (arrays, tensors, store, models, runs, texts, pictures):
+    for make in (arrays, tensors, store, models, runs, texts, pictures, rows, sets, further):
         make()
     files = list(CORPUS.iterdir())
     print(f"{len(files)} files, {sum(file.stat().st_size for file in files):,} bytes")

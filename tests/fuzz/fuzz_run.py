@@ -25,8 +25,9 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from fuzz_further import ALL
 from fuzz_mutation import mutated
-from fuzz_targets import TARGETS, Target
+from fuzz_targets import Target
 
 from ood_toolkit.errors import OodkitError
 
@@ -149,7 +150,7 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, default=Path("build", "fuzz"))
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
-    chosen = [target for target in TARGETS if not given.reader or target.name in given.reader]
+    chosen = [target for target in ALL if not given.reader or target.name in given.reader]
     if given.worker:
         print(json.dumps(work(chosen[0], given.seconds, given.cases, given.seed, given.keep)))
         return

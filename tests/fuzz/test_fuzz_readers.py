@@ -8,8 +8,9 @@ import warnings
 from pathlib import Path
 
 import pytest
+from fuzz_further import ALL
 from fuzz_mutation import INSIDE, mutated
-from fuzz_targets import CORPUS, TARGETS
+from fuzz_targets import CORPUS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -25,7 +26,7 @@ def listed(folder: Path) -> set[str]:
     return {path.as_posix() for path in folder.rglob("*")}
 
 
-@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+@pytest.mark.parametrize("target", ALL, ids=lambda target: target.name)
 def test_the_sound_files_are_read(target, tmp_path):
     assert target.files
     for number, seed in enumerate(target.files):
@@ -36,7 +37,7 @@ def test_the_sound_files_are_read(target, tmp_path):
         target.read(file)
 
 
-@pytest.mark.parametrize("target", [t for t in TARGETS if t.name not in SLOW], ids=lambda target: target.name)
+@pytest.mark.parametrize("target", [t for t in ALL if t.name not in SLOW], ids=lambda target: target.name)
 def test_damaged_files_give_errors_of_ours_alone(target, tmp_path_factory):
     seeds = [(file.name, file.read_bytes()) for file in target.files]
     others = [content for _, content in seeds]
@@ -67,7 +68,7 @@ def test_damaged_files_give_errors_of_ours_alone(target, tmp_path_factory):
 
 
 def test_every_kind_of_file_has_a_mutation_of_its_inside():
-    assert {target.kind for target in TARGETS} <= {*INSIDE, "bytes"}
+    assert {target.kind for target in ALL} <= {*INSIDE, "bytes"}
 
 
 def test_whatever_opens_foreign_files_does_it_through_the_guarded_readers():

@@ -75,6 +75,18 @@ def test_the_loser_is_told_before_it_works(tmp_path, capsys, monkeypatch, name):
     assert list(tmp_path.iterdir()) == []  # nothing was encoded
 
 
+def test_the_place_of_predictions_in_parquet_and_of_a_new_plugin_is_kept_too(tmp_path, capsys):
+    for words, place in (
+        (("predict", tmp_path / "d", tmp_path, "--parquet", tmp_path / "out"), "out"),
+        (("predict", tmp_path / "d", tmp_path, "--parquet", tmp_path / "out.parquet"), "out.parquet"),
+        (("new", "scorer", "mine", "--output", tmp_path), "oodkit-mine"),
+    ):
+        with reserved(tmp_path / place):
+            assert oodkit(*words) == 1
+        assert f"{tmp_path / place}: another run, process {os.getpid()} on " in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_another_process_holds_it_until_it_is_killed_and_then_nothing_is_left(tmp_path, holder):
     process = holder(tmp_path / "out")
     with pytest.raises(StoreError, match=f"another run, process {process.pid} on .* name another with --output"):

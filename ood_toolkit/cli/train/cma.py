@@ -73,9 +73,6 @@ def command(
     from ood_toolkit.models.precision import check_device
 
     check_device(given["device"])
-    if given["resume"]:
-        for place in (output, *sorted(output.glob("lambda-*"))):
-            shared.tell_if_finished(place)
     model, material = _opened(name, pairs, **given)
     from ood_toolkit.cli.progress import clear, progress
     from ood_toolkit.cli.streams import print_message
@@ -100,6 +97,7 @@ def command(
             plot=plot,
             progress=(lambda what, done, of: progress(what, done, of, "steps")) if ranks.first else _silent,
             report=(lambda recipe, epoch: shared.told(epoch, plan.epochs)) if ranks.first else _silent,
+            passed_over=shared.tell_finished if ranks.first else _silent,
         )
     finally:
         clear()

@@ -14,7 +14,7 @@ from ood_toolkit.cli.place import Place
 if TYPE_CHECKING:
     from ood_toolkit.learning.loop import Plan
 
-__all__ = ["LOOP", "begun", "loop", "output", "plan", "tell_if_finished", "told"]
+__all__ = ["LOOP", "begun", "loop", "output", "plan", "tell_finished", "told"]
 
 Command = Callable[..., Any]
 LOOP = (
@@ -53,23 +53,22 @@ def begun(output: Path, *, resume: bool) -> bool:
 
     reserve(output)
     from ood_toolkit.learning.checkpoint import check_training_folder, finished
+    from ood_toolkit.learning.record import RECORD
 
-    if resume and tell_if_finished(output):
+    if resume and (output / RECORD).is_file():
+        if os.environ.get("RANK", "0") == "0":  # `torchrun` may have started several processes
+            tell_finished(output)
         finished(output)  # it may have been killed as it ended
         return False
     check_training_folder(output, resume=resume)
     return True
 
 
-def tell_if_finished(folder: Path) -> bool:
-    """Tell whether a training run is finished, and say so, once where `torchrun` started several processes."""
+def tell_finished(folder: Path) -> None:
+    """Say that a training run is finished."""
     from ood_toolkit.cli.streams import print_message
-    from ood_toolkit.learning.record import RECORD
 
-    found = (folder / RECORD).is_file()
-    if found and os.environ.get("RANK", "0") == "0":
-        print_message(f"{folder}: the training run is finished, so there is nothing to go on with")
-    return found
+    print_message(f"{folder}: the training run is finished, so there is nothing to go on with")
 
 
 def plan(default: Plan, seed: int, amp: str | None = None, **given: Any) -> Plan:

@@ -14,6 +14,7 @@ from ood_toolkit.data.catalogue.imagenet_devkit import flat_validation, is_flat
 from ood_toolkit.data.readers.folders import ClassFolders, class_folders, images_below, labelled
 from ood_toolkit.data.readers.imglist import read_lines
 from ood_toolkit.errors import DataError
+from ood_toolkit.store.foreign.guard import quoted
 
 __all__ = [
     "imagenet_names",
@@ -182,7 +183,12 @@ def tiny(split: str, root: Path) -> Pictures | None:
     base = root / "tiny-imagenet-200"
     if not (base / "wnids.txt").is_file():
         return None
-    known = subset(tuple(read_lines(base / "wnids.txt")))()
+    wnids = tuple(read_lines(base / "wnids.txt"))
+    if strange := set(wnids) - set(known_1000().folders):
+        raise DataError(
+            f"{base / 'wnids.txt'}: expected ids of ImageNet's 1,000 classes, got {quoted(min(strange), 40)}"
+        )
+    known = subset(wnids)()
     if split == "train":
         return class_folders(base / "train", known, before="train/") if (base / "train").is_dir() else None
     if not (base / "val" / "val_annotations.txt").is_file():

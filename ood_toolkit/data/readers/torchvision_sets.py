@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,15 +40,18 @@ def listed_files(
 
     def read(split: str, root: Path) -> Pictures | None:
         folder = root / base
-        if not all((folder / need).exists() for need in needs[split]):
+        if not all((folder / need).is_file() or (folder / need).is_dir() for need in needs[split]):
             return None
-        rows = _opened(kind, root, loader=str, **options[split])
-        found = [rows[row] for row in range(len(rows))]
-        pairs = [(Path(path).relative_to(folder).as_posix(), int(label)) for path, label in found]
+        with _of_torchvision(kind, root) as theirs:
+            rows = theirs(str(root), loader=str, **options[split])
+            found = [rows[row] for row in range(len(rows))]
+            pairs = [(Path(path).relative_to(folder).as_posix(), int(label)) for path, label in found]
         if isinstance(known, ClassFolders):
             ours = [known.label(name, folder) for name in rows.classes]
             return _those_here(folder, [(path, ours[label]) for path, label in pairs], known.names)
-        return _those_here(folder, pairs, known or tuple(map(readable, rows.classes)))
+        names = known or tuple(map(readable, rows.classes))
+        _check_labels((label for _, label in pairs), names, f"{root}: torchvision's {kind}")
+        return _those_here(folder, pairs, names)
 
     return read
 
@@ -60,11 +64,15 @@ def arrays(kind: str, base: str, needs: Mapping[str, str], options: Options, nam
             return None
         import numpy as np
 
-        rows = _opened(kind, root / base, **options[split])
-        pixels = np.asarray(rows.data)
-        if pixels.ndim == 4:  # SVHN has the channels first
-            pixels = pixels.transpose(0, 2, 3, 1)
-        labels = np.asarray(rows.targets if hasattr(rows, "targets") else rows.labels).astype(np.int64)
+        with _of_torchvision(kind, root / base) as theirs:
+            rows = theirs(str(root / base), **options[split])
+            pixels = np.asarray(rows.data)
+            if pixels.ndim == 4:  # SVHN has the channels first
+                pixels = pixels.transpose(0, 2, 3, 1)
+            labels = np.asarray(rows.targets if hasattr(rows, "targets") else rows.labels).astype(np.int64)
+            if pixels.dtype != np.uint8 or pixels.ndim not in (3, 4) or labels.shape != (len(pixels),):
+                raise ValueError(f"pixels {pixels.dtype} {pixels.shape} with labels {labels.shape}")
+        _check_labels(labels.tolist(), names, f"{root / base}: torchvision's {kind}")
         return Pictures(
             ArrayPictures(np.ascontiguousarray(pixels)),
             tuple(f"{split}/{row:05d}" for row in range(len(pixels))),
@@ -173,17 +181,26 @@ def downloader(kind: str, *options: Mapping[str, Any], below: str = "") -> Calla
     return bring
 
 
-def _opened(kind: str, root: Path, **options: Any) -> Any:
+@contextmanager
+def _of_torchvision(kind: str, root: Path) -> Iterator[Any]:
+    """Give a class of torchvision, and turn whatever reading with it runs into into a `DataError`."""
     import torchvision
 
     try:
-        return getattr(torchvision.datasets, kind)(str(root), **options)
+        yield getattr(torchvision.datasets, kind)
     except TypeError as error:
         raise DataError(
             f"{root}: torchvision {torchvision.__version__} cannot read {kind} here, or is too old: {one_line(error)}"
         ) from error
     except Exception as error:  # whatever its readers of many formats run into
         raise DataError(f"{root}: torchvision's {kind} cannot read it: {shown(one_line(error))}") from error
+
+
+def _check_labels(labels: Iterable[int], names: Sequence[str], what: str) -> None:
+    """Refuse labels that are of no class."""
+    wrong = next((label for label in labels if not 0 <= label < len(names)), None)
+    if wrong is not None:
+        raise DataError(f"{what}: expected labels from 0 to {len(names) - 1}, got {shown(wrong, 40)}")
 
 
 def _those_here(folder: Path, rows: list[tuple[str, int]], names: tuple[str, ...]) -> Pictures:

@@ -21,6 +21,7 @@ from ood_toolkit.learning.pictures import picture_keys
 from ood_toolkit.learning.ranks import Ranks
 from ood_toolkit.learning.record import RECORD, Record, data_fingerprint
 from ood_toolkit.models.saving import check_savable, save_model
+from ood_toolkit.store.foreign.guard import reason
 from ood_toolkit.store.foreign.objects import read_object
 
 __all__ = ["MODEL", "PLOT", "Material", "Tuned", "fine_tune", "gathered"]
@@ -114,12 +115,14 @@ def fine_tune(
     plot: bool = False,
     progress: Callable[[str, int, int], None] = lambda what, done, of: None,
     report: Callable[[CMARecipe, Epoch], None] = lambda recipe, epoch: None,
+    passed_over: Callable[[Path], None] = lambda folder: None,
 ) -> list[Tuned]:
     """Fine-tune a model once with each recipe, always from the weights that it has now.
 
     One recipe's files are in `folder`, those of several in a folder `lambda-X` for each: `model`, `training.json`,
-    `epochs.csv`, and with `plot` a picture of the gap's course. With `resume`, recipes that are done are read, one on
-    its way is taken up. The model ends with the weights that it had, for its fingerprint is theirs.
+    `epochs.csv`, and with `plot` a picture of the gap's course. With `resume`, recipes that are done are read and their
+    folders told to `passed_over`; one on its way is taken up. The model ends with the weights that it had, for its
+    fingerprint is theirs.
     """
     ranks = ranks or Ranks()
     model.to(ranks.device)
@@ -134,6 +137,8 @@ def fine_tune(
             clip.load_state_dict(first)
             run = _Run(model, material, recipe, place, ranks)
             tuned = run.read() if already else run.through(resume, progress, report)
+            if already:
+                passed_over(place)
             ranks.wait()
             made.append(tuned)
             if plot and ranks.first:
@@ -230,8 +235,11 @@ class _Run:
             same = [held["config"], held["data"], held["model"]]
             result, epochs = held["result"], held["epochs"]
             before, after, split, lost = (result[name] for name in ("before", "after", "split", "unreadable"))
-        except (OSError, ValueError, LookupError, TypeError) as error:
-            raise TrainingError(f"{self.folder / RECORD}: not a record of a training run: {error}") from None
+            course = [{str(name): float(value) for name, value in one.items()} for one in (before, after, *epochs)]
+            if not isinstance(split, str) or not isinstance(lost, dict) or course[0].keys() != course[1].keys():
+                raise TypeError("its result is none")
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
+            raise TrainingError(f"{self.folder / RECORD}: not a record of a training run: {reason(error)}") from None
         if same != json.loads(json.dumps([self.config, self.material.data, self.about])):
             raise TrainingError(f"{self.folder}: it holds a run with other settings or data; name another folder")
         if self.ranks.first:

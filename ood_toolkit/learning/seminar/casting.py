@@ -14,6 +14,7 @@ from ood_toolkit.learning.seminar.subject import Subject, subject
 from ood_toolkit.outputs import Outputs
 from ood_toolkit.outputs.head import Head
 from ood_toolkit.store.foreign.arrays import listed, read_npz
+from ood_toolkit.store.foreign.guard import guarded
 
 __all__ = ["EMBEDDED", "EMBEDDED_MORE", "VECTORS_MODEL", "VECTORS_NOTE", "cast_sets", "cast_vectors"]
 
@@ -59,6 +60,11 @@ def cast_vectors(folder: Path, seed: int) -> list[Subject]:
     CIFAR-10 is its 500 test images, Food-101 ten classes with 2,000 and 500; Caltech-256 is played by the object
     photographs of the classes that CIFAR-10 has nothing of.
     """
+    with guarded(str(folder), "vectors as they were published"):
+        return _cast_vectors(folder, seed)
+
+
+def _cast_vectors(folder: Path, seed: int) -> list[Subject]:
     cifar, cifar_head = _labelled(folder, "image_cifar10_test500", "text_cifar10_a")
     train, food_head = _labelled(folder, "image_food101_10classes_train2000", "text_food10_a")
     test, _ = _labelled(folder, "image_food101_10classes_test500", "text_food10_a")

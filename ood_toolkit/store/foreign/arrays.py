@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,17 +17,9 @@ if TYPE_CHECKING:
     import numpy as np
 
 __all__ = [
-    "MOST_TIMES",
-    "SMALL",
-    "Archive",
-    "check_empty",
-    "check_times",
-    "check_unpacked",
-    "listed",
-    "read_npy",
-    "read_npz",
-    "texts",
-]
+    "MOST_TIMES", "SMALL", "Archive", "check_empty", "check_times", "check_unpacked", "listed", "mapped_npy",
+    "read_npy", "read_npz", "texts",
+]  # fmt: skip
 
 SMALL, MOST_TIMES = 256 * MIB, 100
 """What is unpacked may take the first, or so many times its packed size; embeddings pack 1.1 to 3 times."""
@@ -86,6 +79,17 @@ def read_npy(file: os.PathLike[str] | str, raises: type[OodkitError] = DataError
     """Read the one array of an `.npy` file; `raises` in one line for a file that is none."""
     with guarded(where or str(file), "an .npy file of a plain array", raises), opened(file) as handle:
         return _array(handle, os.fstat(handle.fileno()).st_size)
+
+
+def mapped_npy(file: os.PathLike[str] | str, raises: type[OodkitError] = DataError, where: str = "") -> np.ndarray:
+    """Map the one array of an `.npy` file, as `read_npy` but without reading it; truth values are read."""
+    import numpy as np
+
+    with guarded(where or str(file), "an .npy file of a plain array", raises), opened(file) as handle:
+        shape, fortran, dtype, start = _described(handle, os.fstat(handle.fileno()).st_size)
+        if dtype.kind not in "bU" and all(shape):
+            return np.memmap(handle, dtype, "r", start, shape, "F" if fortran else "C")
+    return read_npy(file, raises, where)
 
 
 def texts(array: np.ndarray, where: str, raises: type[OodkitError] = DataError) -> np.ndarray:
@@ -151,21 +155,26 @@ def _array(stream: IO[bytes], size: int) -> np.ndarray:
     """Read one array of a stream of `size` bytes, in pieces; any fault is some exception."""
     import numpy as np
 
-    shape, fortran, dtype, start = _header(stream)
-    if dtype.hasobject:
-        raise OSError("other contents (arrays of Python objects are not read)")
-    count = 1
-    for side in shape:
-        if not isinstance(side, int) or isinstance(side, bool) or side < 0:
-            raise OSError(f"the shape {shown(shape)}")
-        count *= side
-    check_empty(shape, count * dtype.itemsize)
-    if start + count * dtype.itemsize != size:
-        raise OSError(f"{size - start:,} bytes for {dtype} of shape {shown(shape, 80)}")
-    flat = np.empty(count, dtype)
+    shape, fortran, dtype, _ = _described(stream, size)
+    flat = np.empty(math.prod(shape), dtype)
     _fill(stream, memoryview(flat.view(np.uint8)) if flat.nbytes else memoryview(b""))  # type: ignore[arg-type]
     flat = _checked(flat)
     return flat.reshape(shape[::-1]).transpose() if fortran else flat.reshape(shape)
+
+
+def _described(stream: IO[bytes], size: int) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
+    """Read the description in front of an array, which must say what a stream of `size` bytes holds."""
+    shape, fortran, dtype, start = _header(stream)
+    if dtype.hasobject:
+        raise OSError("other contents (arrays of Python objects are not read)")
+    for side in shape:
+        if not isinstance(side, int) or isinstance(side, bool) or side < 0:
+            raise OSError(f"the shape {shown(shape)}")
+    count = math.prod(shape)
+    check_empty(shape, count * dtype.itemsize)
+    if start + count * dtype.itemsize != size:
+        raise OSError(f"{size - start:,} bytes for {dtype} of shape {shown(shape, 80)}")
+    return shape, fortran, dtype, start
 
 
 def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:

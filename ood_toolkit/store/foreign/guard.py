@@ -124,8 +124,11 @@ def opened(file: os.PathLike[str] | str) -> BinaryIO:
         raise
 
 
-def read_bytes(file: os.PathLike[str] | str, most: int) -> bytes:
-    """Read a whole regular file of at most so many bytes; `OSError` where it is longer or no such file."""
+def read_bytes(file: os.PathLike[str] | str, most: int | None = None) -> bytes:
+    """Read a whole regular file, of at most so many bytes; `OSError` where it is longer or no such file."""
+    if most is None:
+        with opened(file) as handle:
+            return handle.read()
     most = room(most)
     with opened(file) as handle:
         size = os.fstat(handle.fileno()).st_size

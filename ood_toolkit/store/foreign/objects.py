@@ -9,7 +9,7 @@ from typing import Any
 from ood_toolkit.errors import DataError, OodkitError
 from ood_toolkit.store.foreign.guard import MIB, guarded, read_bytes, shown
 
-__all__ = ["DEEPEST", "parsed", "read_json", "read_object"]
+__all__ = ["DEEPEST", "LARGEST", "parsed", "read_json", "read_object"]
 
 LARGEST = 32 * MIB
 """Bytes of JSON; as objects in memory it takes up to twenty times as much."""

@@ -14,6 +14,10 @@ from ood_toolkit.errors import ModelError, one_line
 
 FAMILIES = {"clip": "CLIPModel", "siglip": "SiglipModel"}
 """The class of transformers that a config's `model_type` is loaded with."""
+LARGEST = 32 << 20
+"""Bytes of JSON."""
+COMMIT = re.compile(r"\*|[\w-]{1,100}")
+SHARD = re.compile(r"[\w-][\w.-]{0,200}")
 REPO = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 TOKENIZERS = (("tokenizer.json",), ("vocab.json", "merges.txt"), ("spiece.model",), ("tokenizer.model",))
@@ -34,7 +38,9 @@ def find_folder(argument: str) -> Path | None:
         raise ModelError(f"transformers:{argument}: {problem}; expected a folder of save_pretrained, or ORG/REPO")
     home = cache_folder() / f"models--{argument.replace('/', '--')}"
     main = home / "refs" / "main"
-    commit = main.read_text().strip() if main.is_file() else "*"
+    commit = main.read_bytes()[:200].decode("ascii", "replace").strip() if main.is_file() else "*"
+    if not COMMIT.fullmatch(commit):
+        raise ModelError(f"{main}: expected the name of a snapshot, got {commit!a}; download it again")
     complete = [snapshot for snapshot in home.glob(f"snapshots/{commit}") if not missing_part(snapshot)]
     return complete[0] if len(complete) == 1 else None
 
@@ -43,8 +49,8 @@ def check_folder(folder: Path, argument: str) -> str:
     """Look whether a folder holds all parts of a checkpoint that can be loaded, and give its `model_type`."""
     what = f"transformers:{argument}"
     model_type = read_json(folder / "config.json", what).get("model_type")
-    if model_type not in FAMILIES:
-        raise ModelError(f"{what}: model_type {model_type!r} is not supported; expected {' or '.join(FAMILIES)}")
+    if not isinstance(model_type, str) or model_type not in FAMILIES:
+        raise ModelError(f"{what}: model_type {model_type!a:.60} is not supported; expected {' or '.join(FAMILIES)}")
     if (folder / "adapter_config.json").is_file():
         raise ModelError(f"{what}: holds an adapter; merge it into the weights and save those")
     if missing := missing_part(folder):
@@ -72,8 +78,11 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
             return (folder / name,)
         index = folder / f"{name}.index.json"
         if index.is_file():
-            shards = sorted(set(read_json(index, f"transformers:{folder}").get("weight_map", {}).values()))
-            files = tuple(folder / shard for shard in shards)
+            shards = read_json(index, f"transformers:{folder}").get("weight_map", {})
+            names = shards.values() if isinstance(shards, dict) else [None]
+            if not all(isinstance(one, str) and SHARD.fullmatch(one) for one in names):
+                raise ModelError(f"transformers:{folder}: {index.name}: expected names of files here as its weight_map")
+            files = tuple(folder / shard for shard in sorted(set(names)))
             return files if all(file.is_file() for file in files) else ()
     return ()
 
@@ -126,6 +135,8 @@ def sha256(files: Sequence[Path]) -> str:
 def read_json(file: Path, what: str) -> dict[str, Any]:
     """Read a JSON object; `ModelError`, beginning with `what`, where there is none."""
     try:
+        if not file.is_file() or (size := file.stat().st_size) > LARGEST:
+            raise OSError(f"a file of {size:,} bytes, over {LARGEST:,}" if file.is_file() else "no such file")
         content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{what}: cannot read {file.name}: {one_line(error)}") from error

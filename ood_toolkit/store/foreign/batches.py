@@ -1,0 +1,48 @@
+"""Rows of Parquet files of others, read batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ood_toolkit.errors import DataError, OodkitError
+from ood_toolkit.store.foreign.guard import guarded, opened
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["Batches"]
+
+EXPECTED = "a Parquet file"
+
+
+class Batches:
+    """The rows of a Parquet file; `raises` in one line for a file that is none, and when one cannot be read.
+
+    What its metadata say of single columns is not asked for: where they are damaged, pyarrow ends the process.
+    """
+
+    def __init__(self, file: Path, raises: type[OodkitError] = DataError) -> None:
+        self.file, self.raises = file, raises
+        try:
+            from pyarrow import parquet
+        except ImportError:
+            raise raises(f"{file}: needs pyarrow to read Parquet: pip install 'ood-toolkit[parquet]'") from None
+        with guarded(str(file), EXPECTED, raises):
+            opened(file).close()  # a pipe would be waited for
+            with parquet.ParquetFile(file) as held:
+                self.kinds: dict[str, Any] = {one.name: one.type for one in held.schema_arrow}
+                self.count: int = held.metadata.num_rows
+
+    def walk(self, names: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
+        """Walk some columns, so many rows at a time."""
+        from pyarrow import parquet
+
+        with (
+            guarded(str(self.file), EXPECTED, self.raises),
+            parquet.ParquetFile(self.file, pre_buffer=False) as held,  # what is read ahead is kept to the end
+        ):
+            for batch in held.iter_batches(rows, columns=list(names)):
+                batch.validate(full=True)
+                yield batch

@@ -1,0 +1,168 @@
+"""Further readers: rows to decide on, files that runs go on with, sets as others lay them out, and the store's own."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+from types import SimpleNamespace
+
+from fuzz_targets import CORPUS, TARGETS, Target
+
+__all__ = ["ALL"]
+
+
+def rows(file: Path) -> object:
+    from ood_toolkit.detectors.sources import Finder, sources_of
+
+    (source,) = sources_of([str(file)], io.StringIO(), Finder(lambda name: None, lambda name: None))
+    return [(names, given.sum()) for names, given in source.walk()]  # type: ignore[union-attr]
+
+
+def gone_on_with(file: Path) -> object:
+    from ood_toolkit.detectors.writing import parquet_writer, resumed
+
+    if file.suffix == ".parquet":
+        return parquet_writer(file.parent, "d", append=True)
+    stream, known, new = resumed(file, "csv" if file.suffix == ".csv" else "json", "d")
+    stream.close()
+    return len(known), new
+
+
+def kit(file: Path) -> object:
+    from ood_toolkit.data.catalogue.imagenet_devkit import flat_validation
+    from ood_toolkit.data.readers.folders import ClassFolders
+
+    other = "meta.mat" if file.suffix == ".txt" else "ILSVRC2012_validation_ground_truth.txt"
+    shutil.copy(CORPUS / other, file.parent)
+    (file.parent / "val").mkdir()
+    (file.parent / "val" / "ILSVRC2012_val_00000001.JPEG").touch()
+    return flat_validation(file.parent / "val", file.parent, ClassFolders(("n1", "n2"), ("a", "b")), part=False)
+
+
+def tiny(file: Path) -> object:
+    from ood_toolkit.data.catalogue.imagenet import tiny as read
+
+    base = file.parent / "tiny-imagenet-200"
+    (base / "val" / "images").mkdir(parents=True)
+    (base / "val" / "images" / "val_0.JPEG").touch()
+    shutil.copy(CORPUS / "wnids.txt", base)
+    shutil.copy(CORPUS / "val_annotations.txt", base / "val")
+    shutil.copy(file, base if file.name == "wnids.txt" else base / "val")
+    return read("test", file.parent)
+
+
+def through_torchvision(file: Path) -> object:
+    from ood_toolkit.data.readers.torchvision_sets import arrays, listed_files
+
+    if file.suffix == ".json":
+        place, picture = file.parent / "food-101" / "meta", file.parent / "food-101" / "images" / "pie" / "1.jpg"
+        read = listed_files("Food101", "food-101", {"test": ("meta/test.json",)}, {"test": {"split": "test"}})
+    elif file.suffix == ".txt":
+        base = file.parent / "dtd" / "dtd"
+        place, picture = base / "labels", base / "images" / "banded" / "1.jpg"
+        read = listed_files("DTD", "dtd/dtd", {"test": ("labels/test1.txt",)}, {"test": {"split": "test"}})
+    else:
+        place, picture = file.parent / "MNIST" / "raw", file.parent / "none"
+        needs = {"test": "MNIST/raw/t10k-images-idx3-ubyte"}
+        read = arrays("MNIST", "", needs, {"test": {"train": False}}, tuple("0123456789"))
+    place.mkdir(parents=True)
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    picture.touch()
+    for name in ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte") if place.name == "raw" else ():
+        shutil.copy(CORPUS / name, place)
+        (place / name.replace("t10k", "train")).touch()
+    shutil.copy(file, place)
+    return read("test", file.parent)
+
+
+def training_record(file: Path) -> object:
+    from ood_toolkit.learning.cma.run import _Run
+
+    run = _Run.__new__(_Run)
+    run.folder, run.config, run.about, run.ranks = file.parent, {"weight": 0.1}, {"name": "m"}, SimpleNamespace(first=1)  # type: ignore[assignment]
+    run.material, run.recipe = SimpleNamespace(data={"train": {"images": 2}}), SimpleNamespace(weight=0.1)  # type: ignore[assignment]
+    return run.read().course
+
+
+def hashes(file: Path) -> object:
+    from ood_toolkit.store.hashes import Memory, Whole
+
+    memory = Memory(file.parent)
+    try:
+        return memory.recall([Whole(Path("/nowhere/list.txt")), Whole(file)])
+    finally:
+        memory.close()
+
+
+def imported_arrays(file: Path) -> object:
+    import numpy as np
+
+    from ood_toolkit.store.arrays import content_key
+    from ood_toolkit.store.imports import Entry, Imports
+
+    key = content_key({"features": np.load(CORPUS / file.name)})
+    folder = file.parent / "arrays" / key
+    folder.mkdir(parents=True)
+    shutil.copy(file, folder / "features.npy")
+    return Imports(file.parent).read(Entry("m", "x", "test", key, "a.npz", 3))
+
+
+def kept_texts(file: Path) -> object:
+    from ood_toolkit.store.checksum import checked
+    from ood_toolkit.store.texts import Texts
+
+    texts = Texts(file.parent)
+    texts.folder.mkdir()
+    texts._path({}).write_bytes(checked(file.read_bytes()))
+    found = texts.read({})
+    return None if found is None else found.sum(), texts.damaged(), list(texts.of(["0"]))
+
+
+def vectors(file: Path) -> object:
+    from ood_toolkit.learning.seminar.casting import cast_vectors
+
+    for other in CORPUS.glob("*.npz"):
+        if other.name.startswith(("image_", "text_")) and other.name != file.name:
+            shutil.copy(other, file.parent)
+    return cast_vectors(file.parent, 0)
+
+
+def marker(file: Path) -> object:
+    from ood_toolkit.store.garbage import survey
+    from ood_toolkit.store.marker import begin
+
+    begin(file.parent)
+    return survey(file.parent)
+
+
+def of_transformers(file: Path) -> object:
+    from oodkit_transformers.checkpoint import check_folder
+
+    for name in ("config.json", "model.safetensors.index.json"):
+        if name != file.name:
+            shutil.copy(CORPUS / name, file.parent)
+    for name in ("model-1.safetensors", "tokenizer.json", "preprocessor_config.json"):
+        (file.parent / name).touch()
+    return check_folder(file.parent, str(file.parent))
+
+
+FURTHER = (
+    Target("rows npz", "npz", ("rows.npz",), rows),
+    Target("rows npy", "npy", ("rows*.npy",), rows),
+    Target("rows parquet", "bytes", ("rows*.parquet",), rows),
+    Target("rows so far", "text", ("decided.*", "part-00000.parquet"), gone_on_with),
+    Target("imagenet kit", "text", ("meta.mat", "ILSVRC2012_validation_ground_truth.txt"), kit),
+    Target("tiny imagenet", "text", ("wnids.txt", "val_annotations.txt"), tiny),
+    Target("torchvision", "text", ("test.json", "test1.txt", "t10k-*"), through_torchvision),
+    Target("training record", "json", ("training.json",), training_record),
+    Target("hashes", "bytes", ("hashes.sqlite",), hashes),
+    Target("imported arrays", "npy", ("bank.npy",), imported_arrays),
+    Target("kept texts", "safetensors", ("kept.safetensors",), kept_texts),
+    Target("vectors", "npz", ("image_*.npz", "text_*_a.npz"), vectors),
+    Target("marker", "json", ("oodkit-store.json",), marker),
+)
+OF_PLUGINS = (Target("transformers", "json", ("config.json", "model.safetensors.index.json"), of_transformers),)
+ALL = (*TARGETS, *FURTHER, *(OF_PLUGINS if find_spec("oodkit_transformers") else ()))
+"""All readers that are here."""
