@@ -55,8 +55,7 @@ class Service:
         """Take what decides, and who else sees decisions; without a gate pictures are refused."""
         self.detector, self.limits = detector, limits
         self.door, self.metrics = Door(limits), Metrics(detector)
-        seen = (self.metrics,) if observer is None else (self.metrics, observer)
-        self.desk = Desk(detector, gate, limits, batch=batch, observers=seen)
+        self.desk = Desk(detector, gate, limits, self.metrics, batch=batch, observer=observer)
         self.metrics.gauge("queue_length", "Requests accepted and not answered yet.", lambda: self.door.inside)
         self.metrics.gauge("queue_bytes", "Bytes of their bodies.", lambda: self.door.held)
         for lane in (self.desk.pictures, self.desk.vectors):

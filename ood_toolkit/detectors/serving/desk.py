@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+import logging
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Protocol
@@ -20,12 +21,14 @@ from ood_toolkit.detectors.pictures import Item
 from ood_toolkit.detectors.serving.asked import Asked, Vectors
 from ood_toolkit.detectors.serving.batcher import Batcher, Row
 from ood_toolkit.detectors.serving.limits import Limits
+from ood_toolkit.detectors.serving.metrics import Metrics
 from ood_toolkit.errors import DataError, OodkitError
 
 __all__ = ["FORMATS", "Desk", "Observer"]
 
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
 """Formats that are decoded. Pillow reads more, by older readers that strangers should not reach."""
+LOG = logging.getLogger(__name__)
 READY = 4
 """Batches of pictures that may be ready for the network at once, in memory."""
 VECTORS = 4096
@@ -33,16 +36,10 @@ VECTORS = 4096
 
 
 class Observer(Protocol):
-    """Sees every batch that was decided, one after the other: counts, or evidence of drift."""
+    """Sees every batch that was decided, one after the other in the event loop: a monitor, which looks for drift."""
 
     def decided(self, decisions: Decisions) -> None:
-        """Take the decisions on one batch of images that could be read."""
-
-    def ran(self, lane: str, rows: int, seconds: float) -> None:
-        """Take how long a batch took in a lane, `pictures` or `vectors`."""
-
-    def unreadable(self, rows: int) -> None:
-        """Take how many pictures could not be read."""
+        """Take the decisions on one batch of pictures that could be read, or of vectors."""
 
 
 class Desk:
@@ -53,13 +50,14 @@ class Desk:
         detector: Detector,
         gate: Gate | None,
         limits: Limits,
+        metrics: Metrics,
         *,
         batch: int = 32,
-        observers: Iterable[Observer] = (),
+        observer: Observer | None = None,
     ) -> None:
-        """Take a detector, and the gate behind which it stands where its model is here."""
+        """Take a detector, and the gate behind which it stands where its model is here; and who else sees decisions."""
         self.detector, self.gate, self.limits, self.batch = detector, gate, limits, batch
-        self.observers = tuple(observers)
+        self.metrics, self.observer = metrics, observer
         self.pictures: Batcher[Tensor] = Batcher("pictures", self._of_pictures, batch, self._seen("pictures"))
         self.vectors: Batcher[Vectors] = Batcher("vectors", self._of_vectors, VECTORS, self._seen("vectors"))
         self.ready = asyncio.Semaphore(READY * batch)
@@ -118,8 +116,7 @@ class Desk:
         async with self.ready:
             found = await asyncio.get_running_loop().run_in_executor(self.pool, self._prepared, content)
             if isinstance(found, str):
-                for one in self.observers:
-                    one.unreadable(1)
+                self.metrics.unreadable(1)
                 (row,) = unscored([found]).to_dicts()
             else:
                 (row,) = await self.pictures.ask(found, 1)
@@ -153,8 +150,14 @@ class Desk:
 
     def _seen(self, lane: str) -> Callable[[Decisions, float], None]:
         def tell(decisions: Decisions, seconds: float) -> None:
-            for one in self.observers:
-                one.ran(lane, len(decisions), seconds)
-                one.decided(decisions)
+            self.metrics.ran(lane, len(decisions), seconds)
+            self.metrics.decided(decisions)
+            if self.observer is None:
+                return
+            try:
+                self.observer.decided(decisions)
+            except Exception:  # whoever asked gets an answer all the same
+                self.metrics.observer_failures.inc()
+                LOG.exception("the observer of decisions failed")
 
         return tell

@@ -47,6 +47,9 @@ class Metrics:
         self.batch_seconds = Histogram(
             "oodkit_batch_seconds", "Seconds of one forward pass and decision.", ["lane"], buckets=SECONDS, **mine
         )
+        self.observer_failures = Counter(
+            "oodkit_observer_failures", "Batches that the observer of decisions could not take.", **mine
+        )
         self.recent: deque[bool] = deque(maxlen=RECENT)
         self.gauge(
             "rejected_share", f"Share rejected of the last {RECENT} rows that were scored.",

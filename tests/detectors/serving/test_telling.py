@@ -58,16 +58,10 @@ def test_metrics_count_what_was_asked_and_decided(client, detector, pngs, digits
 
 class Watching:
     def __init__(self):
-        self.scores, self.bad = [], 0
+        self.scores = []
 
     def decided(self, decisions):
         self.scores += decisions.score.tolist()
-
-    def ran(self, lane, rows, seconds):
-        assert seconds > 0
-
-    def unreadable(self, rows):
-        self.bad += rows
 
 
 def test_an_observer_sees_every_row_once(served, detector, pngs, digits):
@@ -78,7 +72,20 @@ def test_an_observer_sees_every_row_once(served, detector, pngs, digits):
     assert seen.scores == pytest.approx(
         [*detector.decide(digits[0].features[:5]).score, detector.decide(digits[0][9:10]).score[0]], rel=1e-4
     )
-    assert seen.bad == 1
+
+
+class Failing:
+    def decided(self, decisions):
+        raise ZeroDivisionError("the observer is out of order")
+
+
+def test_an_observer_that_fails_costs_nobody_an_answer(served, pngs, caplog):
+    with served(observer=Failing()) as client:
+        for _ in range(2):
+            assert client.post("/predict", files=[("f", pngs[9])]).status_code == 200
+        assert value_of(client, "observer_failures_total") == 2
+        assert value_of(client, 'rows_total{decision="accepted"}') == 2
+    assert "the observer of decisions failed" in caplog.text
 
 
 def test_the_page_asks_for_nothing_else(client):
