@@ -26,7 +26,7 @@ COLUMNS = {
 }
 
 
-@listing("datasets", COLUMNS)
+@listing("datasets", COLUMNS, narrower=({"licence": None},))
 def command(store: Path) -> list[dict[str, Any]]:
     """List the data sets: those with pictures, embedded or below the data root, and imported arrays."""
     from ood_toolkit.store.imports import Imports

@@ -47,13 +47,18 @@ class _Listing(Group):
 
 
 def listing(
-    kind: str, columns: Mapping[str, Column] | None = None, *, by_needs: bool = False
+    kind: str,
+    columns: Mapping[str, Column] | None = None,
+    *,
+    narrower: Sequence[Mapping[str, Column | None]] = (),
+    by_needs: bool = False,
 ) -> Callable[[Callable[..., Rows]], Any]:
     """Make a command of a function that gives the rows of a listing: `name`, `what` it is, and more by key.
 
     A function that looks into the store takes its folder. `columns` makes a table of the rows, with a line for each,
-    and a group that other commands stand below; a word after it leaves the rows that hold it. `by_needs` adds
-    `--group` and `--needs`.
+    and a group that other commands stand below; a word after it leaves the rows that hold it. Where a
+    terminal has no room for a line each, `narrower` are columns to write shorter, or to leave out, one after the other.
+    `by_needs` adds `--group` and `--needs`.
     """
 
     def wrap(function: Callable[..., Rows]) -> Any:
@@ -64,7 +69,7 @@ def listing(
             found = [row for row in rows if _holds(row, words) and _is_of(row, **only)]
             if not found and not wanted:
                 print_message(f"none of the {len(rows)} {kind} fits")
-            _print(kind, found, columns, wanted)
+            _print(kind, found, columns, narrower, wanted)
 
         def dressed(command: Command) -> Command:
             command = options.store(command) if looks else command
@@ -118,23 +123,39 @@ def _is_of(row: Mapping[str, Any], group: str | None = None, needs: Sequence[str
     )
 
 
-def _print(kind: str, rows: Rows, columns: Mapping[str, Column] | None, wanted: bool) -> None:
+def _print(
+    kind: str,
+    rows: Rows,
+    columns: Mapping[str, Column] | None,
+    narrower: Sequence[Mapping[str, Column | None]],
+    wanted: bool,
+) -> None:
     """Print rows as JSON, or as the table that they have; those without its cells are said below."""
-    from ood_toolkit.report.table import laid_out, said
-
     if wanted or columns is None:
         print_rows(rows, wanted)
         return
-    whole = [row for row in rows if _is_whole(row)]
-    made = {"name": [str(row["name"]) for row in whole]}
-    made |= {head: [write(row) for row in whole] for head, write in columns.items()}
+    from ood_toolkit.report.table import laid_out, said, unfolded
+
+    whole, (width, color) = [row for row in rows if _is_whole(row)], shape()
+    tables = [_table(kind, whole, columns)] if whole else []
+    shown: dict[str, Column | None] = dict(columns)
+    for change in narrower:
+        if tables and width is not None and unfolded(tables[0]) > width:
+            shown |= change
+            tables = [_table(kind, whole, {head: write for head, write in shown.items() if write is not None})]
+    notes = [f"{row['name']}: {said(row['what'])}" for row in rows if not _is_whole(row)]
+    if tables or notes:
+        print_form(laid_out([], tables, notes, width, color).lstrip("\n"))
+
+
+def _table(kind: str, rows: Rows, columns: Mapping[str, Column]) -> Grid:
+    """Lay rows out, without columns that are empty."""
+    made = {"name": [str(row["name"]) for row in rows]}
+    made |= {head: [write(row) for row in rows] for head, write in columns.items()}
     made = {head: cells for head, cells in made.items() if any(cells)}
     texts = sum(not _are_numbers(cells) for cells in made.values())
     lines = [list(cells) for cells in zip(*made.values(), strict=True)]
-    tables = [Grid(kind.capitalize(), list(made), lines, [False] * len(lines), texts, kept=1)] if lines else []
-    notes = [f"{row['name']}: {said(row['what'])}" for row in rows if not _is_whole(row)]
-    if tables or notes:
-        print_form(laid_out([], tables, notes, *shape()).lstrip("\n"))
+    return Grid(kind.capitalize(), list(made), lines, [False] * len(lines), texts, kept=1)
 
 
 def _are_numbers(cells: Sequence[str]) -> bool:

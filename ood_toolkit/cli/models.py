@@ -17,7 +17,7 @@ COLUMNS = {
 }
 
 
-@listing("models", COLUMNS)
+@listing("models", COLUMNS, narrower=({"options": None},))
 def command(store: Path) -> list[dict[str, Any]]:
     """List the models: those that encode pictures, and the labels of imported arrays."""
     from ood_toolkit.store.imports import Imports

@@ -17,7 +17,11 @@ COLUMNS = {
 }
 
 
-@listing("scorers", COLUMNS, by_needs=True)
+NARROWER = ({"paper": lambda row: paper(row.get("source", "")).rpartition(", ")[2]}, {"group": None})
+"""The venue goes before the group does; `show NAME` tells both."""
+
+
+@listing("scorers", COLUMNS, narrower=NARROWER, by_needs=True)
 def command() -> list[dict[str, Any]]:
     """List the scorers: their group, what they need and where they were published."""
     return get_registry().about_components("scorers")

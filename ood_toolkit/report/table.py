@@ -11,7 +11,7 @@ from ood_toolkit.report.folding import folded, longest_part, width_of
 from ood_toolkit.report.grid import Grid
 from ood_toolkit.report.layout import Layout
 
-__all__ = ["BEST", "TIED", "described", "laid_out", "render", "said"]
+__all__ = ["BEST", "TIED", "described", "laid_out", "render", "said", "unfolded"]
 
 LEAST_NAME, LEAST_HEAD = 10, 8
 """Characters to which names, and heads of columns, are folded at most where their longest part is shorter."""
@@ -180,6 +180,12 @@ def _fitted(grid: Grid, width: int | None) -> tuple[list[str], list[int], int]:
         else:
             break
     return heads, widths, gap
+
+
+def unfolded(grid: Grid) -> int:
+    """Give the columns that a table needs where nothing is folded."""
+    clean = grid.written(plain)
+    return _total(_widths(clean, clean.columns), 2)
 
 
 def _narrow(grid: Grid, place: int) -> str:

@@ -20,14 +20,31 @@ def wide(monkeypatch):
     monkeypatch.setenv("COLUMNS", "110")
 
 
-@pytest.mark.parametrize("kind", ["scorers", "combiners", "datasets"])
-def test_each_thing_has_one_line(oodkit, wide, kind):
+@pytest.mark.parametrize("columns", [80, 110, 120])
+@pytest.mark.parametrize("kind", ["scorers", "combiners", "datasets", "models"])
+def test_each_thing_has_one_line(oodkit, monkeypatch, columns, kind):
+    monkeypatch.setenv("COLUMNS", str(columns))
     names = [row["name"] for row in oodkit(kind, "--json").read]
     table = lines(oodkit(kind))
     rows = table[table.index(next(line for line in table if "──" in line)) + 1 :]
     assert len(rows) == len(names)
     assert [line.split()[0] for line in rows] == names
-    assert max(map(len, table)) <= 110
+    assert max(map(len, table)) <= columns
+
+
+def test_columns_are_left_out_only_where_there_is_no_room(oodkit, monkeypatch):
+    heads = {}
+    for columns in (80, 95, 110):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        table = lines(oodkit("scorers"))
+        heads[columns] = table[2].split()
+        (line,) = [line for line in table if line.startswith(" knn ")]
+        assert line.endswith("2204.06507")
+        assert ("ICML 2022" in line) == (columns == 110)
+    full = ["name", "group", "needs", "paper"]
+    assert heads == {80: ["name", "needs", "paper"], 95: full, 110: full}
+    monkeypatch.setenv("COLUMNS", "80")
+    assert "group" in lines(oodkit("scorers", "--group", "thresholds"))[2]  # these alone have room
 
 
 def test_scorers_have_group_needs_and_paper(oodkit, wide):
