@@ -89,6 +89,9 @@ class DataSet:
     """Where the pictures come from: an address or a reference."""
     embedded: bool = False
     """Whether the set comes with this package, so that it is present offline."""
+    drawn_by: tuple[str, ...] = ()
+    """Distributions whose versions decide the pictures of an embedded set, beside this package. While these stay, what
+    the store knows of the pictures holds; a set that names none is drawn in every run."""
     download: Callable[[Path], None] | None = None
     """Brings the pictures below the data root and checks their checksums; None where nobody may or can."""
     layout: tuple[str, ...] = ()

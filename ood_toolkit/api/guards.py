@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NoReturn
 
@@ -109,7 +110,18 @@ def guarded_model(entry: ModelEntry, plugin: str) -> ModelEntry:
             model.name = entry.name
         return check_loaded(model)
 
-    return replace(entry, load=Guarded(entry.load, f"plugin {plugin!r}: model {entry.name!r}", check))
+    who = f"plugin {plugin!r}: model {entry.name!r}"
+    files = None if entry.files is None else Guarded(entry.files, who, _check_files)
+    return replace(entry, load=Guarded(entry.load, who, check), files=files)
+
+
+def _check_files(files: object, *_: object) -> Sequence[os.PathLike[str]] | None:
+    """Refuse what names no files; `ModelError`."""
+    if files is None:
+        return None
+    if isinstance(files, str) or not isinstance(files, Sequence) or not all(hasattr(f, "__fspath__") for f in files):
+        raise ModelError(f"files: expected paths of files, or None, got {_kind(files)}")
+    return files
 
 
 def _called(call: Callable[[], Any], who: str) -> Any:

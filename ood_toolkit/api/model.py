@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -116,6 +117,11 @@ class ModelEntry:
     would fail; it must import nothing heavy."""
     options: Mapping[str, str] = field(default_factory=dict)
     """Keyword arguments of `load` with what they mean."""
+    files: Callable[..., Sequence[os.PathLike[str]] | None] | None = None
+    """Takes what `load` takes, imports nothing heavy, and names every file that decides what `load` gives, those that
+    may come to be there among them, the weights first; None where a download is to come. While these files and the
+    versions of the libraries stay as they are, the store remembers what the model is, and it is loaded only to encode.
+    An entry without this is loaded in every run."""
     embedded: bool = False
     """Whether the weights come with this package, so that it loads offline."""
     licence: str = "unknown"

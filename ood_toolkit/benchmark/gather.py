@@ -21,6 +21,7 @@ from ood_toolkit.encode.ray.cluster import encode_on_ray
 from ood_toolkit.encode.sets import Place, Sets, drawn
 from ood_toolkit.errors import DataError
 from ood_toolkit.models.names import Choice
+from ood_toolkit.models.remembered import remembered
 from ood_toolkit.outputs import Outputs
 from ood_toolkit.outputs.head import Head
 from ood_toolkit.store.imports import Imports
@@ -54,7 +55,10 @@ def open_sets(
         return ImportedSets(Imports(place.store), choice.label, place.effort.device)
     progress(f"loading {choice.name}", 0, 0)
     encoder = encode_on_ray if place.effort.engine == "ray" else encode_pictures
-    model = choice.load()
+    if place.needs_pictures or place.effort.compile or encoder is encode_on_ray:  # the network itself is asked for
+        model = choice.load()
+    else:
+        model = remembered(choice, place.store, again=place.effort.rehash)
     kept = dict.fromkeys([*kinds, *(kind for kind in wished if kind in model.kinds)])
     return EncodedSets(model, find, place, tuple(kept), progress, encoder)
 

@@ -13,6 +13,7 @@ from ood_toolkit.benchmark.opening import chosen
 from ood_toolkit.benchmark.settings import Settings
 from ood_toolkit.data.root import default_data_root
 from ood_toolkit.encode.choice import EMBEDDED_MODEL, Find, Imported, finder
+from ood_toolkit.encode.drawn import drawing
 from ood_toolkit.errors import DataError, ModelError, OodkitError
 from ood_toolkit.models.names import find_model
 from ood_toolkit.store.files import default_store
@@ -40,17 +41,19 @@ class Needed:
         return {"name": self.name, "what": self.kind, "here": "yes" if self.here else "no", "note": self.note}
 
 
-def looked_for(settings: Settings, registry: Registry, suggested: Sequence[str] = ()) -> list[Needed]:
+def looked_for(
+    settings: Settings, registry: Registry, suggested: Sequence[str] = (), *, counted: bool = True
+) -> list[Needed]:
     """Look for the models of a run, or those suggested where it names none, and for all its data sets.
 
-    Nothing is downloaded, no picture is decoded, and torch is not imported.
+    Nothing is downloaded, no picture is decoded, and torch is not imported. Unless `counted`, no set is drawn either.
     """
     find = finder(registry)
     names = list(dict.fromkeys([*settings.ids, *settings.csid, *settings.tune, *settings.ood]))
     models = settings.models or _known(settings, names, find, suggested)
     found = [_model(model, settings, registry) for model in models]
     labels = {entry.model for entry in Imports(_store(settings)).entries()}
-    found += [_data(name, settings, find, labels & set(settings.models)) for name in names]
+    found += [_data(name, settings, find, labels & set(settings.models), counted) for name in names]
     return [*found, *(_ready(label, settings) for label in settings.ready)]
 
 
@@ -78,7 +81,7 @@ def _model(model: str, settings: Settings, registry: Registry) -> Needed:
     return Needed("model", model, True, "its weights are here")
 
 
-def _data(name: str, settings: Settings, find: Find, labels: set[str]) -> Needed:
+def _data(name: str, settings: Settings, find: Find, labels: set[str], counted: bool) -> Needed:
     """Look for the test images of a data set."""
     imports = Imports(_store(settings))
     for entry in imports.entries():
@@ -88,6 +91,11 @@ def _data(name: str, settings: Settings, find: Find, labels: set[str]) -> Needed
     dataset = find(name)
     if dataset is None:
         return Needed("data set", name, False, f"{name}: {UNKNOWN}")
+    if drawing(dataset) is not None and "test" in dataset.counts:
+        count = dataset.counts["test"]
+        if count is not None or (dataset.classes and not counted):  # a part by class, whose classes are known
+            note = "embedded" if count is None else f"{count:,} test images, embedded"
+            return Needed("data set", name, True, note)
     try:
         pictures = dataset.open("test", settings.data_root or default_data_root())
     except DataError as error:
@@ -148,7 +156,7 @@ def check_here(settings: Settings, registry: Registry, suggested: Sequence[str] 
         trouble = error
     if trouble is not None and suggested is None:
         raise trouble
-    needed = looked_for(settings, registry, suggested or ())
+    needed = looked_for(settings, registry, suggested or (), counted=False)
     missing = [one for one in needed if not one.here]
     if trouble is None and missing:
         raise DataError("\n  ".join(one.note for one in missing))

@@ -13,7 +13,7 @@ from ood_toolkit.api.model import Model
 from ood_toolkit.api.prompts import WORDNET, Mining, Prompts, TextBank
 from ood_toolkit.data.words import Words, conjugated, read_words, wordnet_words
 from ood_toolkit.encode.mining import class_similarity, mine_by_kind
-from ood_toolkit.encode.texts import class_texts
+from ood_toolkit.encode.texts import Asked, class_texts
 from ood_toolkit.outputs.head import Bank, Head
 from ood_toolkit.store.negatives import Negatives
 
@@ -49,10 +49,9 @@ def text_bank(
     templates = wanted.templates or prompts.templates
     of_nouns = Prompts(templates, prompts.recipe)
     of_adjectives = Prompts(wanted.adjectives or templates, prompts.recipe)
-    first = _encoded(model, nouns, of_nouns, store, lambda done: told(done, total))
-    second = _encoded(model, adjectives, of_adjectives, store, lambda done: told(len(nouns) + done, total))
-    rows = torch.cat([part for part in (first, second) if len(part)])
-    cut = _cut(model, nouns, of_nouns.templates) + _cut(model, adjectives, of_adjectives.templates)
+    first, cut = _encoded(model, nouns, of_nouns, store, lambda done: told(done, total))
+    second, more = _encoded(model, adjectives, of_adjectives, store, lambda done: told(len(nouns) + done, total))
+    rows, cut = torch.cat([part for part in (first, second) if len(part)]), cut + more
     said = (
         f"{cut:,} of the {total:,} texts of {wanted.name} are longer than the text tower takes and are cut"
         if cut
@@ -109,12 +108,6 @@ def shuffled_bank(model: Model, class_names: Sequence[str], prompts: Prompts, st
     return Bank(rows.reshape(prompts.shuffles, len(class_names), -1), tuple(texts))
 
 
-def _cut(model: Model, words: Sequence[str], templates: Sequence[str]) -> int:
-    """Count the words that the tokenizer cuts under any of the templates."""
-    places = (model.overlong([template.replace("{}", word) for word in words]) for template in templates)
-    return len(set().union(*places))
-
-
 def _words(wanted: TextBank) -> Words:
     if wanted.source == WORDNET:
         return wordnet_words(wanted.without)
@@ -125,10 +118,16 @@ def _words(wanted: TextBank) -> Words:
 
 def _encoded(
     model: Model, words: Sequence[str], prompts: Prompts, store: Path | None, told: Callable[[int], None]
-) -> Tensor:
-    """Embed words as unit rows (m, d), a part of them at a time so that a killed run goes on where it was."""
-    parts = [torch.empty(0)]
+) -> tuple[Tensor, int]:
+    """Embed words as unit rows (m, d), a part of them at a time so that a killed run goes on where it was.
+
+    Also count those that the tokenizer cuts under any of the templates.
+    """
+    parts, count = [torch.empty(0)], 0
     for start in range(0, len(words), WORDS_PER_ENTRY):
         told(start)
-        parts.append(class_texts(model, words[start : start + WORDS_PER_ENTRY], prompts, store))
-    return torch.cat(parts[1:]) if len(parts) > 1 else parts[0]
+        some = tuple(words[start : start + WORDS_PER_ENTRY])
+        made = Asked(model, some, prompts).merged(store)
+        parts.append(made.rows)
+        count += len({place % len(some) for place in made.cut})
+    return torch.cat(parts[1:]) if len(parts) > 1 else parts[0], count

@@ -13,6 +13,7 @@ from ood_toolkit.api.dataset import DataSet, Pictures
 from ood_toolkit.api.model import Model
 from ood_toolkit.api.scorer import Prompts
 from ood_toolkit.encode.banks import furnished
+from ood_toolkit.encode.drawn import drawing, drawn_before
 from ood_toolkit.encode.images import Encoded, encode_pictures, is_stored, stored
 from ood_toolkit.encode.labels import Labelled, labels_among
 from ood_toolkit.encode.noise import with_noise
@@ -81,7 +82,9 @@ class EncodedSets(Sets):
             told = lambda done, of: self.progress("encoding words", done, of)  # noqa: E731
             bare = zero_shot_head(self.model, *key, self.place.store)
             made = furnished(self.model, bare, key[1], self.place.store, told)
-            self._heads[key] = with_noise(self.model, made, key[1].noise, self.place.effort.own_device)
+            self._heads[key] = with_noise(
+                self.model, made, key[1].noise, self.place.effort.own_device, self.place.store
+            )
         return self._heads[key]
 
     def outputs(self, name: str, split: str, head: Head | None, *, own: bool = True) -> Outputs:
@@ -178,10 +181,12 @@ class EncodedSets(Sets):
         rows, labels = made.rows, pictures.labels
         ids = tuple(pictures.ids[row] for row in rows)
         labels = None if labels is None else labels[rows]
-        listed_as = self._listed_as(name)
-        Listings(self.place.store).write(
-            Listing(listed_as, split, made.keys, ids, labels, pictures.classes, pictures.notes)
+        whole = len(rows) == len(pictures.ids) and not pictures.unlabelled
+        drawn = drawing(self._dataset(name)) if whole else None
+        listing = Listing(
+            self._listed_as(name), split, made.keys, ids, labels, pictures.classes, pictures.notes, drawn or {}
         )
+        Listings(self.place.store).write(listing)
 
     def _listed_as(self, name: str) -> str:
         """Name the listing of a set: a part of one has its own."""
@@ -196,6 +201,11 @@ class EncodedSets(Sets):
 
     def _found(self, name: str, split: str, download: bool) -> Pictures | Listing:
         dataset, place = self._dataset(name), self.place
+        if not (place.needs_pictures or place.effort.rehash):
+            drawn = lambda: self._limited(dataset.open(split, place.data_root))  # noqa: E731
+            known = drawn_before(dataset, split, place.store, self._listed_as(name), drawn)
+            if known is not None:
+                return known
         try:
             pictures = dataset.open(split, place.data_root)
         except AbsentError:
@@ -206,7 +216,11 @@ class EncodedSets(Sets):
             self.progress(f"downloading {name}", 0, 0)
             dataset.download(place.data_root)
             pictures = dataset.open(split, place.data_root)
-        return pictures if place.limit is None else _drawn(pictures, place.limit, place.seed)
+        return self._limited(pictures)
+
+    def _limited(self, pictures: Pictures) -> Pictures:
+        limit = self.place.limit
+        return pictures if limit is None else _drawn(pictures, limit, self.place.seed)
 
     def _remembered(self, name: str, split: str) -> Listing | None:
         """Give what the store knows of a split whose pictures are gone; None where that is not enough."""

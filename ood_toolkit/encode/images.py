@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import numpy as np
 from ood_toolkit.api.dataset import Pictures
 from ood_toolkit.api.model import Model
 from ood_toolkit.api.picture import DECODER, DRAFT
+from ood_toolkit.encode.drawn import KnownPictures
 from ood_toolkit.encode.loading import Loaded, load_batches
 from ood_toolkit.encode.network import Launched, Network, one_ahead
 from ood_toolkit.encode.options import SHARD, Effort
@@ -23,6 +23,7 @@ from ood_toolkit.store.encodings import Encoding
 from ood_toolkit.store.hashes import Memory, Stamp
 from ood_toolkit.store.listings import Listing
 from ood_toolkit.store.shard import KEY_BYTES
+from ood_toolkit.store.versions import version_of
 
 __all__ = [
     "Encoded", "Job", "Range", "chosen", "encode_pictures", "encode_ranges", "identity", "is_stored", "recorded",
@@ -125,10 +126,19 @@ def run_job(
         for encoding in held.values():
             if encoding.shards:
                 encoding.describe(recorded(model, effort))  # mends a damaged record
-        known = memory.recall(() if effort.rehash else pictures.items) or [None] * len(pictures)
+        known = _known(pictures, memory, again=effort.rehash)
         return make(model, pictures, held, known, effort, progress).run(memory, head)
     finally:
         memory.close()
+
+
+def _known(pictures: Pictures, memory: Memory, *, again: bool) -> list[bytes | None]:
+    """Give the row keys of pictures that are known without reading them; `again`: none is."""
+    if again:
+        return [None] * len(pictures)
+    if isinstance(pictures, KnownPictures):
+        return [key.tobytes() for key in pictures.keys]
+    return memory.recall(pictures.items)
 
 
 @dataclass(eq=False)
@@ -299,12 +309,5 @@ def recorded(model: Model, effort: Effort) -> dict[str, Any]:
         "model": model.name,
         "batch": effort.batch_size,
         "device": effort.device.partition(":")[0],
-        "versions": {name: found for name in names if (found := _version(name))},
+        "versions": {name: found for name in names if (found := version_of(name))},
     }
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from ood_toolkit.errors import DataError
 from ood_toolkit.outputs.head import Head, normalise
 from ood_toolkit.store.texts import Texts
 
-__all__ = ["class_texts", "template_texts", "zero_shot_head"]
+__all__ = ["Asked", "Embedded", "class_texts", "zero_shot_head"]
 
 TEXTS_PER_BATCH = 256
 
@@ -26,68 +27,106 @@ def zero_shot_head(model: Model, class_names: Sequence[str], prompts: Prompts, s
     With a store, embeddings are taken from it, or kept in it. A recipe that averages scores needs the embeddings of
     each template: they are the bank `prompts` (p, k, d). `DataError` names a prompt that the tokenizer would cut.
     """
-    for templates in (prompts.templates, model.no_templates):
-        _refuse_cut(model, class_names, templates)
+    asked = Asked(model, tuple(class_names), prompts)
     banks: dict[str, Any] = {}
     if prompts.views:
-        views = template_texts(model, class_names, prompts.templates, store)
+        views = asked.apart(store, _refuse_cut).rows
         texts = _merged(views, prompts.recipe)
         banks["prompts"] = normalise(views)
     else:
-        texts = class_texts(model, class_names, prompts, store)
+        texts = asked.merged(store, _refuse_cut).rows
     head = Head.zero_shot(texts, class_names, model.scale, model.bias)
     if model.no_templates:
         no = Prompts(model.no_templates, prompts.recipe)
-        banks["no"] = class_texts(model, class_names, no, store, no=True)
+        banks["no"] = Asked(model, tuple(class_names), no, no=True).merged(store, _refuse_cut).rows
     return head.with_banks(banks) if banks else head
-
-
-def _refuse_cut(model: Model, class_names: Sequence[str], templates: Sequence[str]) -> None:
-    """Refuse prompts whose end, most often with the name of the class, would be cut off."""
-    texts = [template.replace("{}", name) for template in templates for name in class_names]
-    cut = model.overlong(texts)
-    if cut:
-        template, name = templates[cut[0] // len(class_names)], class_names[cut[0] % len(class_names)]
-        raise DataError(
-            f"the prompt {_short(template)!r} with the class {name!r} has more tokens than the text tower of "
-            f"{model.name} takes, as {len(cut):,} of {len(texts):,} prompts have; shorten the template or the name"
-        )
-
-
-def _short(text: str, most: int = 60) -> str:
-    return text if len(text) <= most else f"{text[: most // 2]} ... {text[-most // 2 :]}"
 
 
 def class_texts(
     model: Model, class_names: Sequence[str], prompts: Prompts, store: Path | None = None, *, no: bool = False
 ) -> Tensor:
     """Embed each class under all templates, with the "no" tower where `no`, and merge them: (k, d) unit rows."""
-
-    def make() -> Tensor:
-        return _merged(_encoded(model, class_names, prompts.templates, no=no), prompts.recipe)
-
-    return _kept(store, text_identity(model, class_names, prompts, no=no), make)
+    return Asked(model, tuple(class_names), prompts, no).merged(store).rows
 
 
-def template_texts(
-    model: Model, class_names: Sequence[str], templates: Sequence[str], store: Path | None = None
-) -> Tensor:
-    """Embed each class under each template: (p, k, d) as the tower gives them, not normalised."""
-    about = {**text_identity(model, class_names, Prompts(tuple(templates))), "recipe": "none"}
-    return _kept(store, about, lambda: _encoded(model, class_names, templates))
+@dataclass(frozen=True, eq=False)
+class Embedded:
+    """Embeddings of prompts."""
+
+    rows: Tensor
+    cut: tuple[int, ...]
+    """Places of the prompts, template after template, whose end the tokenizer cuts."""
 
 
-def _kept(store: Path | None, identity: Mapping[str, Any], make: Callable[[], Tensor]) -> Tensor:
-    """Take embeddings from the store, or make them and keep them there."""
-    if store is None:
-        return make()
-    texts = Texts(store)
-    held = texts.read(identity)
-    if held is not None:
-        return torch.from_numpy(held)
-    made = make()
-    texts.write(identity, made.numpy())
-    return made
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """Classes, or other words, under templates, of which a model's embeddings are asked for.
+
+    A store keeps with embeddings which prompts are cut, so that no tokenizer is needed to tell it again.
+    """
+
+    model: Model
+    names: tuple[str, ...]
+    prompts: Prompts
+    no: bool = False
+    """Whether it is the "no" tower that reads them."""
+
+    def merged(self, store: Path | None, check: Check = lambda asked, cut: None) -> Embedded:
+        """Embed each name under all templates and merge them: (k, d) unit rows; `check` sees first what is cut."""
+        about = text_identity(self.model, self.names, self.prompts, no=self.no)
+        return self._kept(store, about, lambda: _merged(self._encoded(), self.prompts.recipe), check)
+
+    def apart(self, store: Path | None, check: Check = lambda asked, cut: None) -> Embedded:
+        """Embed each name under each template: (p, k, d) as the tower gives them, not normalised."""
+        about = {**text_identity(self.model, self.names, Prompts(self.prompts.templates)), "recipe": "none"}
+        return self._kept(store, about, self._encoded, check)
+
+    def _kept(self, store: Path | None, about: Mapping[str, Any], make: Callable[[], Tensor], check: Check) -> Embedded:
+        """Take embeddings from the store, or make them and keep them there."""
+        texts = None if store is None else Texts(store)
+        held = None if texts is None else texts.read(about)
+        known = None if held is None else held.cut
+        cut = self.model.overlong(self._texts) if known is None else known
+        check(self, cut)
+        rows = make() if held is None else torch.from_numpy(held.rows)
+        if texts is not None and known is None:
+            texts.write(about, rows.numpy(), cut)
+        return Embedded(rows, cut)
+
+    @property
+    def _texts(self) -> list[str]:
+        return [template.replace("{}", name) for template in self.prompts.templates for name in self.names]
+
+    def _encoded(self) -> Tensor:
+        """Embed all prompts, (p, k, d)."""
+        embed = self.model.encode_no_texts if self.no else self.model.encode_texts
+        texts = self._texts
+        order = sorted(range(len(texts)), key=lambda place: len(texts[place]))  # texts of one length: least padding
+        with torch.inference_mode():
+            batches = [order[i : i + TEXTS_PER_BATCH] for i in range(0, len(order), TEXTS_PER_BATCH)]
+            rows = torch.cat([embed([texts[place] for place in batch]).float().cpu() for batch in batches])
+        made = torch.empty_like(rows)
+        made[torch.tensor(order)] = rows
+        return made.reshape(len(self.prompts.templates), len(self.names), -1)
+
+
+Check = Callable[[Asked, Sequence[int]], None]
+
+
+def _refuse_cut(asked: Asked, cut: Sequence[int]) -> None:
+    """Refuse prompts whose end, most often with the name of the class, would be cut off."""
+    if cut:
+        templates, names = asked.prompts.templates, asked.names
+        template, name = templates[cut[0] // len(names)], names[cut[0] % len(names)]
+        raise DataError(
+            f"the prompt {_short(template)!r} with the class {name!r} has more tokens than the text tower of "
+            f"{asked.model.name} takes, as {len(cut):,} of {len(templates) * len(names):,} prompts have; shorten the "
+            "template or the name"
+        )
+
+
+def _short(text: str, most: int = 60) -> str:
+    return text if len(text) <= most else f"{text[: most // 2]} ... {text[-most // 2 :]}"
 
 
 def text_identity(model: Model, class_names: Sequence[str], prompts: Prompts, *, no: bool = False) -> Mapping[str, Any]:
@@ -102,18 +141,6 @@ def text_identity(model: Model, class_names: Sequence[str], prompts: Prompts, *,
         "templates": list(prompts.templates),
         "recipe": prompts.recipe,
     }
-
-
-def _encoded(model: Model, class_names: Sequence[str], templates: Sequence[str], *, no: bool = False) -> Tensor:
-    embed = model.encode_no_texts if no else model.encode_texts
-    texts = [template.replace("{}", name) for template in templates for name in class_names]
-    order = sorted(range(len(texts)), key=lambda place: len(texts[place]))  # texts of one length need the least padding
-    with torch.inference_mode():
-        batches = [order[i : i + TEXTS_PER_BATCH] for i in range(0, len(order), TEXTS_PER_BATCH)]
-        rows = torch.cat([embed([texts[place] for place in batch]).float().cpu() for batch in batches])
-    made = torch.empty_like(rows)
-    made[torch.tensor(order)] = rows
-    return made.reshape(len(templates), len(class_names), -1)  # (p, k, d)
 
 
 def _merged(rows: Tensor, recipe: str) -> Tensor:

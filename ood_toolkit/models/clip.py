@@ -6,17 +6,19 @@ import copy
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ood_toolkit.api.model import Model, ModelEntry
 from ood_toolkit.errors import ModelError
 from ood_toolkit.models.contexts import Context, check_context, read_context
-from ood_toolkit.models.digits_clip import check_digits_clip, load_digits_clip, weights_in
+from ood_toolkit.models.digits_clip import check_digits_clip, files_of_digits_clip, load_digits_clip, weights_in
 from ood_toolkit.models.names import PRECISIONS
 from ood_toolkit.models.open_clip_recipe import OpenClipRecipe, of_folder, of_name, of_repository
 from ood_toolkit.models.pretrained import Hub
 from ood_toolkit.models.weights import load_strictly, read_checkpoint, sha256_of
 from ood_toolkit.store.foreign.guard import reason
+from ood_toolkit.store.foreign.places import place_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -251,6 +253,25 @@ def check_open_clip(
     check_options(of_name(argument, Hub(download, fetch=False), weights, like), **options)
 
 
+def files_of_open_clip(
+    argument: str,
+    *,
+    weights: str | None = None,
+    like: str | None = None,
+    context: str | None = None,
+    download: bool = False,
+    **options: Any,
+) -> list[Path] | None:
+    """Name the files that decide what `load_open_clip` gives."""
+    return _files(of_name(argument, Hub(download, fetch=False), weights, like), context)
+
+
+def _files(recipe: OpenClipRecipe | None, context: str | None) -> list[Path] | None:
+    """Name the files of a recipe, and of a learned context; None where some are to be downloaded."""
+    found = None if recipe is None else recipe.files()
+    return found if found is None or context is None else [*found, place_of(context)]
+
+
 def load_hf_hub(repository: str, *, download: bool = False, **options: Any) -> OpenClip:
     """Load an open_clip repository of the Hugging Face Hub from its cache; `HF_HUB.options` has the options."""
     return _load(of_repository(repository, Hub(download)), **options)
@@ -259,6 +280,13 @@ def load_hf_hub(repository: str, *, download: bool = False, **options: Any) -> O
 def check_hf_hub(repository: str, *, download: bool = False, **options: Any) -> None:
     """Refuse before anything heavy is imported what `load_hf_hub` cannot load."""
     check_options(of_repository(repository, Hub(download, fetch=False)), **options)
+
+
+def files_of_hf_hub(
+    repository: str, *, context: str | None = None, download: bool = False, **options: Any
+) -> list[Path] | None:
+    """Name the files that decide what `load_hf_hub` gives."""
+    return _files(of_repository(repository, Hub(download, fetch=False)), context)
 
 
 def load_local_dir(folder: str, *, download: bool = False, **options: Any) -> Model:
@@ -279,6 +307,16 @@ def check_local_dir(folder: str, *, download: bool = False, **options: Any) -> N
     check_options(of_folder(folder, Hub(download, fetch=False)), **options)
 
 
+def files_of_local_dir(
+    folder: str, *, context: str | None = None, download: bool = False, **options: Any
+) -> list[Path] | None:
+    """Name the files that decide what `load_local_dir` gives."""
+    given = {"context": context} if context is not None else {}
+    if (weights := weights_in(folder, options | given)) is not None:
+        return files_of_digits_clip(weights, context=context)
+    return _files(of_folder(folder, Hub(download, fetch=False)), context)
+
+
 OPTIONS: Mapping[str, str] = {
     "precision": "fp32, bf16 or fp16: what the towers compute in",
     "resize": "pixels that the shorter side is resized to before the crop, such as 256",
@@ -293,6 +331,7 @@ OPEN_CLIP = ModelEntry(
     load=load_open_clip,
     argument="ARCH/TAG|ARCH/FILE",
     check=check_open_clip,
+    files=files_of_open_clip,
     options={
         "weights": "a weights file, the same as ARCH/FILE",
         "like": "tag whose preprocessing and activation a weights file has",
@@ -305,6 +344,7 @@ HF_HUB = ModelEntry(
     load=load_hf_hub,
     argument="ORG/REPO",
     check=check_hf_hub,
+    files=files_of_hf_hub,
     options=OPTIONS,
 )
 LOCAL_DIR = ModelEntry(
@@ -313,5 +353,6 @@ LOCAL_DIR = ModelEntry(
     load=load_local_dir,
     argument="PATH",
     check=check_local_dir,
+    files=files_of_local_dir,
     options=OPTIONS,
 )

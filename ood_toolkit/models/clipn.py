@@ -14,7 +14,7 @@ from ood_toolkit.models.configuration import check_choices, check_config, check_
 from ood_toolkit.models.digits_clip import DigitsClip, DigitsClipn
 from ood_toolkit.models.open_clip_recipe import CONFIG_NAME, DEFAULT_CHOICES, OpenClipRecipe
 from ood_toolkit.models.preprocessing import Preprocessing
-from ood_toolkit.models.pretrained import architectures, config_of
+from ood_toolkit.models.pretrained import architectures, config_of, package_folder
 from ood_toolkit.models.saving import folder_config
 from ood_toolkit.models.templates import clipn_templates
 from ood_toolkit.models.weights import Checkpoint, check_file, checkpoint_of, load_strictly, read_held
@@ -178,6 +178,13 @@ def check_clipn(argument: str, *, quotes: str | bool = True, precision: str = "f
     check_options(_settled(argument), precision, **changes)
 
 
+def files_of_clipn(argument: str, **options: Any) -> list[Path] | None:
+    """Name the files that decide what `load_clipn` gives."""
+    if (file := _of_digits(argument)) is not None:
+        return [file]
+    return _settled(argument).files()
+
+
 def _settled(argument: str) -> OpenClipRecipe:
     """Settle the architecture and the file, with the preprocessing that CLIPN's code has for all checkpoints."""
     architecture, _, file = argument.partition("/")
@@ -195,7 +202,13 @@ def _settled(argument: str) -> OpenClipRecipe:
     check_file(path)
     preprocessing = Preprocessing.square(config["vision_cfg"].get("image_size", 224), **DEFAULT_CHOICES)
     return OpenClipRecipe(
-        f"clipn:{architecture}/{path}", config | {"quick_gelu": False}, preprocessing, path, None, None
+        f"clipn:{architecture}/{path}",
+        config | {"quick_gelu": False},
+        preprocessing,
+        path,
+        None,
+        None,
+        read=(path.with_name(CONFIG_NAME), package_folder("open_clip") / "model_configs" / f"{architecture}.json"),
     )
 
 
@@ -211,7 +224,7 @@ def _of_folder(architecture: str, path: Path) -> OpenClipRecipe:
     given = check_choices(said.get("preprocess_cfg"), f"{what}: {CONFIG_NAME}")
     choices = {key: given.get(key, default) for key, default in DEFAULT_CHOICES.items()}
     preprocessing = Preprocessing.square(config["vision_cfg"].get("image_size", 224), **choices)
-    return OpenClipRecipe(what, config, preprocessing, path, None, None)
+    return OpenClipRecipe(what, config, preprocessing, path, None, None, read=(beside,))
 
 
 def _switch(value: str | bool) -> bool:
@@ -227,6 +240,7 @@ CLIPN = ModelEntry(
     load=load_clipn,
     argument="ARCH/FILE",
     check=check_clipn,
+    files=files_of_clipn,
     options={
         "quotes": "true (default): its 128 templates stand in quotes, as in its code; false: plain sentences",
         **{name: said for name, said in OPTIONS.items() if name not in ("context", "download")},

@@ -255,11 +255,17 @@ def check_digits_clip(weights: str | os.PathLike[str] = WEIGHTS, *, context: str
         check_context(context)
 
 
+def files_of_digits_clip(weights: str | os.PathLike[str] = WEIGHTS, *, context: str | None = None) -> list[Path]:
+    """Name the files that decide what `load_digits_clip` gives."""
+    return [place_of(weights), MERGES, *([] if context is None else [place_of(context)])]
+
+
 DIGITS_CLIP = ModelEntry(
     name="digits-clip",
     description="Small CLIP of handwritten digits, 8x8 grey, trained on the train split of `digits`.",
     load=load_digits_clip,
     check=check_digits_clip,
+    files=files_of_digits_clip,
     options={
         "weights": "a file that `python -m ood_toolkit.learning.digits_clip.train` wrote, in place of the shipped one",
         "context": "file of learned context vectors (CoOp, LoCoOp) that take the place of prompts",

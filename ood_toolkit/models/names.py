@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -54,6 +55,11 @@ class Choice:
         model = self.entry.load(*self._arguments, **self.options)
         model.name = self.name
         return model
+
+    def files(self) -> list[str] | None:
+        """Name the files that decide what `load` gives, the weights first; None where that is not known."""
+        found = None if self.entry.files is None else self.entry.files(*self._arguments, **self.options)
+        return None if found is None else [os.fspath(file) for file in found]
 
     @property
     def _arguments(self) -> tuple[str, ...]:

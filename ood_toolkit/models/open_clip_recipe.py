@@ -18,6 +18,7 @@ from ood_toolkit.models.pretrained import (
     clean_tag,
     config_of,
     known_tag,
+    package_folder,
     tag_config,
     tags_of,
 )
@@ -68,6 +69,17 @@ class OpenClipRecipe:
     text_tower: Path | None
     """Folder with the configuration of a Hugging Face text tower; None for open_clip's own."""
     licence: str = "unknown"
+    read: tuple[Path, ...] = ()
+    """Files that decided the rest, or could have."""
+
+    def files(self) -> list[Path] | None:
+        """Name every file that the model is made of, the weights first; None where they are to be downloaded."""
+        if self.weights is None:
+            return None
+        package = package_folder("open_clip")
+        folders = [folder for folder in (self.tokenizer, self.text_tower) if folder is not None]
+        inside = [file for folder in folders for file in sorted(folder.iterdir())]
+        return [self.weights, *self.read, *inside, package / "pretrained.py", package / "constants.py"]
 
 
 def of_name(argument: str, hub: Hub, weights: str | None = None, like: str | None = None) -> OpenClipRecipe:
@@ -133,7 +145,7 @@ def _of_tag(architecture: str, config: dict[str, Any], tag: str, hub: Hub) -> Op
     names = [f"{stem}.safetensors", name] if name else WEIGHTS_NAMES
     weights = hub.file(repository, names, f"the weights of {what}", f"pass a local file, {architecture}/FILE")
     licence = next((licence for start, licence in LICENCES.items() if tag.startswith(start)), "unknown")
-    return _finished(what, config, about, weights, hub, licence=licence)
+    return _finished(what, config, about, weights, hub, licence=licence, read=(_package_config(architecture),))
 
 
 def _of_file(architecture: str, config: dict[str, Any], path: Path, hub: Hub, like: str | None) -> OpenClipRecipe:
@@ -161,7 +173,7 @@ def _of_file(architecture: str, config: dict[str, Any], path: Path, hub: Hub, li
         said_quick = isinstance(said, dict) and bool(said.get("quick_gelu"))
         _check_activation(what, quick, said_quick, f"{CONFIG_NAME} beside it says that it")
     config["quick_gelu"] = quick
-    return _finished(what, config, choices, path, hub)
+    return _finished(what, config, choices, path, hub, read=(beside, _package_config(architecture)))
 
 
 def _of_config(what: str, file: Path, weights: Path | None, hub: Hub, folder: Path | None) -> OpenClipRecipe:
@@ -172,7 +184,8 @@ def _of_config(what: str, file: Path, weights: Path | None, hub: Hub, folder: Pa
         check_size(config, weights, f"{what}: {CONFIG_NAME}")
     config.setdefault("quick_gelu", False)
     said = check_choices(held.get("preprocess_cfg"), f"{what}: {CONFIG_NAME}")
-    return _finished(what, config, said, weights, hub, folder=folder, licence=_licence_beside(file))
+    read = (file, file.with_name("README.md"), *(sorted(file.parent.iterdir()) if folder is not None else ()))
+    return _finished(what, config, said, weights, hub, folder=folder, licence=_licence_beside(file), read=read)
 
 
 def _finished(
@@ -183,6 +196,7 @@ def _finished(
     hub: Hub,
     folder: Path | None = None,
     licence: str = "unknown",
+    read: tuple[Path, ...] = (),
 ) -> OpenClipRecipe:
     size = config["vision_cfg"].get("image_size", 224)
     chosen = {key: choices.get(key, DEFAULT_CHOICES[key]) for key in CHOICES}
@@ -200,7 +214,11 @@ def _finished(
             check_text_tower(file, what)
             text_tower = file.parent
     preprocessing = Preprocessing.square(size, **chosen)
-    return OpenClipRecipe(what, config, preprocessing, weights, tokenizer, text_tower, licence)
+    return OpenClipRecipe(what, config, preprocessing, weights, tokenizer, text_tower, licence, read)
+
+
+def _package_config(architecture: str) -> Path:
+    return package_folder("open_clip") / "model_configs" / f"{architecture}.json"
 
 
 def _tokenizer_folder(what: str, name: str, hub: Hub, folder: Path | None) -> Path | None:

@@ -93,6 +93,14 @@ def check_timm(
     _settled(name, weights, classes, Hub(download, fetch=False))
 
 
+def files_of_timm(
+    name: str, *, weights: str | None = None, classes: str | None = None, download: bool = False, **options: Any
+) -> list[Path] | None:
+    """Name the files that decide what `load_timm` gives."""
+    file = _settled(name, weights, classes, Hub(download, fetch=False))
+    return None if file is None else [file, *([] if classes is None else [place_of(classes)])]
+
+
 def _settled(name: str, weights: str | None, classes: str | None, hub: Hub) -> Path | None:
     """Give the weights file where it is here; None where it is to be downloaded and not yet."""
     architecture, _, tag = name.partition(".")
@@ -140,6 +148,7 @@ TIMM = ModelEntry(
     load=load_timm,
     argument="ARCH.TAG",
     check=check_timm,
+    files=files_of_timm,
     options={
         "weights": "a weights file, after ARCH or ARCH.TAG",
         "classes": "a text file with the class names of a weights file, one a line, or imagenet-1k",

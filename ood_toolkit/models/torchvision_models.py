@@ -99,6 +99,14 @@ def check_torchvision(
     _settled(argument, weights, classes, download)
 
 
+def files_of_torchvision(
+    argument: str, *, weights: str | None = None, classes: str | None = None, download: bool = False, **options: Any
+) -> list[Path] | None:
+    """Name the files that decide what `load_torchvision` gives."""
+    file = _settled(argument, weights, classes, download)[2]
+    return None if file is None else [file, *([] if classes is None else [place_of(classes)])]
+
+
 def _settled(argument: str, weights: str | None, classes: str | None, download: bool) -> tuple[str, str, Path | None]:
     """Give architecture, name of registered weights ("" for a file), and the file where it is here."""
     architecture, _, tag = argument.partition("/")
@@ -189,6 +197,7 @@ TORCHVISION = ModelEntry(
     load=load_torchvision,
     argument="ARCH/WEIGHTS",
     check=check_torchvision,
+    files=files_of_torchvision,
     options={
         "weights": "a weights file in place of registered weights, after ARCH alone",
         "classes": "a text file with the class names of a weights file, one a line, or imagenet-1k",

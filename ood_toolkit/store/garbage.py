@@ -11,6 +11,7 @@ import numpy as np
 
 from ood_toolkit.errors import StoreError
 from ood_toolkit.store.arrays import clear
+from ood_toolkit.store.cards import Cards
 from ood_toolkit.store.encodings import Index, about_encoder, encodings
 from ood_toolkit.store.imports import Imports
 from ood_toolkit.store.leases import Lease, leases, quiet
@@ -48,6 +49,7 @@ def survey(store: Path, model: str | None = None) -> Garbage:
     lent = _lent(store, found)  # before names and listings are read: who is done since has written them
     _take_rows(store, model, lent, found)
     _take_arrays(store, lent, found)
+    _take_cards(store, model, found)
     for path, state in leftovers(store):
         if state is State.DEAD:
             found.lost[path] = "left by a run that was killed"
@@ -154,6 +156,17 @@ def _take_arrays(store: Path, lent: dict[str, Lease], found: Garbage) -> None:
             found.kept[folder] = f"{damaged.name} is damaged, and may point at it; import that again, or delete it"
         else:
             found.lost[folder] = "no name points at these arrays"
+
+
+def _take_cards(store: Path, model: str | None, found: Garbage) -> None:
+    """Take the cards of the model, and those that no run takes at their word; nobody relies on one for long."""
+    for path, card in Cards(store).all():
+        if card is None:
+            found.lost[path] = "damaged; it is made anew when its model is loaded"
+        elif card.model == model:
+            found.lost[path] = f"what is known of {model}"
+        elif card.is_stale:
+            found.lost[path] = f"what was known of {card.model}, whose files have changed or are gone"
 
 
 def _remove(path: Path) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -35,6 +37,8 @@ class Listing:
     """(n,) int64 indices into `classes`."""
     classes: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    drawn: Mapping[str, Any] = field(default_factory=dict)
+    """Of which versions what drew them was, where that decides all there is to know of them; else empty."""
     unlabelled: str = ""
     """Why there are no labels; not written down."""
 
@@ -57,7 +61,8 @@ class Listings:
 
         path = self.path(listing.name, listing.split)
         long = {} if is_short(listing.name, f".{listing.split}{SUFFIX}") else {"name": listing.name}
-        about = json.dumps({"classes": listing.classes, "notes": listing.notes, **long})
+        drawn = {"drawn": listing.drawn} if listing.drawn else {}
+        about = json.dumps({"classes": listing.classes, "notes": listing.notes, **long, **drawn})
         arrays = {
             "about": np.frombuffer(about.encode(), np.uint8),
             "keys": np.ascontiguousarray(listing.keys),
@@ -91,7 +96,8 @@ class Listings:
             keys, labels = arrays["keys"], arrays.get("labels")
             if keys.shape != (len(ids), KEY_BYTES) or (labels is not None and labels.shape != (len(ids),)):
                 raise ValueError(f"{len(ids)} ids for keys {keys.shape}")
-            return Listing(name, split, keys, ids, labels, tuple(about["classes"]), tuple(about["notes"]))
+            classes, notes, drawn = tuple(about["classes"]), tuple(about["notes"]), dict(about.get("drawn", {}))
+            return Listing(name, split, keys, ids, labels, classes, notes, drawn)
         except (SafetensorError, OSError, ValueError, LookupError, TypeError, RecursionError) as error:
             raise StoreError(f"{path}: damaged ({' '.join(str(error).split())}); delete it and encode again") from None
 

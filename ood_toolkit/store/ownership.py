@@ -24,6 +24,7 @@ OWN_FILES = {
     "encodings/*/*": rf"encodings/{KEY}/encoder\.json",
     "encodings/*/shards/*": rf"encodings/{KEY}/shards/{KEY}\.safetensors",
     "texts/*": rf"texts/{KEY}\.(texts|json)",
+    "models/*": rf"models/{KEY}\.model",
     "negatives/*": rf"negatives/{KEY}\.json",
     "sets/*": r"sets/(?!\._)[^/]+\.listing",
     "names/*/*": r"names/(?!\._)[^/]+/(?!\._)[^/]+\.(train|val|test)\.json",
@@ -32,9 +33,9 @@ OWN_FILES = {
 }
 """Where files of the store lie, as a glob, and the whole path of such a file, as a pattern."""
 OWN_FOLDERS = re.compile(
-    rf"encodings|encodings/{KEY}(/shards)?|texts|negatives|sets|names(/[^/]+)?|arrays(/{KEY})?|leases"
+    rf"encodings|encodings/{KEY}(/shards)?|texts|models|negatives|sets|names(/[^/]+)?|arrays(/{KEY})?|leases"
 )
-PLACES = ("", "arrays", "names/*", "sets", "texts", "negatives", "encodings/*", "encodings/*/shards")
+PLACES = ("", "arrays", "names/*", "sets", "texts", "models", "negatives", "encodings/*", "encodings/*/shards")
 OLDER = {
     rf"arrays|texts|negatives|encodings/{KEY}/shards": "[0-9a-f]{16}",
     rf"encodings/{KEY}": r"encoder\.json",
@@ -106,7 +107,7 @@ def leftovers(store: Path) -> Iterator[tuple[Path, State]]:
 
 def foreign(store: Path) -> Iterator[Path]:
     """Give what lies in the store's own folders and is not of this program; of a foreign folder, only itself."""
-    for top in ("arrays", "encodings", "leases", "names", "negatives", "sets", "texts"):
+    for top in ("arrays", "encodings", "leases", "models", "names", "negatives", "sets", "texts"):
         for place, folders, files in os.walk(store / top):
             here = Path(place)
             partial = {path.name for path, _ in found_in(here)}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,20 @@ from ood_toolkit.store.foreign.guard import read_bytes
 from ood_toolkit.store.marker import begin
 from ood_toolkit.store.ownership import own_files
 
-__all__ = ["Texts"]
+__all__ = ["HeldTexts", "Texts"]
 
 FORMAT = 1
+
+
+@dataclass(frozen=True, eq=False)
+class HeldTexts:
+    """What a store has of some prompts."""
+
+    rows: np.ndarray
+    """(k, d) float32, or of another shape where templates are kept apart."""
+    cut: tuple[int, ...] | None
+    """Places of the prompts, template after template, whose end the tokenizer cuts; None where an older version wrote
+    them, which did not say."""
 
 
 class Texts:
@@ -27,24 +39,31 @@ class Texts:
     def __init__(self, store: Path) -> None:
         self.folder = store / "texts"
 
-    def read(self, identity: Mapping[str, Any]) -> np.ndarray | None:
-        """Give the embeddings (k, d) that were kept under this identity; None if there are none, or damaged ones."""
+    def read(self, identity: Mapping[str, Any]) -> HeldTexts | None:
+        """Give what was kept under this identity; None if there is nothing, or it is damaged."""
         from safetensors import SafetensorError
         from safetensors.numpy import load
 
         path = self._path(identity)
         try:
             body = body_of(read_bytes(path))
-            return None if body is None else load(body)["rows"]
+            if body is None:
+                return None
+            arrays = load(body)
+            return HeldTexts(arrays["rows"], tuple(arrays["cut"].tolist()) if "cut" in arrays else None)
         except (OSError, SafetensorError, KeyError):
             return None
 
-    def write(self, identity: Mapping[str, Any], rows: np.ndarray) -> None:
-        """Keep the embeddings (k, d), with what they are of beside them."""
+    def write(self, identity: Mapping[str, Any], rows: np.ndarray, cut: Sequence[int] = ()) -> None:
+        """Keep the embeddings (k, d) and which prompts are cut, with what they are of beside them."""
         from safetensors.numpy import save
 
         begin(self.folder.parent)
-        body = save({"rows": np.ascontiguousarray(rows, dtype=np.float32)})
+        kept: dict[str, np.ndarray] = {
+            "rows": np.ascontiguousarray(rows, dtype=np.float32),
+            "cut": np.array(cut, dtype=np.int64),
+        }
+        body = save(kept)
         path = self._path(identity)
         with replaced_file(path.with_suffix(".json")) as partial:
             partial.write_text(json.dumps(dict(identity), indent=1) + "\n")

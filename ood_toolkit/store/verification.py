@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ood_toolkit.errors import StoreError
 from ood_toolkit.store.arrays import forget, is_whole
+from ood_toolkit.store.cards import Cards
 from ood_toolkit.store.encodings import about_encoder, encodings
 from ood_toolkit.store.hashes import Memory, sha256_of
 from ood_toolkit.store.imports import Imports
@@ -35,6 +36,8 @@ def damaged(store: Path) -> Iterator[tuple[Path, str]]:
             yield path, "its bytes are not those it is named after; the next run encodes its images again"
     for path in Texts(store).damaged():
         yield path, "its content is not what was written; the next run encodes these texts again"
+    for path in Cards(store).damaged():
+        yield path, "its content is not what was written; the next run loads its model and writes it again"
     for path in Negatives(store).damaged():
         yield path, "holds no list of negatives; delete it"
     listings = Listings(store)

@@ -50,6 +50,21 @@ def test_a_head_gets_the_embeddings_as_a_bank():
     np.testing.assert_allclose(more.bank("noise").rows.numpy(), wanted, rtol=1e-5, atol=1e-6)
 
 
+def test_a_store_keeps_them_and_no_network_runs_again(tmp_path, monkeypatch):
+    model = DIGITS_CLIP.load()
+    head = Head.zero_shot(model.encode_texts(["zero", "one"]).detach(), ["zero", "one"])
+    first = with_noise(model, head, 2, store=tmp_path)
+    assert first.fingerprint == with_noise(model, head, 2).fingerprint
+    monkeypatch.setattr(model, "encode_images", None)
+    assert with_noise(model, head, 2, store=tmp_path).fingerprint == first.fingerprint
+    for changed in ({"fingerprint": "other"}, {"preprocessing": {"crop": [9, 9]}}, {"precision": "bf16"}):
+        with monkeypatch.context() as patch:
+            for name, value in changed.items():
+                patch.setattr(model, name, value, raising=False)
+            with pytest.raises(TypeError):
+                with_noise(model, head, 2, store=tmp_path)
+
+
 def test_prompts_of_other_noise_are_other_prompts():
     assert Prompts(("{}",)) != Prompts(("{}",), noise=3)
     assert len({Prompts(("{}",), noise=n) for n in (0, 3, 3)}) == 2

@@ -64,5 +64,6 @@ DIGITS = DataSet(
     licence="CC BY 4.0",
     source="Alpaydin and Kaynak, Optical Recognition of Handwritten Digits, UCI, 1998; doi:10.24432/C50P49",
     embedded=True,
+    drawn_by=("scikit-learn", "numpy", "pillow"),
     notes=("The test part of the UCI set, split again: 1,077 train, 360 val, 360 test, stratified, seed 0.",),
 )

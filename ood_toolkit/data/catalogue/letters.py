@@ -79,5 +79,6 @@ LETTERS = DataSet(
     licence="CC0 1.0",
     source="drawn by this package with Pillow's bundled Aileron Regular (Sora Sagano, CC0 1.0)",
     embedded=True,
+    drawn_by=("pillow",),
     notes=(f"Without {' '.join(LOOK_LIKE_DIGITS)}, which can be read as digits.",),
 )

@@ -45,4 +45,5 @@ PATCHES = DataSet(
     licence="CC BY 2.0",
     source="china.jpg (danielbuechele, Flickr) and flower.jpg (vultilion, Flickr), both in scikit-learn",
     embedded=True,
+    drawn_by=("scikit-learn", "numpy", "pillow"),
 )

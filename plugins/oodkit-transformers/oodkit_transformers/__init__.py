@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from ood_toolkit import ModelEntry, format_value, hookimpl, nearest
 from ood_toolkit.errors import ModelError
-from oodkit_transformers.checkpoint import cache_folder, check_folder, fetch, find_folder, is_offline
+from oodkit_transformers.checkpoint import cache_folder, check_folder, fetch, find_folder, is_offline, weight_files
 from oodkit_transformers.model import PRECISIONS, TransformersCLIP, TransformersModel
 
 __all__ = ["TRANSFORMERS", "TransformersCLIP", "TransformersModel", "check_transformers", "load_transformers"]
@@ -46,12 +48,19 @@ def check_transformers(argument: str, precision: str = "fp32", download: bool = 
         raise ModelError(f"{where}; pass --download to fetch it from the Hugging Face hub, or give a folder")
 
 
+def files_of_transformers(argument: str, **options: object) -> list[Path] | None:
+    """Name the files that decide what `load_transformers` gives, the weights first; None where they are not here."""
+    folder = find_folder(argument)
+    return None if folder is None else [*weight_files(folder), *sorted(folder.iterdir())]
+
+
 TRANSFORMERS = ModelEntry(
     name="transformers",
     description="CLIP or SigLIP of Hugging Face transformers, from a folder or the local cache.",
     load=load_transformers,
     argument="PATH|ORG/REPO",
     check=check_transformers,
+    files=files_of_transformers,
     options=OPTIONS,
     notes=("The licence is that of the checkpoint.",),
 )
