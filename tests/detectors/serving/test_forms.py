@@ -80,6 +80,25 @@ def test_vectors_are_decided_as_the_detector_does(client, served, detector, digi
         assert (found.status_code, found.json()["error"]) == (422, "embeddings: this detector takes none")
 
 
+def test_real_vectors_get_the_decisions_of_the_detector(served, clip):
+    x = clip["cifar10"]
+    made = Detector.fit("maxlogit", x[:200], rule="conformal:by=predicted:target=0.9")
+    rows = np.concatenate([x.features[300:].numpy(), clip["food101"].features[:200].numpy()]).astype(float)
+    wanted = made.decide(rows)
+    assert 100 < wanted.accepted.sum() < 300
+    with served(using=made, pictures=False) as client:
+        close(client.post("/predict", json={"embeddings": rows.tolist()}), wanted, made)
+        found = [
+            row["accepted"]
+            for start in range(0, len(rows), 37)
+            for row in client.post("/predict", json={"embeddings": rows[start : start + 37].tolist()}).json()[
+                "decisions"
+            ]
+        ]
+        clear = abs(wanted.margin) > 1e-6
+        assert np.array(found)[clear].tolist() == wanted.accepted[clear].tolist()
+
+
 def test_thresholds_that_accept_all_are_null(served, digits):
     made = replace(Detector.fit("msp", digits[0]), threshold=-math.inf)
     with served(using=made, pictures=False) as client:
