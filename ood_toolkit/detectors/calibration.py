@@ -34,6 +34,20 @@ class Accepted:
     for each class, no interval), `measured` (Clopper and Pearson, 95 %, on images that chose nothing), or `in sample,
     no interval`."""
 
+    @classmethod
+    def read(cls, known: Mapping[str, Any]) -> Accepted:
+        """Read one from a file; `DetectorError` for what is no share of so many images."""
+        made = cls(**known)
+        shares = [value for value in (made.share, made.low, made.high) if value is not None]
+        numbers = all(type(value) in (int, float) and 0 <= value <= 1 for value in shares)
+        if made.share is None or not numbers or not _counts(made.n) or not isinstance(made.basis, str):
+            raise DetectorError("calibration: expected shares from 0 to 1, each of a number of images")
+        return made
+
+
+def _counts(*values: object) -> bool:
+    return all(type(value) is int and value >= 0 for value in values)
+
 
 @dataclass(frozen=True)
 class Calibration:
@@ -71,13 +85,16 @@ class Calibration:
     @classmethod
     def from_dict(cls, known: Mapping[str, Any]) -> Calibration:
         """Read what `to_dict` gave."""
-        by_class = {str(name): Accepted(**one) for name, one in known["by_class"].items()}
-        shares = {str(name): Accepted(**one) for name, one in known["measured"].items()}
-        accepted = Accepted(**known["accepted"])
+        by_class = {str(name): Accepted.read(one) for name, one in known["by_class"].items()}
+        shares = {str(name): Accepted.read(one) for name, one in known["measured"].items()}
+        accepted = Accepted.read(known["accepted"])
         made = cls(**{**known, "accepted": accepted, "by_class": by_class, "measured": shares})
         Rule.of(made.rule)
-        if not (isinstance(made.n, int) and isinstance(made.moved, int) and isinstance(made.guarantee, str)):
-            raise DetectorError("calibration: expected whole numbers and a sentence")
+        words = (made.guarantee, made.set, made.split, made.how)
+        target = made.target is None or type(made.target) in (int, float)
+        whole = _counts(made.n, made.moved, made.seed, made.accepts_all) and type(made.fresh) is bool
+        if not whole or not target or not all(isinstance(text, str) for text in words):
+            raise DetectorError("calibration: expected whole numbers and sentences")
         return made
 
 

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from ood_toolkit.outputs import Outputs
     from ood_toolkit.outputs.head import Head
 
-COLUMNS = 2048
-"""Negatives whose logits are held at once, if a group is not larger."""
+COLUMNS = 512
+"""Negatives whose logits are held at once, if a group is not larger: those of a chunk of rows stay in cache."""
 FEW = 4096
 """Up to so many negatives everything is in float64."""
 LARGEST = 80.0
@@ -68,11 +68,11 @@ def share_of_classes(
     # that part is taken in float64 too, so that float32 has to hold only how the negatives differ. A few negatives
     # are cheap in float64, and leave no rounding to average out.
     wide, common = rows.double(), negatives.mean(dim=0) if centred is None else centred[0]
-    wide = wide / torch.linalg.vector_norm(wide, dim=1, keepdim=True)  # float32 leaves lengths of 1 + 1e-7
-    inside = (wide @ classes.to(wide).T * scale).logsumexp(dim=1)  # log A, (n,)
+    wide = wide * (scale / torch.linalg.vector_norm(wide, dim=1, keepdim=True))  # float32 leaves lengths of 1 + 1e-7
+    inside = (wide @ classes.to(wide).T).logsumexp(dim=1)  # log A, (n,)
     used = wide if len(negatives) <= FEW else rows  # in whose precision
-    shift = (wide @ common.to(wide) * scale - inside).to(used)[:, None]
-    scaled, common = (wide * scale).to(used), common.to(used)
+    shift = (wide @ common.to(wide) - inside).to(used)[:, None]
+    scaled, common = wide.to(used), common.to(used)
     kept = centred is not None and centred[1].dtype == used.dtype  # else they are centred in the wider precision
     groups = min(groups, len(negatives))
     size = len(negatives) // groups
