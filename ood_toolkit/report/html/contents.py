@@ -13,6 +13,7 @@ from ood_toolkit.report.html.galleries import Album
 from ood_toolkit.report.html.histograms import histograms
 from ood_toolkit.report.html.numbers import exact
 from ood_toolkit.report.html.positions import Positions, cut_of, grouped
+from ood_toolkit.report.html.samples import id_sample, ood_sample
 from ood_toolkit.report.html.summary import block_names, columns, label_of, right_columns, values
 from ood_toolkit.report.images_of_rows import Case, case_of, id_sets_of
 from ood_toolkit.report.order import block_of
@@ -85,6 +86,7 @@ class Cases:
             "positions": Positions.of(case).to_page(sizes, self.protocol),
             "histogram": histograms(groups),
             "classes": ood_by_class(case, names) if self.blocks[block]["classes"] else None,
+            "sample": ood_sample(case),
             "errors": album.of(case, id_sets_of(self.report, case.row)),
         }
 
@@ -97,6 +99,7 @@ class Cases:
             "cut": None if cut is None else exact(cut),
             "margin": case.row.scorer in case.test.class_cuts,
             "classes": id_by_class(case, names, cut),
+            "sample": id_sample(case),
         }
 
 

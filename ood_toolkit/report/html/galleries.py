@@ -19,7 +19,7 @@ __all__ = ["Album"]
 
 USUAL = 12
 """How many images of each kind are listed where no thumbnails were asked for."""
-ROOM = 4 << 20
+ROOM = 3_700_000
 """Characters that all pictures of a page may take together, so that the page stays one that people send."""
 MEDIA = {"png": "image/png", "jpg": "image/jpeg"}
 

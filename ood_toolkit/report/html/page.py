@@ -16,7 +16,7 @@ from ood_toolkit.report.report import Report
 
 __all__ = ["html_page", "script_hash"]
 
-SCRIPTS = ("dom", "charts", "histogram", "curves", "classes", "summary", "threshold", "errors", "main")
+SCRIPTS = ("dom", "charts", "histogram", "curves", "scatter", "classes", "summary", "threshold", "errors", "main")
 """Files of the page's own script, in the order in which they are joined."""
 ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 

@@ -69,6 +69,11 @@ def move(browser, place):
         slider.dispatchEvent(new Event('input', {{ bubbles: true }})); }})()""")
 
 
+def set_field(browser, name, value, event):
+    browser.run(f"""(() => {{ const field = document.getElementById('{name}'); field.value = '{value}';
+        field.dispatchEvent(new Event('{event}', {{ bubbles: true }})); }})()""")
+
+
 def said_by_python(case, cut):
     """What the page must say at a threshold, computed from the scores alone."""
     (inside, outside), right = case.scores, case.test.right
@@ -147,8 +152,7 @@ def test_the_summary_sorts_and_filters(opened):
     browser.run(click.format("fpr95_id"))
     assert browser.run(ROWS) == [row.scorer for row in sorted(shown, key=lambda row: row.fpr95_id)]
     for name, value, event in (("filter-scorer", "m", "input"), ("filter-ood", "half", "change")):
-        browser.run(f"""(() => {{ const field = document.getElementById('{name}'); field.value = '{value}';
-            field.dispatchEvent(new Event('{event}', {{ bubbles: true }})); }})()""")
+        set_field(browser, name, value, event)
     assert sorted(browser.run(ROWS)) == ["mcm", "msp"]
     assert browser.run("document.getElementById('found').textContent") == f"2 of {len(shown)} rows"
     cells = browser.run(
@@ -157,6 +161,44 @@ def test_the_summary_sorts_and_filters(opened):
     assert cells == [f"{100 * row.auroc:.2f}" for row in sorted(shown, key=lambda r: r.fpr95_id)
                      if row.ood == "half" and "m" in row.scorer]  # fmt: skip
     assert browser.complaints() == []
+
+
+@pytest.mark.parametrize("opened", ["vectors"], indirect=True)
+def test_classes_are_ordered_and_found(opened):
+    report, browser = opened
+    choose(browser, 0)
+    case, shown = cases_of(report)[0], "[...document.querySelectorAll('#class-accepted svg .role-axis-label text')]"
+    named = f"{shown}.map((text) => text.textContent).filter((text) => !text.endsWith('%'))"
+    accepted = {
+        name: case.test.accepted["classwise"][case.test.prediction == name].mean() for name in case.test.classes
+    }
+    cuts = dict(zip(case.test.classes, case.test.class_cuts["classwise"], strict=True))
+    for order, value in (("accepted", accepted.__getitem__), ("theta", lambda name: -cuts[name]), ("name", str)):
+        set_field(browser, "class-order", order, "change")
+        expected = sorted(case.test.classes, key=lambda name: (value(name), name))
+        browser.until(f"JSON.stringify({named}) === {json.dumps(json.dumps(expected, separators=(',', ':')))}")
+    set_field(browser, "class-filter", "o", "input")
+    browser.until(f'JSON.stringify({named}) === \'["automobile","dog","frog","horse"]\'')
+    set_field(browser, "class-filter", "none such", "input")
+    browser.until("!document.querySelector('#class-accepted svg')")
+    assert browser.run("document.getElementById('class-page').textContent") == "0 classes"
+    assert browser.complaints() == []
+
+
+@pytest.mark.parametrize("opened", ["vectors"], indirect=True)
+def test_scorers_stand_against_each_other(opened):
+    report, browser = opened
+    choose(browser, 0)
+    browser.until("document.querySelector('#scatter svg path')")
+    names = "[...document.querySelectorAll('#against option')].map((option) => option.textContent)"
+    assert browser.run(names) == ["msp", "mcm"]
+    set_field(browser, "against", browser.run("document.getElementById('against').options[1].value"), "change")
+    browser.until("document.querySelector('#scatter svg')?.textContent.includes('mcm')")
+    drawn = browser.run("document.querySelectorAll('#scatter svg .mark-symbol path').length")
+    row = report.rows[0]
+    assert drawn == min(row.n_id, 400) + min(row.n_ood, 400)
+    browser.until("document.querySelector('#cost svg')?.textContent.includes('seconds')")
+    assert (browser.requests(), browser.complaints()) == ([], [])
 
 
 @pytest.mark.parametrize("opened", ["digits"], indirect=True)

@@ -9,8 +9,9 @@ from ood_toolkit import metrics
 from ood_toolkit.report.html.contents import contents
 from ood_toolkit.report.html.histograms import histograms
 from ood_toolkit.report.html.page import html_page
+from ood_toolkit.report.html.samples import id_sample
 from ood_toolkit.report.html.summary import block_names
-from ood_toolkit.report.images_of_rows import cases_of
+from ood_toolkit.report.images_of_rows import Case, cases_of
 from ood_toolkit.report.picks import picks
 from ood_toolkit.report.report import Report
 from ood_toolkit.report.results import Answers, Row
@@ -147,6 +148,27 @@ def test_scores_of_streams_are_those_of_their_pair():
     (case,) = contents(Report(rows, header, {("a", "test"): said["a"], ("a", "ood:b"): said["b"]}))["cases"]
     assert case["positions"]["t"] == [0.0, 1.0, 1.5, 2.0, "Infinity"]
     assert case["positions"]["accepted"] == {"unknown": [2, 2, 1, 1, 0], "ood": [2, 1, 1, 0, 0]}
+
+
+def test_samples_are_the_same_images_for_every_scorer(drawn):
+    held, cases = contents(drawn), cases_of(drawn)
+    for case, shown in zip(cases, held["cases"], strict=True):
+        sample = held["blocks"][shown["block"]]["sample"]
+        np.testing.assert_allclose(sample["scores"], case.scores[0], rtol=1e-5)  # so few are drawn all
+        assert sample["groups"] == "".join("0" if right else "1" for right in case.test.right)
+        np.testing.assert_allclose(shown["sample"]["scores"], case.scores[1], rtol=1e-5)
+    assert len({block["sample"]["images"] for block in held["blocks"]}) == 1
+    assert len({case["sample"]["images"] for case in held["cases"]}) == 2
+
+
+def test_a_sample_of_many_is_spread_over_the_rows():
+    said = Answers(np.arange(5000).astype(str), {"s": np.arange(5000.0)})
+    found = id_sample(Case(Row("ood", "s", "a", "b"), said, said))
+    assert (found["scores"][0], found["scores"][-1], len(found["scores"])) == (0.0, 4999.0, 400)
+    assert set(np.diff(found["scores"])) <= {12.0, 13.0}
+    assert found["groups"] == "2" * 400
+    said.streamed = {"b": {"s": said.scores["s"]}}
+    assert id_sample(Case(Row("ood", "s", "a", "b"), said, said)) is None
 
 
 @pytest.mark.parametrize(

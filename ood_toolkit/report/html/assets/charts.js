@@ -38,10 +38,14 @@ async function draw(id, words, spec, height = 250) {
   const place = make("div");
   byId(id).style.minHeight = `${height + 40}px`; // so that nothing below it jumps
   byId(id).replaceChildren(place);
+  if (!spec.layer.length) return;
   const full = { width: "container", height, ...spec, config: LOOK };
   const options = { renderer: "svg", actions: false, ast: true, defaultStyle: false, tooltip: false };
   const made = await window.vegaEmbed(place, full, options);
-  if (!place.isConnected) return made.finalize(); // another one was asked for meanwhile
+  if (!place.isConnected) {
+    made.finalize(); // another one was asked for meanwhile
+    return;
+  }
   shown.set(id, made);
   const svg = place.querySelector("svg");
   svg.setAttribute("role", "img");

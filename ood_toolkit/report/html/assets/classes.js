@@ -61,17 +61,16 @@ function showClasses(one) {
   byId("classes-said").textContent =
     `By predicted class, at ${margin ? "the threshold of each class" : "the scorer's own threshold"}: the bar is the middle half of the ID scores, the thin line 5 to 95 %, the stroke the median, the upright mark the threshold; below, in the second colour, 5 to 95 % of OOD and its median.`;
   const height = rows.length * 27 + 8;
-  const labels = Object.fromEntries(rows.map((row) => [row.key, row.name]));
   draw(
     "class-scores",
     `Scores of ${plural(rows.length, "class").replace("classs", "classes")} against their thresholds`,
-    classScoresSpec(rows, labels),
+    classScoresSpec(rows),
     height,
   );
   draw(
     "class-accepted",
     "Share of ID and OOD images that is accepted, by predicted class",
-    classAcceptedSpec(rows, labels),
+    classAcceptedSpec(rows),
     height,
   );
 }
@@ -94,77 +93,43 @@ function classAxis(rows) {
   };
 }
 
-function classScoresSpec(rows, labels) {
+/** Layers of marks, each of those classes alone that have its value. */
+function classLayers(rows, x, marks) {
   const y = classAxis(rows);
-  const x = (field) => ({
-    field,
-    type: "quantitative",
-    title: null,
-    scale: { zero: false },
-    axis: { tickCount: 5, grid: true },
-  });
-  const drawn = rows.map((row) => ({
-    ...row,
-    theta: given(row.theta) && Number.isFinite(Number(row.theta)) ? Number(row.theta) : null,
+  const layers = marks.map(([field, mark, end]) => ({
+    data: { values: rows.filter((row) => given(row[field]) && Number.isFinite(Number(row[field]))) },
+    mark,
+    encoding: { y, x: x(field), ...(end ? { x2: { field: end } } : {}) },
   }));
-  const layer = (mark, encoding, offset = -4) => ({ mark: { yOffset: offset, ...mark }, encoding: { y, ...encoding } });
-  const known = (field) => [{ filter: `isValid(datum.${field})` }];
-  return {
-    params: [{ name: "names", value: labels }],
-    data: { values: drawn },
-    layer: [
-      {
-        ...layer({ type: "rule", color: colour("right"), strokeWidth: 1.5 }, { x: x("q05"), x2: { field: "q95" } }),
-        transform: known("q05"),
-      },
-      {
-        ...layer(
-          { type: "bar", color: colour("right"), height: 8, opacity: 0.55 },
-          { x: x("q25"), x2: { field: "q75" } },
-        ),
-        transform: known("q25"),
-      },
-      {
-        ...layer({ type: "tick", color: colour("right"), thickness: 2.5, size: 10 }, { x: x("q50") }),
-        transform: known("q50"),
-      },
-      {
-        ...layer({ type: "rule", color: colour("ood"), strokeWidth: 1.5 }, { x: x("o05"), x2: { field: "o95" } }, 6),
-        transform: known("o05"),
-      },
-      {
-        ...layer({ type: "tick", color: colour("ood"), thickness: 2.5, size: 7 }, { x: x("o50") }, 6),
-        transform: known("o50"),
-      },
-      {
-        ...layer({ type: "tick", color: colour("mark"), thickness: 2, size: 22 }, { x: x("theta") }, 0),
-        transform: known("theta"),
-      },
-    ],
-  };
+  const labels = Object.fromEntries(rows.map((row) => [row.key, row.name]));
+  return { params: [{ name: "names", value: labels }], layer: layers.filter((layer) => layer.data.values.length) };
 }
 
-function classAcceptedSpec(rows, labels) {
-  const y = classAxis(rows);
-  const x = (field) => share(field, null);
-  const point = (field, name, shape, offset) => ({
-    transform: [{ filter: `isValid(datum.${field})` }],
-    mark: { type: "point", filled: true, size: 70, shape, color: colour(name), opacity: 1, yOffset: offset },
-    encoding: { y, x: x(field) },
-  });
-  return {
-    params: [{ name: "names", value: labels }],
-    data: { values: rows },
-    layer: [
-      {
-        transform: [{ filter: "isValid(datum.share)" }],
-        mark: { type: "bar", height: 8, color: colour("right"), opacity: 0.3, yOffset: -4 },
-        encoding: { y, x: x("share") },
-      },
-      point("share", "right", "circle", -4),
-      point("oodShare", "ood", "diamond", 6),
-    ],
-  };
+function classScoresSpec(rows) {
+  const scale = { zero: false };
+  const axis = { tickCount: 5, grid: true };
+  const x = (field) => ({ field, type: "quantitative", title: null, scale, axis });
+  const [inside, outside] = [
+    { color: colour("right"), yOffset: -4 },
+    { color: colour("ood"), yOffset: 6 },
+  ];
+  return classLayers(rows, x, [
+    ["q05", { type: "rule", strokeWidth: 1.5, ...inside }, "q95"],
+    ["q25", { type: "bar", height: 8, opacity: 0.55, ...inside }, "q75"],
+    ["q50", { type: "tick", thickness: 2.5, size: 10, ...inside }],
+    ["o05", { type: "rule", strokeWidth: 1.5, ...outside }, "o95"],
+    ["o50", { type: "tick", thickness: 2.5, size: 7, ...outside }],
+    ["theta", { type: "tick", thickness: 2, size: 22, color: colour("mark") }],
+  ]);
+}
+
+function classAcceptedSpec(rows) {
+  const point = { type: "point", filled: true, size: 70, opacity: 1 };
+  return classLayers(rows, (field) => share(field, null), [
+    ["share", { type: "bar", height: 8, color: colour("right"), opacity: 0.3, yOffset: -4 }],
+    ["share", { ...point, shape: "circle", color: colour("right"), yOffset: -4 }],
+    ["oodShare", { ...point, shape: "diamond", color: colour("ood"), yOffset: 6 }],
+  ]);
 }
 
 function startClasses() {

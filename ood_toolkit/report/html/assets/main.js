@@ -11,6 +11,7 @@ function openCase(place, scroll = true) {
   showHistogram(one);
   drawCurves(one, state.place);
   showRules(one);
+  showAgainst(one);
   showClasses(one);
   showErrors(one);
   moveTo(state.place);
@@ -68,6 +69,7 @@ if (data.cases.length) {
   startChoice();
   startThreshold();
   startHistogram();
+  startScatter();
   startClasses();
   openCase(0, false);
 }
