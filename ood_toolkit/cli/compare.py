@@ -48,6 +48,7 @@ def command(
     with 95 % intervals and p-values corrected after Holm over the table. One run is enough with --against.
     """
     from ood_toolkit.api.spec import split_specs
+    from ood_toolkit.cli.progress import clear, progress
     from ood_toolkit.report import Report
     from ood_toolkit.report import comparison as comparing
     from ood_toolkit.report.columns import SHOWN
@@ -78,6 +79,7 @@ def command(
         grid = spread_grid(records, SHOWN.get(rules, SHOWN["native"]))
     else:
         replicates = ci_replicates if "ci_replicates" in options.given() else None
-        records = comparing.compared_runs(reports, scorers, against, replicates, seed, notes)
+        records = comparing.compared_runs(reports, scorers, against, replicates, seed, notes, progress)
+        clear()
         grid = differences_grid(records)
     print_form(text_of(records, grid, style, *shape(), about_runs(reports), notes), "")

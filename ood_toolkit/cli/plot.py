@@ -40,6 +40,7 @@ def command(run: Path, kind: str, output: Path, scorers: tuple[str, ...], width:
     risk-coverage: wrong predictions among those kept. scatter: one score against another. pareto: seconds against
     AUROC. reliability: accuracy against confidence. Needs matplotlib, the extra `ood-toolkit[plots]`.
     """
+    from ood_toolkit.cli.progress import clear, progress
     from ood_toolkit.cli.reserving import reserve
     from ood_toolkit.report.plot.style import check_file, close, draw_into_files, save
 
@@ -49,8 +50,10 @@ def command(run: Path, kind: str, output: Path, scorers: tuple[str, ...], width:
     from ood_toolkit.report.plot.plots import drawn
     from ood_toolkit.report.run_folder import read_run
 
+    progress("drawing")
     found = read_run(run)
     with options.usage():
         ax = drawn(found, kind, scorers, **asked)
     save(ax, output, width)
     close(ax)
+    clear()

@@ -163,6 +163,7 @@ def compared_runs(
     replicates: int | None = 1000,
     seed: int = 0,
     notes: list[str] | None = None,
+    progress: Progress = _silent,
 ) -> list[dict[str, Any]]:
     """Test AUROC and FPR95(ID) of every scorer of the later runs against the same scorer of the first, paired by image.
 
@@ -187,7 +188,8 @@ def compared_runs(
         )
     drawn = enough_replicates(len(pairs)) if replicates is None else replicates
     tests = []
-    for case, reference in pairs:
+    for place, (case, reference) in enumerate(pairs):
+        progress("testing", place, len(pairs), "pairs")
         found = _test(case, reference) | _fpr95_test(case, reference, drawn, seed)
         tests.append({"id": case.row.id, "ood": case.row.ood, **found})
     if notes is not None:

@@ -10,7 +10,7 @@ from ood_toolkit import metrics
 from ood_toolkit.errors import DataError
 from ood_toolkit.report.images_of_rows import id_test_of
 from ood_toolkit.report.plot.choosing import Wanted, best, cases, named, rows_of
-from ood_toolkit.report.plot.labels import legend, name_axes
+from ood_toolkit.report.plot.labels import hides_lines, legend, name_axes
 from ood_toolkit.report.plot.style import PALE, SERIES, drawing
 from ood_toolkit.report.results import Found, Row
 
@@ -45,8 +45,11 @@ def roc(
         name_axes(ax, "OOD accepted (FPR)", "ID accepted (TPR)", "" if log else versus)
         where: dict[str, Any] = {"x": 1.15 * least, "ha": "left"} if log else {"x": 1, "ha": "right"}
         ax.text(y=0.94, s="95 %", color="#555555", fontsize=6.5, va="top", **where)
-        title = f"{versus}, AUROC (%)" if log else "AUROC (%)"
-        legend(ax, lines, labels, f"{title}{shown.part}", above=log)
+        if not log:
+            legend(ax, lines, labels, f"AUROC (%){shown.part}")
+        if log or hides_lines(ax):
+            ax.set_title("", loc="left")
+            legend(ax, lines, labels, f"{versus}, AUROC (%){shown.part}", above=True)
     return ax
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.legend import Legend
     from matplotlib.text import Text
 
-__all__ = ["label_points", "legend", "lines_of", "name_axes", "ticks", "together", "written"]
+__all__ = ["hides_lines", "label_points", "legend", "lines_of", "name_axes", "ticks", "together", "written"]
 
 WIDEST, HIGHEST, NAMES, SHORT = 44, 32, 32, 16
 """Characters of a line across, of one upwards, of a name in a legend and at an axis; what is longer is folded."""
@@ -75,6 +75,16 @@ def legend(ax: Axes, handles: Sequence[Any], names: Sequence[str], title: str = 
     beside = max(wide[:half]) + max(wide[half:], default=0) + 2 * (HANDLE + 0.8) * em + BETWEEN * em
     if len(wide) > 2 and beside <= ax.get_window_extent().width:
         _legend(ax, handles, names, title, ncols=2, **place)
+
+
+def hides_lines(ax: Axes) -> bool:
+    """Tell whether the legend stands where a line runs."""
+    _lay_out(ax)
+    held = ax.get_legend()
+    if held is None:
+        return False
+    box = held.get_window_extent()
+    return any(line.get_transform().transform_path(line.get_path()).intersects_bbox(box, False) for line in ax.lines)
 
 
 def _legend(ax: Axes, handles: Sequence[Any], names: Sequence[str], title: str, **more: Any) -> Legend:

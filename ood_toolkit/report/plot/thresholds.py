@@ -11,7 +11,7 @@ from ood_toolkit.errors import DataError
 from ood_toolkit.report.images_of_rows import Case
 from ood_toolkit.report.plot.choosing import one_case
 from ood_toolkit.report.plot.histograms import cut_of
-from ood_toolkit.report.plot.labels import legend, lines_of, name_axes, ticks
+from ood_toolkit.report.plot.labels import legend, lines_of, name_axes, ticks, together
 from ood_toolkit.report.plot.style import ID, INK, OOD, drawing
 from ood_toolkit.report.results import Found
 
@@ -59,7 +59,8 @@ def thresholds(
             _spans(ax, held.inside, places - 0.17, {"color": ID, "marker": "o", "linestyle": "solid", **line}),
             _spans(ax, held.outside, places + 0.17, {"color": OOD, "marker": "^", "linestyle": (0, (1.5, 1)), **line}),
         ]
-        names = [f"{case.row.id}, 5 to 95 %", f"{case.row.ood}, 5 to 95 %"]
+        span = together("5 to 95 %")
+        names = [f"{case.row.id}, {span}", f"{case.row.ood}, {span}"]
         if held.threshold is not None:
             made.append(ax.vlines(held.threshold, places - 0.42, places + 0.42, color=INK, linewidth=1.4))
             names.append("threshold")

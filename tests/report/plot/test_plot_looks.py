@@ -136,3 +136,19 @@ def test_what_one_draws_with_stays_as_it_was(report, tmp_path):
     before = dict(pyplot.rcParams)
     Plots.save(report.plot.roc(), tmp_path / "a.png")
     assert dict(pyplot.rcParams) == before
+
+
+def test_a_legend_of_curves_hides_none_of_them(shown):
+    report = many(8)
+    for key, said in report.answers.items():
+        said.scores |= {spec: -scores if key[1] == "test" else scores for spec, scores in said.scores.items()}
+    ax = report.plot.roc()  # worse than chance: the curves run where the legend usually is
+    frame = ax.get_window_extent()
+    assert ax.get_legend().get_window_extent().y0 >= frame.y1
+    assert (ax.get_title("left"), ax.get_legend().get_title().get_text()) == ("", "i against o, AUROC (%)")
+    assert overlapping(shown(ax)) == []
+
+
+def test_a_legend_stands_inside_where_there_is_room(report):
+    ax = report.plot.roc(ood="far", scorers="msp")
+    assert ax.get_legend().get_window_extent().y1 < ax.get_window_extent().y1
