@@ -6,6 +6,7 @@ import signal
 from pathlib import Path
 from typing import NamedTuple
 
+import messages
 import numpy as np
 import pytest
 import torch
@@ -19,6 +20,22 @@ settings.load_profile("patient")
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it, and so their children
 if hasattr(signal, "SIGHUP"):
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+TESTS = Path(__file__).parent
+HELD = ("api", "combiners", "data", "metrics", "outputs", "store")
+"""Folders whose tests fail where they provoke a message in the words of the system or of a library; those of the others
+are gathered alone."""
+
+
+@pytest.fixture(autouse=True)
+def _words_of_ours(request):
+    """Hold every message that a test provokes to be in our words: none of the system's, of numpy's or of torch's."""
+    yield
+    said = messages.foreign(messages.taken())
+    folder = request.path.relative_to(TESTS).parts[0] if request.path.is_relative_to(TESTS) else ""
+    if said and folder in HELD:
+        pytest.fail("\n".join(["messages in the words of the system or of a library:", *said]), pytrace=False)
 
 
 @pytest.fixture(scope="session")
@@ -119,6 +136,9 @@ def oodkit(capsys):
         words = arguments[0].split() if len(arguments) == 1 and isinstance(arguments[0], str) else arguments
         with pytest.raises(SystemExit) as stop:
             main([str(word) for word in words])
-        return Done(stop.value.code or 0, *capsys.readouterr())
+        done = Done(stop.value.code or 0, *capsys.readouterr())
+        for line in done.err.splitlines():
+            messages.record(line)
+        return done
 
     return run

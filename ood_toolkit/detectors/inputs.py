@@ -31,8 +31,8 @@ def as_matrix(x: Any, what: str = "x") -> Tensor:
         raise DetectorError(f"{what}: expected numbers (n, d), got {type(x).__name__}; pictures go to a Gate")
     try:
         array = np.asarray(x)
-    except ValueError as error:
-        raise DetectorError(f"{what}: expected vectors of one length, got ragged rows ({error})") from None
+    except ValueError:
+        raise DetectorError(f"{what}: expected vectors of one length, got ragged rows; give all one length") from None
     if array.dtype == object:
         array = _stacked(array, what)
     if array.dtype.kind not in "fiub":

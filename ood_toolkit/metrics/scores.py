@@ -62,9 +62,8 @@ def _numbers(values: ArrayLike, name: str) -> NDArray[Any]:
     try:
         array = np.asarray(_from_torch(values))
     except (TypeError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise MetricError(
-            f"{name}: expected an array of numbers, got {type(values).__name__} ({reason}); "
+            f"{name}: expected an array of numbers, got {type(values).__name__} that makes none; "
             "pass a flat list, an array or a tensor"
         ) from error
     if array.ndim != 1:

@@ -179,8 +179,8 @@ def _stacked(column: np.ndarray, what: str) -> np.ndarray:
 def _from_numpy(value: ArrayLike, what: str) -> Tensor:
     try:
         array = np.asarray(value)
-    except ValueError as error:
-        raise OutputsError(f"{what}: expected an array of numbers, got ragged rows ({error})") from None
+    except ValueError:
+        raise OutputsError(f"{what}: expected an array of numbers, got ragged rows; give all one length") from None
     if array.dtype.kind == "O" and array.ndim == 1:
         array = _stacked(array, what)
     if array.dtype.kind not in "fiub":

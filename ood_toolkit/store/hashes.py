@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from ood_toolkit.errors import StoreError, refusal
-from ood_toolkit.store.foreign.guard import opened
+from ood_toolkit.errors import StoreError
+from ood_toolkit.store.foreign.guard import opened, reason
 from ood_toolkit.store.marker import begin
 
 __all__ = ["Memory", "Stamp", "Stamped", "Whole", "sha256_of", "stamp_of"]
@@ -46,10 +46,6 @@ class Whole:
     part: str = ""
 
 
-def _told(error: Exception) -> str:
-    return refusal(error) if isinstance(error, OSError) and refusal(error) else " ".join(str(error).split())
-
-
 class Memory:
     """The hashes of files, in a database that can be deleted at any time: it only saves reading them again."""
 
@@ -60,7 +56,7 @@ class Memory:
             self._open()
         except (sqlite3.OperationalError, OSError) as error:
             raise StoreError(
-                f"{self.path}: cannot be opened ({_told(error)}); is the folder writable, or another process at it? "
+                f"{self.path}: cannot be opened ({reason(error)}); is the folder writable, or another process at it? "
                 "--store names another one"
             ) from None
         except (sqlite3.DatabaseError, UnicodeError):

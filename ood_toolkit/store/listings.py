@@ -14,7 +14,7 @@ from ood_toolkit.errors import StoreError
 from ood_toolkit.store.checksum import body_of, checked
 from ood_toolkit.store.file_names import escaped, file_name, given_name, is_short, unescaped
 from ood_toolkit.store.files import replaced_file
-from ood_toolkit.store.foreign.guard import read_bytes
+from ood_toolkit.store.foreign.guard import read_bytes, reason
 from ood_toolkit.store.marker import begin
 from ood_toolkit.store.ownership import own_files
 from ood_toolkit.store.shard import KEY_BYTES
@@ -99,7 +99,7 @@ class Listings:
             classes, notes, drawn = tuple(about["classes"]), tuple(about["notes"]), dict(about.get("drawn", {}))
             return Listing(name, split, keys, ids, labels, classes, notes, drawn)
         except (SafetensorError, OSError, ValueError, LookupError, TypeError, RecursionError) as error:
-            raise StoreError(f"{path}: damaged ({' '.join(str(error).split())}); delete it and encode again") from None
+            raise StoreError(f"{path}: damaged ({reason(error)}); delete it and encode again") from None
 
     def path(self, name: str, split: str) -> Path:
         """Name the file of a listing."""

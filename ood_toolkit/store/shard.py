@@ -13,7 +13,7 @@ import numpy as np
 
 from ood_toolkit.errors import StoreError
 from ood_toolkit.store.files import replaced_file
-from ood_toolkit.store.foreign.guard import opened
+from ood_toolkit.store.foreign.guard import opened, reason
 
 __all__ = ["KEY_BYTES", "Shard", "open_shard", "shard_bytes", "shard_name", "write_shard"]
 
@@ -67,7 +67,7 @@ def open_shard(path: Path) -> Shard:
         if keys.dtype != np.uint8 or keys.shape != (len(rows), KEY_BYTES) or rows.dtype != np.float32:
             raise ValueError(f"expected keys (m, {KEY_BYTES}) and rows (m, ...), got {keys.shape} and {rows.shape}")
     except (OSError, ValueError, KeyError, TypeError, struct.error, OverflowError, RecursionError) as error:
-        raise StoreError(f"{path.name}: no shard of this store ({' '.join(str(error).split())})") from None
+        raise StoreError(f"{path.name}: no shard of this store ({reason(error)})") from None
     return Shard(path, np.array(keys), rows)
 
 

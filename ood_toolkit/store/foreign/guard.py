@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +31,13 @@ LIMIT = "OODKIT_READ_LIMIT"
 """Environment variable: MiB that one read may take where a reader's own limit is smaller."""
 PANIC = "PanicException"
 """What libraries written in Rust raise where they should not; it derives from `BaseException` alone."""
+PYTHON = re.compile(
+    r"object (is not|has no|does not|cannot)|NoneType|invalid literal|(index|indices) out of range|unhashable type"
+    r"|not enough values|too many values|could not convert string|(positional|keyword) argument|unsupported operand"
+    r"|^(an integer is|expected (str|bytes|string|int)|cannot convert)"
+    r"|must be (str|int|a string|an integer|real number)"
+)
+"""What Python says of a value that is otherwise than the code takes it to be; it tells a reader nothing."""
 LONGEST = 200
 """Letters of another library's message that ours takes over."""
 
@@ -82,7 +91,14 @@ def reason(error: BaseException) -> str:
         return why
     if isinstance(error, OSError) and error.strerror:
         return error.strerror[:1].lower() + error.strerror[1:]
-    return shown(" ".join(str(error).split()) or type(error).__name__)
+    if isinstance(error, UnicodeDecodeError):
+        return f"bytes that are no text in {error.encoding.upper()}"
+    if isinstance(error, json.JSONDecodeError):
+        return f"text that is no JSON (line {error.lineno}, column {error.colno})"
+    said = " ".join(str(error).split())
+    if PYTHON.search(said):
+        return "contents of another form"
+    return "an archive that torch cannot read" if "PytorchStreamReader" in said else shown(said or type(error).__name__)
 
 
 def shown(value: object, most: int = LONGEST) -> str:

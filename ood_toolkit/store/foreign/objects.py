@@ -7,7 +7,7 @@ import os
 from typing import Any
 
 from ood_toolkit.errors import DataError, OodkitError
-from ood_toolkit.store.foreign.guard import MIB, guarded, read_bytes, shown
+from ood_toolkit.store.foreign.guard import MIB, guarded, read_bytes, reason
 
 __all__ = ["DEEPEST", "LARGEST", "parsed", "read_json", "read_object"]
 
@@ -43,7 +43,7 @@ def parsed(content: bytes | str, where: str, raises: type[OodkitError] = DataErr
     except UnicodeDecodeError as error:
         raise raises(f"{where}: expected JSON in UTF-8, got other bytes at {error.start}; save it as UTF-8") from None
     except (ValueError, RecursionError) as error:
-        why = "it is nested too deeply" if isinstance(error, RecursionError) else shown(str(error))
+        why = "it is nested too deeply" if isinstance(error, RecursionError) else reason(error)
         raise raises(f"{where}: expected JSON, got other text ({why})") from None
     _check_depth(found, where, raises)
     return found
