@@ -20,6 +20,12 @@ def rows(file: Path) -> object:
     return [(names, given.sum()) for names, given in source.walk()]  # type: ignore[union-attr]
 
 
+def columns(file: Path) -> object:
+    from ood_toolkit.store.foreign.columns import read_columns
+
+    return {name: array.shape for name, array in read_columns(file).items()}
+
+
 def gone_on_with(file: Path) -> object:
     from ood_toolkit.detectors.writing import parquet_writer, resumed
 
@@ -152,6 +158,7 @@ FURTHER = (
     Target("rows npz", "npz", ("rows.npz",), rows),
     Target("rows npy", "npy", ("rows*.npy",), rows),
     Target("rows parquet", "bytes", ("rows*.parquet",), rows),
+    Target("columns parquet", "bytes", ("rows*.parquet",), columns),
     Target("rows so far", "text", ("decided.*", "part-00000.parquet"), gone_on_with),
     Target("imagenet kit", "text", ("meta.mat", "ILSVRC2012_validation_ground_truth.txt"), kit),
     Target("tiny imagenet", "text", ("wnids.txt", "val_annotations.txt"), tiny),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ood_toolkit.errors import DataError, OodkitError
+from ood_toolkit.store.foreign.columns import check_values
+from ood_toolkit.store.foreign.footers import claimed_values
 from ood_toolkit.store.foreign.guard import guarded, opened
 
 if TYPE_CHECKING:
@@ -20,7 +23,7 @@ EXPECTED = "a Parquet file"
 class Batches:
     """The rows of a Parquet file; `raises` in one line for a file that is none, and when one cannot be read.
 
-    What its metadata say of single columns is not asked for: where they are damaged, pyarrow ends the process.
+    A group of rows must not claim far more values than its file has bytes, for a batch may take all of them.
     """
 
     def __init__(self, file: Path, raises: type[OodkitError] = DataError) -> None:
@@ -30,7 +33,8 @@ class Batches:
         except ImportError:
             raise raises(f"{file}: needs pyarrow to read Parquet: pip install 'ood-toolkit[parquet]'") from None
         with guarded(str(file), EXPECTED, raises):
-            opened(file).close()  # a pipe would be waited for
+            with opened(file) as handle:  # a pipe would be waited for
+                check_values(max(claimed_values(handle), default=0), os.fstat(handle.fileno()).st_size)
             with parquet.ParquetFile(file) as held:
                 self.kinds: dict[str, Any] = {one.name: one.type for one in held.schema_arrow}
                 self.count: int = held.metadata.num_rows

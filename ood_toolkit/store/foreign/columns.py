@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from ood_toolkit.errors import DataError
 from ood_toolkit.store.foreign.arrays import MOST_TIMES, SMALL
+from ood_toolkit.store.foreign.footers import claimed_values
 from ood_toolkit.store.foreign.guard import guarded, opened, room, shown, too_large
 
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["read_columns"]
+__all__ = ["check_values", "read_columns"]
 
 WIDEST = 8
 """Bytes of a number."""
@@ -31,20 +32,22 @@ def read_columns(file: os.PathLike[str] | str) -> dict[str, np.ndarray]:
         raise DataError(f"{file}: needs pyarrow to read Parquet: pip install 'ood-toolkit[parquet]'") from None
     with guarded(str(file), "a Parquet file"), opened(file) as handle:
         try:
-            table = _table(parquet.ParquetFile(handle), os.fstat(handle.fileno()).st_size)
+            check_values(sum(claimed_values(handle)), os.fstat(handle.fileno()).st_size)
+            table = _table(parquet.ParquetFile(handle))
         except pyarrow.ArrowInvalid as error:
             raise DataError(f"{file}: expected a Parquet file, got {_why(error, handle)}") from None
         named = {name: _array(table.column(name), f"{file}: column {shown(name)}") for name in table.column_names}
     return {name: array for name, array in named.items() if array is not None}
 
 
-def _table(held: Any, size: int) -> Any:
-    about = held.metadata
-    groups = [about.row_group(place) for place in range(about.num_row_groups)]
-    values = sum(group.column(place).num_values for group in groups for place in range(group.num_columns))
-    unpacked, most = WIDEST * values, room(max(SMALL, MOST_TIMES * size))
-    if unpacked > most:  # a value that is said once may be repeated for ever
+def check_values(count: int, size: int) -> None:
+    """Refuse, with an `OSError`, more values than a file of `size` bytes should have: one may be repeated for ever."""
+    unpacked, most = WIDEST * count, room(max(SMALL, MOST_TIMES * size))
+    if unpacked > most:
         raise OSError(too_large(unpacked, most, "columns that may take"))
+
+
+def _table(held: Any) -> Any:
     wanted = [one.name for one in held.schema_arrow if _kind(one.type)]
     return held.read(columns=wanted, use_threads=False)
 
