@@ -80,6 +80,7 @@ class _Context(click.Context):
 def with_help(command: click.Command) -> click.Command:
     """Let a command, and those below it, lay out their help so."""
     command.context_class = _Context
+    command.context_settings.setdefault("help_option_names", ["-h", "--help"])  # also where nothing is above it
     if isinstance(command, click.Group):
         for part in command.commands.values():
             with_help(part)
