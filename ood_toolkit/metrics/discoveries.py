@@ -58,8 +58,14 @@ def benjamini_hochberg(p_values: Any, rate: float, n: int | None = None, storey:
     is 1 / (n + 1), and where too few images can have it a note says so.
     """
     p = np.asarray(p_values, dtype=np.float64)
-    if p.ndim != 1 or ((p < 0) | (p > 1)).any():
-        raise MetricError(f"benjamini_hochberg: expected a row of p-values from 0 to 1, got shape {p.shape}")
+    if p.ndim != 1:
+        raise MetricError(f"benjamini_hochberg: expected a row of p-values, one an image, got shape {p.shape}")
+    strange = np.flatnonzero((p < 0) | (p > 1))  # NaN is an image without one
+    if len(strange):
+        got = f"{p[strange[0]]:g} at index {strange[0]}"
+        raise MetricError(
+            f"benjamini_hochberg: expected p-values from 0 to 1, got {got}; they come from `Detector.p_values`"
+        )
     if not 0 < rate < 1:
         raise MetricError(f"benjamini_hochberg: expected a rate between 0 and 1, got {rate}")
     found, note = discovery_cut(np.sort(p), rate, n, storey)

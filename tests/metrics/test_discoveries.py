@@ -51,9 +51,12 @@ def test_what_the_smallest_p_value_does_not_allow_is_said():
     assert benjamini_hochberg([np.nan], 0.1).note == "no image has a p-value"
 
 
-@pytest.mark.parametrize("bad", [[[0.1]], [1.5], [-0.1]])
-def test_what_is_no_p_value_is_refused(bad):
-    with pytest.raises(MetricError, match="benjamini_hochberg"):
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [([[0.1]], r"got shape \(1, 1\)"), ([0.5, 1.5], "got 1.5 at index 1"), ([-0.1], "got -0.1 at index 0")],
+)
+def test_what_is_no_p_value_is_refused(bad, said):
+    with pytest.raises(MetricError, match=f"benjamini_hochberg: .*{said}"):
         benjamini_hochberg(bad, 0.1)
     with pytest.raises(MetricError, match="rate"):
         benjamini_hochberg([0.1], 1)
