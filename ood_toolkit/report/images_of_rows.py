@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ood_toolkit.errors import DataError
+from ood_toolkit.report.cells import plain
 from ood_toolkit.report.evaluation import full_spectrum
 from ood_toolkit.report.results import Answers, Found, Row, union
 from ood_toolkit.report.run_header import csid_names, id_names, parts_of
@@ -68,10 +69,9 @@ def _whole(row: Row) -> Iterator[None]:
     try:
         yield
     except KeyError as error:
-        where = f"{row.id} and {row.ood}" if row.ood else row.id
+        where = plain(f"{row.scorer} on {row.id} and {row.ood}" if row.ood else f"{row.scorer} on {row.id}")
         raise DataError(
-            f"{row.scorer} on {where}: expected scores of every image, got none of {error.args[0]!r}; the run is not "
-            "whole"
+            f"{where}: expected scores of every image, got none of {error.args[0]!r}; the run is not whole"
         ) from None
 
 

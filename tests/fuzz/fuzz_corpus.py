@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 
 from ood_toolkit import Detector, Head, Outputs
 from ood_toolkit.learning.checkpoint import Checkpoint, write_checkpoint
+from ood_toolkit.report.gallery import Gallery
 from ood_toolkit.report.results import Answers, Row
 from ood_toolkit.report.run_folder import write_run
 from ood_toolkit.store.head_file import save_head
@@ -122,6 +123,38 @@ def runs() -> None:
     (folder / "scores" / "i" / "ood_o.npz").rename(CORPUS / "ood_o.npz")
     (folder / "scores" / "i" / "test.npz").rename(CORPUS / "ood_o_streams.npz")
     for place in (folder / "scores" / "i", folder / "scores", folder):
+        place.rmdir()
+
+
+def pages() -> None:
+    """Write a run that is whole, as a page shows it, and a gallery of one thumbnail."""
+    ids, names = np.array([f"{row}" for row in range(6)]), np.array(["cat", "dog", "cat", "car", "dog", "car"])
+    scores = {"msp": np.array([0.9, 0.5, 0.8, 0.4, 0.7, 0.2]), "classwise": np.linspace(-1, 1, 6)}
+    test = Answers(ids, dict(scores), prediction=names, confidence=np.ones(6), truth=names[::-1].copy())
+    test.right, test.classes = test.prediction == test.truth, np.array(CLASSES)
+    test.class_cuts = {"classwise": np.array([0.5, -np.inf, 0.25])}
+    ood = Answers(ids[:4], {spec: found[:4] for spec, found in scores.items()}, prediction=names[:4])
+    for said in (test, ood):
+        said.cuts = {"msp": 0.5, "classwise": 0.0}
+        said.accepted = {spec: said.scores[spec] >= cut for spec, cut in said.cuts.items()}
+    header = {
+        "protocol": "native", "id": [{"name": "i", "images": 6}], "ood": {"o": 4}, "model": "m", "seed": 0,
+        "command": ["bench"], "versions": {"python": "3"}, "encoder": {"batch": 32}, "imported": {"i/test": "ab"},
+        "paired": [{"id": "i", "ood": "o", "scorer": "classwise", "auroc": 0.5, "against_auroc": 0.5, "difference": 0,
+                    "low": 0, "high": 0, "p": 1, "p_holm": 1, "against": {"scorer": "msp"}}],
+    }  # fmt: skip
+    rows = [Row("ood", spec, "i", "o", model="m", n_id=6, n_ood=4, metrics={"auroc": 0.5}) for spec in scores]
+    folder = CORPUS / "run"
+    thumbnail = io.BytesIO()
+    Image.new("L", (3, 2)).save(thumbnail, "PNG")
+    write_run(
+        folder, header, rows, {("i", "test"): test, ("i", "ood:o"): ood}, Gallery(2, {"i": {"0": thumbnail.getvalue()}})
+    )
+    for name, file in (("page.json", "result.json"), ("page_test.npz", "scores/i/test.npz"),
+                       ("page_ood.npz", "scores/i/ood_o.npz"), ("gallery.json", "gallery/index.json"),
+                       ("gallery.png", "gallery/0.png")):  # fmt: skip
+        (folder / file).rename(CORPUS / name)
+    for place in (folder / "scores" / "i", folder / "scores", folder / "gallery", folder):
         place.rmdir()
 
 
@@ -269,7 +302,7 @@ def main() -> None:
     CORPUS.mkdir(exist_ok=True)
     for file in CORPUS.iterdir():
         file.unlink()
-    for make in (arrays, tensors, store, models, runs, texts, pictures, rows, sets, further):
+    for make in (arrays, tensors, store, models, runs, pages, texts, pictures, rows, sets, further):
         make()
     files = list(CORPUS.iterdir())
     print(f"{len(files)} files, {sum(file.stat().st_size for file in files):,} bytes")

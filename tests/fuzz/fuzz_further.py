@@ -36,6 +36,32 @@ def gone_on_with(file: Path) -> object:
     return len(known), new
 
 
+def gallery(file: Path) -> object:
+    from ood_toolkit.report.gallery import read_gallery
+
+    name = "index.json" if file.suffix == ".json" else "0.png"
+    for other in {"index.json", "0.png"} - {name}:
+        shutil.copy(CORPUS / f"gallery{Path(other).suffix}", file.parent / other)
+    shutil.copy(file, file.parent / name)
+    return read_gallery(file.parent)
+
+
+def page(file: Path) -> object:
+    """Read a run that is whole, one file of it damaged, up to what its page holds."""
+    from ood_toolkit.report import Report
+    from ood_toolkit.report.html.contents import contents
+    from ood_toolkit.report.html.page import embedded
+    from ood_toolkit.report.run_folder import read_run
+
+    scores = file.parent / "scores" / "i"
+    scores.mkdir(parents=True, exist_ok=True)
+    for name, own in (("test.npz", "page_test.npz"), ("ood_o.npz", "page_ood.npz")):
+        shutil.copy(file if file.name == own else CORPUS / own, scores / name)
+    shutil.copy(file if file.name == "page.json" else CORPUS / "page.json", file.parent / "result.json")
+    run = read_run(file.parent)
+    return embedded(contents(Report(run.rows, run.header, run.answers)))
+
+
 def kit(file: Path) -> object:
     from ood_toolkit.data.catalogue.imagenet_devkit import flat_validation
     from ood_toolkit.data.readers.folders import ClassFolders
@@ -169,6 +195,9 @@ FURTHER = (
     Target("kept texts", "safetensors", ("kept.safetensors",), kept_texts),
     Target("vectors", "npz", ("image_*.npz", "text_*_a.npz"), vectors),
     Target("marker", "json", ("oodkit-store.json",), marker),
+    Target("gallery", "json", ("gallery.json",), gallery),
+    Target("page", "json", ("page.json",), page),
+    Target("page of scores", "npz", ("page_*.npz",), page),
 )
 OF_PLUGINS = (Target("transformers", "json", ("config.json", "model.safetensors.index.json"), of_transformers),)
 ALL = (*TARGETS, *FURTHER, *(OF_PLUGINS if find_spec("oodkit_transformers") else ()))

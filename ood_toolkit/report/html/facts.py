@@ -26,7 +26,8 @@ ELSEWHERE = {
 
 def facts(header: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
     """Give what decided a run: command, versions, hashes, seeds, protocol, sets; each a word with lines of text."""
-    found = [("command", [plain(f"oodkit {shlex.join(map(str, header['command']))}")])] if "command" in header else []
+    command = header.get("command")
+    found = [("command", [plain(f"oodkit {shlex.join(map(str, command))}")])] if isinstance(command, list) else []
     found += [("versions", [", ".join(f"{plain(k)} {plain(v)}" for k, v in _items(header.get("versions")))])]
     found += _protocol(header)
     parts = list(parts_of(header))
