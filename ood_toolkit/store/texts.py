@@ -50,7 +50,9 @@ class Texts:
             if body is None:
                 return None
             arrays = load(body)
-            return HeldTexts(arrays["rows"], tuple(arrays["cut"].tolist()) if "cut" in arrays else None)
+            cut = arrays.get("cut")
+            known = cut is not None and cut.ndim == 1 and cut.dtype == np.int64
+            return HeldTexts(arrays["rows"], tuple(cut.tolist()) if cut is not None and known else None)
         except (OSError, SafetensorError, KeyError):
             return None
 

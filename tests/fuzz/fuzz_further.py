@@ -149,7 +149,7 @@ def kept_texts(file: Path) -> object:
     texts.folder.mkdir()
     texts._path({}).write_bytes(checked(file.read_bytes()))
     found = texts.read({})
-    return None if found is None else found.sum(), texts.damaged(), list(texts.of(["0"]))
+    return None if found is None else (found.rows.sum(), found.cut), texts.damaged(), list(texts.of(["0"]))
 
 
 def vectors(file: Path) -> object:

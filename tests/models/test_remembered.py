@@ -3,6 +3,7 @@
 import os
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,6 +14,7 @@ from ood_toolkit.models import remembered as module
 from ood_toolkit.models.names import Choice, find_model
 from ood_toolkit.models.remembered import FACTS, RememberedModel, remembered
 from ood_toolkit.outputs.head import Head
+from ood_toolkit.store.cards import Cards
 from ood_toolkit.store.verification import damaged
 
 
@@ -147,6 +149,29 @@ def test_a_damaged_card_is_made_anew(tmp_path, toy):
     assert type(remembered(toy(), tmp_path)) is Toy
     assert list(damaged(tmp_path)) == []
     assert type(remembered(toy(), tmp_path)) is RememberedModel
+
+
+@pytest.mark.parametrize(
+    ("facts", "arrays"),
+    [
+        ({"scale": None}, {}),
+        ({"kinds": 3}, {}),
+        ({"preprocessing": "crop"}, {}),
+        ({"classes": ["a"]}, {}),
+        ({"classes": 7}, {}),
+        ({}, {"weight": np.zeros((2, 2, 2), np.float32)}),
+        ({}, {"weight": np.full((2, 2), np.nan, np.float32)}),
+        ({}, {"bias": np.zeros(9, np.float32)}),
+    ],
+)
+def test_a_card_that_says_what_no_model_is_has_it_loaded(tmp_path, toy, facts, arrays):
+    choice = toy(head=Head.linear(torch.eye(2), None, ["a", "b"]))
+    remembered(choice, tmp_path)
+    cards = Cards(tmp_path)
+    ((_, card),) = cards.all()
+    cards.write(replace(card, facts={**card.facts, **facts}, arrays={**card.arrays, **arrays}))
+    assert type(remembered(choice, tmp_path)) is Toy
+    assert type(remembered(choice, tmp_path)) is RememberedModel
 
 
 def test_a_family_that_does_not_tell_its_files_is_loaded_each_time(tmp_path, toy):

@@ -13,6 +13,7 @@ from ood_toolkit.data.readers.torchvision_sets import (
     cub200,
     downloader,
     folder_tree,
+    food101,
     listed_files,
     oxford_pets,
 )
@@ -42,15 +43,7 @@ FOOD101 = published(
     "food101",
     "Food-101: photos of 101 dishes.",
     {"train": 75_750, "test": 25_250},
-    (
-        listed_files(
-            "Food101",
-            "food-101",
-            {"train": ("images", "meta/train.json"), "test": ("images", "meta/test.json")},
-            SPLITS,
-            FOOD101_NAMES,
-        ),
-    ),
+    (food101(FOOD101_NAMES),),
     ("food-101/images/<class>/<id>.jpg with food-101/meta/{train,test}.json, as torchvision leaves them",),
     known=FOOD101_NAMES,
     templates=("a photo of {}, a type of food", "a photo of {}"),

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import _codecs
+import ast
 import hashlib
 import pickle
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,6 +90,28 @@ def read_batch(file: Path, md5: str, label_key: str) -> tuple[Any, list[int]]:
         raise DataError(f"{file}: not a batch of CIFAR images: {reason(error)}") from error
 
 
+@cache
+def published(kind: str) -> Mapping[str, Sequence[tuple[str, str]]]:
+    """Give name and md5 of the batches of `train` and `test` as torchvision lists them, without importing it.
+
+    `DataError` where it lists them otherwise than releases up to 0.29 do.
+    """
+    found = find_spec("torchvision")
+    places = list(found.submodule_search_locations or ()) if found else []
+    try:
+        tree = ast.parse(read_bytes(Path(places[0], "datasets", "cifar.py"), 16 * MIB))
+        (body,) = [node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == kind]
+        named = {
+            line.targets[0].id: line.value
+            for line in body
+            if isinstance(line, ast.Assign) and isinstance(line.targets[0], ast.Name)
+        }
+        lists = {split: ast.literal_eval(named[f"{split}_list"]) for split in ("train", "test")}
+        return {split: [(str(name), str(md5)) for name, md5 in rows] for split, rows in lists.items()}
+    except (OSError, IndexError, KeyError, ValueError, SyntaxError):
+        raise DataError(f"{kind}: this torchvision does not list its files as expected; install 0.29") from None
+
+
 def cifar(kind: str, names: tuple[str, ...]) -> Reader:
     """Make a reader of the batches that torchvision's `CIFAR10` or `CIFAR100` lists, each checked by its md5."""
     folder = {"CIFAR10": "cifar-10-batches-py", "CIFAR100": "cifar-100-python"}[kind]
@@ -95,10 +121,8 @@ def cifar(kind: str, names: tuple[str, ...]) -> Reader:
         if not (root / folder).is_dir():
             return None
         import numpy as np
-        import torchvision
 
-        published = getattr(torchvision.datasets, kind)
-        files = published.train_list if split == "train" else published.test_list
+        files = published(kind)[split]
         absent = [name for name, _ in files if not (root / folder / name).is_file()]
         if absent:
             raise DataError(f"{root / folder}: expected {', '.join(name for name, _ in files)}; {absent[0]} is missing")

@@ -3,22 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
 from ood_toolkit.api.dataset import DataSet, Pictures
-from ood_toolkit.api.picture import Picture, PixelPicture
+from ood_toolkit.api.picture import Picture
 from ood_toolkit.errors import DataError
 from ood_toolkit.store.foreign.arrays import listed, read_npz, texts
 from ood_toolkit.store.foreign.places import place_of
 
 if TYPE_CHECKING:
     from numpy import ndarray
+    from PIL.Image import Image
 
-__all__ = ["ArrayPictures", "npz_set"]
+__all__ = ["ArrayPicture", "ArrayPictures", "npz_set"]
 
 CHANNELS = (1, 3, 4)
+MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+"""What Pillow calls pictures of so many channels."""
 NO_NAMES = "they have no names; add an array `classes`"
+
+
+@dataclass(frozen=True, eq=False)
+class ArrayPicture(Picture):
+    """A picture in an array (h, w) or (h, w, 3 | 4) of uint8, which is no image until one is asked for."""
+
+    pixels: ndarray
+
+    def read(self) -> bytes:
+        """Give mode, size and pixels, as a picture in memory does."""
+        height, width, *channels = self.pixels.shape
+        return f"{MODES[channels[0] if channels else 1]} {(width, height)} ".encode() + self.pixels.tobytes()
+
+    def decode(self, content: bytes, least: int | None = None) -> Image:
+        """Make an image of the array."""
+        from PIL import Image
+
+        return Image.fromarray(self.pixels)
 
 
 class ArrayPictures(Sequence[Picture]):
@@ -37,10 +59,8 @@ class ArrayPictures(Sequence[Picture]):
     def __getitem__(self, place: int | slice) -> Picture | Sequence[Picture]:
         if isinstance(place, slice):
             return ArrayPictures(self.array[place])
-        from PIL import Image
-
         pixels = self.array[place]
-        return PixelPicture(Image.fromarray(pixels[..., 0] if pixels.shape[2:] == (1,) else pixels))
+        return ArrayPicture(pixels[..., 0] if pixels.shape[2:] == (1,) else pixels)
 
 
 def npz_set(text: str, name: str) -> DataSet:

@@ -13,12 +13,23 @@ from ood_toolkit.data.readers.folders import ClassFolders, class_folders, labell
 from ood_toolkit.data.readers.imglist import read_imglist, read_lines
 from ood_toolkit.data.readers.npz_images import ArrayPictures
 from ood_toolkit.errors import DataError, one_line
-from ood_toolkit.store.foreign.guard import shown
+from ood_toolkit.store.foreign.guard import quoted, shown
+from ood_toolkit.store.foreign.objects import read_object
 
 if TYPE_CHECKING:
     from ood_toolkit.data.readers.folders import Reader
 
-__all__ = ["arrays", "caltech256", "cub200", "downloader", "folder_tree", "listed_files", "oxford_pets", "places365"]
+__all__ = [
+    "arrays",
+    "caltech256",
+    "cub200",
+    "downloader",
+    "folder_tree",
+    "food101",
+    "listed_files",
+    "oxford_pets",
+    "places365",
+]
 
 Options = Mapping[str, Mapping[str, Any]]
 """What a torchvision class takes for each split."""
@@ -52,6 +63,25 @@ def listed_files(
         names = known or tuple(map(readable, rows.classes))
         _check_labels((label for _, label in pairs), names, f"{root}: torchvision's {kind}")
         return _those_here(folder, pairs, names)
+
+    return read
+
+
+def food101(known: ClassFolders) -> Reader:
+    """Make a reader of `food-101`: its lists say which images of each class are of a split."""
+
+    def read(split: str, root: Path) -> Pictures | None:
+        folder, index = root / "food-101", root / "food-101" / "meta" / f"{split}.json"
+        if not (folder / "images").exists() or not index.exists():
+            return None
+        listing = read_object(index, DataError, str(index))
+        rows = []
+        for name, paths in listing.items():
+            label = known.label(name, folder)
+            if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
+                raise DataError(f"{index}: {quoted(name)}: expected a list of images, got {quoted(paths)}")
+            rows += [(f"images/{path}.jpg", label) for path in paths]
+        return _those_here(folder, rows, known.names)
 
     return read
 

@@ -9,7 +9,7 @@ import torchvision
 from PIL import Image
 
 from ood_toolkit.data.catalogue.small_sets import CIFAR10, CIFAR100
-from ood_toolkit.data.readers.cifar import read_batch
+from ood_toolkit.data.readers.cifar import published, read_batch
 from ood_toolkit.errors import DataError
 
 pytestmark = pytest.mark.quick
@@ -27,13 +27,25 @@ def batch(folder, name, content):
     return [name, hashlib.md5(held, usedforsecurity=False).hexdigest()]
 
 
+def lists(monkeypatch, **of_splits):
+    """Have these files taken for the published ones."""
+    monkeypatch.setattr("ood_toolkit.data.readers.cifar.published", lambda kind: of_splits)
+
+
+@pytest.mark.parametrize("kind", ["CIFAR10", "CIFAR100"])
+def test_the_published_files_are_those_that_torchvision_lists(kind):
+    theirs = getattr(torchvision.datasets, kind)
+    wanted = {"train": theirs.train_list, "test": theirs.test_list}
+    assert {split: [list(row) for row in rows] for split, rows in published(kind).items()} == wanted
+
+
 PIXELS = np.random.default_rng(0).integers(0, 256, (3, 3072), dtype=np.uint8)
 
 
 def test_the_batches_are_read_as_published(tmp_path, monkeypatch):
     folder = tmp_path / "cifar-10-batches-py"
     entry = batch(folder, "test_batch", {"data": PIXELS, "labels": [3, 0, 9]})
-    monkeypatch.setattr(torchvision.datasets.CIFAR10, "test_list", [entry])
+    lists(monkeypatch, test=[entry])
     found = CIFAR10.open("test", tmp_path)
     assert found.labels.tolist() == [3, 0, 9]
     assert (found.classes[3], found.ids[2]) == ("cat", "test/00002")
@@ -45,7 +57,7 @@ def test_the_batches_are_read_as_published(tmp_path, monkeypatch):
 def test_the_fine_labels_of_cifar100_and_several_batches(tmp_path, monkeypatch):
     folder = tmp_path / "cifar-100-python"
     parts = [batch(folder, f"part{i}", {"data": PIXELS, "fine_labels": [i, 99, 5]}) for i in range(2)]
-    monkeypatch.setattr(torchvision.datasets.CIFAR100, "train_list", parts)
+    lists(monkeypatch, train=parts)
     found = CIFAR100.open("train", tmp_path)
     assert found.labels.tolist() == [0, 99, 5, 1, 99, 5]
     assert (found.classes[99], found.classes[5]) == ("worm", "bed")
@@ -63,7 +75,7 @@ def test_another_file_is_not_opened(tmp_path, capsys):
 )
 def test_even_a_file_with_the_right_sum_executes_nothing(tmp_path, monkeypatch, capsys, content):
     entry = batch(tmp_path / "cifar-10-batches-py", "test_batch", content)
-    monkeypatch.setattr(torchvision.datasets.CIFAR10, "test_list", [entry])
+    lists(monkeypatch, test=[entry])
     with pytest.raises(DataError, match="is no part of an array"):
         CIFAR10.open("test", tmp_path)
     assert capsys.readouterr().out == ""
@@ -76,11 +88,7 @@ def test_both_spellings_of_numpy_are_known(tmp_path, monkeypatch):
     folder = tmp_path / "cifar-10-batches-py"
     folder.mkdir()
     (folder / "test_batch").write_bytes(other)
-    monkeypatch.setattr(
-        torchvision.datasets.CIFAR10,
-        "test_list",
-        [["test_batch", hashlib.md5(other, usedforsecurity=False).hexdigest()]],
-    )
+    lists(monkeypatch, test=[["test_batch", hashlib.md5(other, usedforsecurity=False).hexdigest()]])
     assert CIFAR10.open("test", tmp_path).labels.tolist() == [1, 1, 1]
 
 

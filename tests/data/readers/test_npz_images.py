@@ -1,7 +1,10 @@
 import numpy as np
 import pytest
+from PIL import Image
 
+from ood_toolkit.api.picture import PixelPicture
 from ood_toolkit.data.by_path import free_dataset
+from ood_toolkit.data.readers.npz_images import ArrayPictures
 from ood_toolkit.errors import DataError
 
 pytestmark = pytest.mark.quick
@@ -22,6 +25,17 @@ def test_images_are_the_rows(tmp_path, shape, mode):
         assert image.mode == mode
         assert np.array_equal(np.asarray(image), row.reshape(np.asarray(image).shape))
     assert np.array_equal(np.asarray(found.images[1:][0]), np.asarray(found.images[1]))
+
+
+@pytest.mark.parametrize("shape", [(4, 5), (4, 5, 1), (4, 5, 3), (4, 5, 4)])
+def test_a_row_has_the_key_of_the_picture_in_memory(shape):
+    array = np.arange(2 * np.prod(shape), dtype=np.uint8).reshape(2, *shape)
+    rows = ArrayPictures(array.swapaxes(1, 2).copy().swapaxes(1, 2))  # also where it does not lie row after row
+    for row, known in zip(rows, array, strict=True):
+        image = Image.fromarray(known[..., 0] if shape[2:] == (1,) else known)
+        content = row.read()
+        assert content == PixelPicture(image).read()
+        assert row.decode(content) == image
 
 
 def test_labels_without_names_are_left_out_and_said(tmp_path):

@@ -1,6 +1,9 @@
 import hashlib
 import json
+import os
 import struct
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -66,6 +69,45 @@ def test_food101(food, data):
     assert {peer[i] for i in range(len(peer))} == {
         (item.path, int(label)) for item, label in zip(found.items, found.labels, strict=True)
     }
+
+
+@pytest.mark.parametrize("listing", ["[]", '{"waffles": "1"}', '{"waffles": [1]}', '{"waffles": null}', "{", "\0"])
+def test_lists_of_food_that_are_none_are_refused_in_one_line(tmp_path, listing):
+    draw(tmp_path / "food-101" / "images" / "waffles" / "1.jpg")
+    (tmp_path / "food-101" / "meta").mkdir()
+    (tmp_path / "food-101" / "meta" / "test.json").write_text(listing)
+    with pytest.raises(DataError, match=r"test\.json.*expected") as caught:
+        FOOD101.open("test", tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_sets_are_found_without_torchvision_and_pillow(tmp_path):
+    (tmp_path / "food-101" / "images" / "waffles").mkdir(parents=True)
+    (tmp_path / "food-101" / "images" / "waffles" / "1.jpg").write_bytes(b"")
+    (tmp_path / "food-101" / "meta").mkdir()
+    (tmp_path / "food-101" / "meta" / "test.json").write_text(json.dumps({"waffles": ["waffles/1"]}))
+    (tmp_path / "cifar-10-batches-py").mkdir()
+    np.savez(tmp_path / "x.npz", images=np.zeros((2, 4, 4, 3), np.uint8))
+    program = """
+import sys
+from pathlib import Path
+from ood_toolkit.api.registry import get_registry
+from ood_toolkit.data.by_path import free_dataset
+from ood_toolkit.errors import DataError
+root = Path(sys.argv[1])
+assert len(get_registry().get("datasets", "food101").open("test", root)) == 1
+try:
+    get_registry().get("datasets", "cifar10").open("test", root)
+except DataError as error:
+    assert "test_batch is missing" in str(error), error
+assert len(free_dataset(f"npz:{root / 'x.npz'}").open("test", root).items[0].read()) == 4 * 4 * 3 + len("RGB (4, 4) ")
+print(*sorted({"torchvision", "PIL", "torch"} & set(sys.modules)))
+"""
+    env = os.environ | {"OODKIT_NO_PLUGINS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)], env=env, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr
 
 
 def test_labels_stay_where_classes_and_images_are_missing(tmp_path):
