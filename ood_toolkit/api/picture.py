@@ -274,7 +274,10 @@ def _reason(error: Exception, content: bytes) -> str:
         return "the file is empty"
     if isinstance(error, UnidentifiedImageError):
         return "damaged, or of no format that Pillow knows"
-    return " ".join(str(error).split()) or type(error).__name__
+    said = " ".join(str(error).split()) or type(error).__name__
+    if "truncated" in said.lower() or said.startswith("Expected to read"):
+        return "it ends too early; get it again"
+    return said.replace(", could be decompression bomb DOS attack.", "; make it smaller")
 
 
 class _Quiet:

@@ -373,8 +373,15 @@ def test_a_small_file_of_enormous_size_is_refused(kind):
         "GIF": b"GIF89a" + struct.pack("<HH", 65535, 65535) + file_of(GREY, "GIF")[10:],
         "BMP": file_of(COLOURS, "BMP")[:18] + struct.pack("<ii", 60000, 60000) + file_of(COLOURS, "BMP")[26:],
     }[kind]
-    with pytest.raises(DataError, match="exceeds limit of 178956970 pixels"):
+    with pytest.raises(DataError, match="exceeds limit of 178956970 pixels; make it smaller"):
         decode(content)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP"])
+def test_a_file_that_was_cut_short_says_so(kind):
+    content = file_of(COLOURS, kind)
+    with pytest.raises(DataError, match="not a readable picture: it ends too early; get it again"):
+        decode(content[: int(0.7 * len(content))])
 
 
 def test_large_pictures_are_read_without_a_word_up_to_the_limit_of_pillow(monkeypatch):
