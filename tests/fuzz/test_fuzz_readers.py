@@ -18,8 +18,8 @@ import ood_toolkit
 from ood_toolkit.errors import OodkitError
 
 QUICK = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), database=None)
-SLOW = ("built model", "digits-clip")
-"""They build a network for each file that passes their checks."""
+SLOW = ("built model", "digits-clip", "imagenet kit")
+"""The first two build a network for each file that passes their checks, the last begins a process for each."""
 
 
 def listed(folder: Path) -> set[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 from ood_toolkit.api.dataset import Pictures
 from ood_toolkit.data.readers.below import look_below
@@ -12,6 +11,7 @@ from ood_toolkit.data.readers.folders import ClassFolders, labelled
 from ood_toolkit.data.readers.imglist import read_lines
 from ood_toolkit.errors import DataError
 from ood_toolkit.store.foreign.guard import guarded, quoted
+from ood_toolkit.store.foreign.matlab import read_structures
 
 __all__ = ["flat_validation", "is_flat"]
 
@@ -77,11 +77,10 @@ def _wnids(kit: Path) -> list[str]:
 
 def _numbered(file: Path) -> dict[int, str]:
     """Read which WordNet id each number is; the kit numbers synsets that have no children first."""
-    with guarded(str(file), "the synsets of the development kit"):
-        from scipy.io import loadmat
-
-        found: Any = loadmat(str(file), squeeze_me=True, variable_names=["synsets"])["synsets"]
-        ids = {int(one["ILSVRC2012_ID"]): str(one["WNID"]) for one in found if not int(one["num_children"])}
+    what = "the synsets of the development kit"
+    rows = read_structures(file, "synsets", ("ILSVRC2012_ID", "WNID", "num_children"), what)
+    with guarded(str(file), what):
+        ids = {int(number): wnid for number, wnid, children in rows if not int(children)}
     if not ids:
         raise DataError(f"{file}: expected synsets without children, found none")
     return ids

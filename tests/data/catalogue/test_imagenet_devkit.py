@@ -82,3 +82,23 @@ def test_class_folders_come_first(tmp_path):
     images(tmp_path / "val" / TENCH, 1)
     kit(tmp_path)
     assert IMAGENET1K.open("test", tmp_path).labels.tolist() == [0]
+
+
+@pytest.mark.parametrize("how", ["cut", "flipped", "text", "other variable"])
+def test_a_damaged_list_of_synsets_is_one_line_and_never_ends_the_process(tmp_path, how):
+    images(tmp_path / "val", 1)
+    kit(tmp_path / "val")
+    file = tmp_path / "val" / "meta.mat"
+    held = bytearray(file.read_bytes())
+    if how == "cut":
+        file.write_bytes(held[: len(held) // 2])
+    elif how == "flipped":
+        held[200:260] = b"\xff" * 60
+        file.write_bytes(held)
+    elif how == "text":
+        file.write_text("1 n01440764\n")
+    else:
+        savemat(file, {"others": np.arange(3)})
+    with pytest.raises(DataError, match=r"meta\.mat: expected the synsets of the development kit") as caught:
+        IMAGENET1K.open("test", tmp_path)
+    assert "\n" not in str(caught.value)
