@@ -15,9 +15,9 @@ from ood_toolkit.api.spec import nearest
 from ood_toolkit.api.stream import AnyScorer
 from ood_toolkit.benchmark.checks import check_labels
 from ood_toolkit.benchmark.members import Member, check_shifted, named
+from ood_toolkit.benchmark.progress import spoken
 from ood_toolkit.benchmark.ready import checked, put
 from ood_toolkit.benchmark.rows import Rows
-from ood_toolkit.benchmark.saying import spoken
 from ood_toolkit.benchmark.scoring import Scoring
 from ood_toolkit.benchmark.tuning import tuned
 from ood_toolkit.errors import OutputsError

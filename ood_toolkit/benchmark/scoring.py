@@ -13,7 +13,7 @@ from ood_toolkit.api.registry import get_registry
 from ood_toolkit.api.scorer import SPLIT_NEEDS, Prompts, Scorer, missing_needs
 from ood_toolkit.api.stream import AnyScorer, StreamScorer, mixed
 from ood_toolkit.benchmark.members import Member, class_names, common_names, head_print, labelled, member_sets
-from ood_toolkit.benchmark.saying import Say
+from ood_toolkit.benchmark.progress import Say
 from ood_toolkit.errors import one_line
 from ood_toolkit.outputs.arrays import to_numpy
 from ood_toolkit.outputs.head import Head

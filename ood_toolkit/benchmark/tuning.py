@@ -12,7 +12,7 @@ from ood_toolkit.api.scorer import Scorer
 from ood_toolkit.api.spec import format_value
 from ood_toolkit.api.stream import AnyScorer
 from ood_toolkit.benchmark.members import Member, member_sets
-from ood_toolkit.benchmark.saying import spoken
+from ood_toolkit.benchmark.progress import spoken
 from ood_toolkit.benchmark.scoring import Scoring
 from ood_toolkit.errors import OutputsError, ScorerError
 from ood_toolkit.outputs import Outputs, as_outputs

@@ -82,7 +82,7 @@ def command(
 
     Without options: the embedded digits against letters and patches, encoded by digits-clip.
     """
-    from ood_toolkit.cli.first import show_next
+    from ood_toolkit.cli.next_steps import show_next
     from ood_toolkit.cli.progress import clear
     from ood_toolkit.cli.reserving import reserve
     from ood_toolkit.data.root import default_data_root

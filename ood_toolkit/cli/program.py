@@ -16,7 +16,7 @@ from ood_toolkit import __version__
 from ood_toolkit.cli.help import Group, with_help
 from ood_toolkit.cli.stopping import ended, heeded, was_stopped
 from ood_toolkit.cli.usage import check_command, check_repeated
-from ood_toolkit.cli.volume import choose_volume, without_volume
+from ood_toolkit.cli.verbosity import choose_volume, without_volume
 from ood_toolkit.errors import OodkitError, one_line
 
 __all__ = ["COMMANDS", "cli", "run"]
@@ -91,7 +91,7 @@ def cli(ctx: click.Context, debug: bool, quiet: bool, verbose: bool) -> None:
     ctx.obj = {"debug": debug}
     choose_volume(ctx, quiet, verbose)
     if ctx.invoked_subcommand is None:
-        from ood_toolkit.cli.first import show_first
+        from ood_toolkit.cli.next_steps import show_first
 
         show_first()
 

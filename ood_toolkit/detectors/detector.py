@@ -18,7 +18,7 @@ from ood_toolkit.detectors.calibration import Accepted, Calibration, cuts_of, me
 from ood_toolkit.detectors.decisions import Decisions, empty, merged, unscored
 from ood_toolkit.detectors.file import digest_of, write
 from ood_toolkit.detectors.fitting import fitted
-from ood_toolkit.detectors.inputs import as_matrix, unusable
+from ood_toolkit.detectors.inputs import as_matrix, is_empty, unusable
 from ood_toolkit.detectors.notebook import detector_html
 from ood_toolkit.detectors.probe import Probe
 from ood_toolkit.detectors.rows import Rows
@@ -163,13 +163,13 @@ class Detector:
         """
         if isinstance(x, Iterator):
             return Decisions.joined(self.stream(x))
-        return Decisions.joined(self._parts(x)) if not _is_empty(x) else empty(self._names)
+        return Decisions.joined(self._parts(x)) if not is_empty(x) else empty(self._names)
 
     def stream(self, chunks: Iterable[Any]) -> Iterator[Decisions]:
         """Decide on one chunk after the other, in constant memory."""
         done = 0
         for chunk in chunks:
-            for part in self._parts(chunk) if not _is_empty(chunk) else ():
+            for part in self._parts(chunk) if not is_empty(chunk) else ():
                 yield replace(part, first=done)
                 done += len(part)
 
@@ -391,10 +391,6 @@ SPLITS = frozenset({"val", "val_labels", "train", "train_labels"})
 
 def _print(head: Head | None) -> str | None:
     return None if head is None else head.fingerprint
-
-
-def _is_empty(x: Any) -> bool:
-    return not isinstance(x, Outputs) and hasattr(x, "__len__") and len(x) == 0
 
 
 def _of_rule(note: str) -> bool:

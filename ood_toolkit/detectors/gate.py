@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -206,7 +207,7 @@ class Gate:
                 yield from self._run([row], [one])
 
 
-class _Network:
+class _Network(ABC):
     """What a gate does with a batch of inputs."""
 
     preprocess: Callable[[Image], Tensor] | None = None
@@ -214,8 +215,9 @@ class _Network:
     """Shorter side that pictures are resized to, where it is known: a large JPEG is decoded smaller."""
     detector: Detector
 
+    @abstractmethod
     def decide(self, batch: Tensor) -> Decisions:
-        raise NotImplementedError
+        """Decide on a batch that was preprocessed."""
 
 
 class _OfModel(_Network):

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from ood_toolkit.errors import DetectorError
+from ood_toolkit.outputs import Outputs
 
-__all__ = ["as_matrix", "unusable"]
+__all__ = ["as_matrix", "is_empty", "unusable"]
 
 
 def as_matrix(x: Any, what: str = "x") -> Tensor:
@@ -103,6 +104,11 @@ def _stacked(array: np.ndarray, what: str) -> np.ndarray:
         if made.dtype != object:
             return made
     raise DetectorError(f"{what}: expected numbers (n, d), got objects such as {type(array.reshape(-1)[0]).__name__}")
+
+
+def is_empty(x: Any) -> bool:
+    """Tell whether something array-like has no rows; outputs have some."""
+    return not isinstance(x, Outputs) and hasattr(x, "__len__") and len(x) == 0
 
 
 def unusable(rows: Tensor, *, unit_rows: bool) -> dict[int, str]:

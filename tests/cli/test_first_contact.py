@@ -13,7 +13,7 @@ from ood_toolkit.api.plugins import Plugin
 from ood_toolkit.benchmark import health
 from ood_toolkit.benchmark.health import Finding, extras, needed
 from ood_toolkit.cli import cli
-from ood_toolkit.cli.first import FIRST, NEXT
+from ood_toolkit.cli.next_steps import FIRST, NEXT
 
 pytestmark = pytest.mark.quick
 

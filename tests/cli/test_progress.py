@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from ood_toolkit import Outputs, bench
+from ood_toolkit.benchmark.progress import spoken
 from ood_toolkit.benchmark.run import Told
-from ood_toolkit.benchmark.saying import spoken
 from ood_toolkit.cli import progress
 from ood_toolkit.cli.streams import QUIET, USUAL, VERBOSE, set_volume
 

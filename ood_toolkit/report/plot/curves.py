@@ -9,8 +9,8 @@ import numpy as np
 from ood_toolkit import metrics
 from ood_toolkit.errors import DataError
 from ood_toolkit.report.images_of_rows import id_test_of
-from ood_toolkit.report.plot.choosing import Wanted, best, cases, named, rows_of
 from ood_toolkit.report.plot.labels import hides_lines, legend, name_axes
+from ood_toolkit.report.plot.selection import Wanted, best, cases, named, rows_of
 from ood_toolkit.report.plot.style import PALE, SERIES, drawing
 from ood_toolkit.report.results import Found, Row
 

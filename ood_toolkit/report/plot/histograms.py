@@ -8,8 +8,8 @@ import numpy as np
 
 from ood_toolkit.errors import DataError
 from ood_toolkit.report.images_of_rows import Case
-from ood_toolkit.report.plot.choosing import one_case
 from ood_toolkit.report.plot.labels import legend, name_axes, together
+from ood_toolkit.report.plot.selection import one_case
 from ood_toolkit.report.plot.style import ID, INK, OOD, drawing
 from ood_toolkit.report.results import Found
 

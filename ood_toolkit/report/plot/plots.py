@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ood_toolkit.errors import UsageError
 from ood_toolkit.report.plot import curves, histograms, points, reliability, style, thresholds
-from ood_toolkit.report.plot.choosing import Wanted, specs_of
+from ood_toolkit.report.plot.selection import Wanted, specs_of
 from ood_toolkit.report.results import Found
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ import numpy as np
 from ood_toolkit.errors import DataError
 from ood_toolkit.report.images_of_rows import Case, aligned
 from ood_toolkit.report.order import LOWER_IS_BETTER, block_of, mean_of
-from ood_toolkit.report.plot.choosing import Wanted, cases, named, rows_of, specs_of
 from ood_toolkit.report.plot.histograms import cut_of
 from ood_toolkit.report.plot.labels import label_points, legend, name_axes, together
+from ood_toolkit.report.plot.selection import Wanted, cases, named, rows_of, specs_of
 from ood_toolkit.report.plot.style import ID, INK, OOD, PALE, drawing
 from ood_toolkit.report.results import Found, Row
 

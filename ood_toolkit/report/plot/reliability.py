@@ -9,8 +9,8 @@ import numpy as np
 from ood_toolkit import metrics
 from ood_toolkit.errors import DataError
 from ood_toolkit.report.images_of_rows import id_test_of
-from ood_toolkit.report.plot.choosing import rows_of
 from ood_toolkit.report.plot.labels import legend, name_axes, together
+from ood_toolkit.report.plot.selection import rows_of
 from ood_toolkit.report.plot.style import ID, PALE, drawing
 from ood_toolkit.report.results import Found
 
