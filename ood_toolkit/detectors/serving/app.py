@@ -55,7 +55,8 @@ class Service:
         """Take what decides, and who else sees decisions; without a gate pictures are refused."""
         self.detector, self.limits = detector, limits
         self.door, self.metrics = Door(limits), Metrics(detector)
-        self.desk = Desk(detector, gate, limits, self.metrics, batch=batch, observer=observer)
+        seen = () if observer is None else (observer,)
+        self.desk = Desk(detector, gate, limits, self.metrics, batch=batch, observers=seen)
         self.metrics.gauge("queue_length", "Requests accepted and not answered yet.", lambda: self.door.inside)
         self.metrics.gauge("queue_bytes", "Bytes of their bodies.", lambda: self.door.held)
         for lane in (self.desk.pictures, self.desk.vectors):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Protocol
@@ -53,11 +53,11 @@ class Desk:
         metrics: Metrics,
         *,
         batch: int = 32,
-        observer: Observer | None = None,
+        observers: Iterable[Observer] = (),
     ) -> None:
         """Take a detector, and the gate behind which it stands where its model is here; and who else sees decisions."""
         self.detector, self.gate, self.limits, self.batch = detector, gate, limits, batch
-        self.metrics, self.observer = metrics, observer
+        self.metrics, self.observers = metrics, tuple(observers)
         self.pictures: Batcher[Tensor] = Batcher("pictures", self._of_pictures, batch, self._seen("pictures"))
         self.vectors: Batcher[Vectors] = Batcher("vectors", self._of_vectors, VECTORS, self._seen("vectors"))
         self.ready = asyncio.Semaphore(READY * batch)
@@ -152,12 +152,11 @@ class Desk:
         def tell(decisions: Decisions, seconds: float) -> None:
             self.metrics.ran(lane, len(decisions), seconds)
             self.metrics.decided(decisions)
-            if self.observer is None:
-                return
-            try:
-                self.observer.decided(decisions)
-            except Exception:  # whoever asked gets an answer all the same
-                self.metrics.observer_failures.inc()
-                LOG.exception("the observer of decisions failed")
+            for one in self.observers:
+                try:
+                    one.decided(decisions)
+                except Exception:  # whoever asked gets an answer all the same
+                    self.metrics.observer_failures.inc()
+                    LOG.exception("the observer of decisions failed")
 
         return tell
