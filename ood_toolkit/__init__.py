@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from ood_toolkit.detectors.decisions import Decisions as Decisions
     from ood_toolkit.detectors.detector import Detector as Detector
     from ood_toolkit.detectors.gate import Gate as Gate
+    from ood_toolkit.detectors.monitor import Monitor as Monitor
     from ood_toolkit.errors import AbsentError as AbsentError
     from ood_toolkit.errors import DataError as DataError
     from ood_toolkit.errors import DetectorError as DetectorError
@@ -92,6 +93,7 @@ HOME = {
     "Model": "api.model",
     "ModelEntry": "api.model",
     "ModelError": "errors",
+    "Monitor": "detectors.monitor",
     "NotFittedError": "errors",
     "NotSavableError": "errors",
     "OodkitError": "errors",

@@ -17,7 +17,7 @@ OPEN = {"metrics", "testing", "errors", "sklearn"}
 INTERNAL = {"benchmarks/encode.py", "benchmarks/gc_race.py", "benchmarks/memory.py", "benchmarks/pictures.py",
             "docs/generate.py"}  # fmt: skip
 """Scripts about inner parts, which import these: the encoder's speed, and the command line's own reference."""
-SHOWN = ("Outputs", "Head", "Scorer", "Combiner", "Detector", "bench", "fit", "score")
+SHOWN = ("Outputs", "Head", "Scorer", "Combiner", "Detector", "Monitor", "bench", "fit", "score")
 NAMES = [name for name in ood_toolkit.__all__ if name not in OPEN and not name.startswith("__")]
 
 

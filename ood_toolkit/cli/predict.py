@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ood_toolkit.benchmark.settings import MODEL_HELP
-from ood_toolkit.cli import options
+from ood_toolkit.cli.deciding import deciding, finder_of, gate_of
 from ood_toolkit.cli.place import Place
 from ood_toolkit.cli.streams import print_form, print_message
 from ood_toolkit.report.cells import plain
 
 if TYPE_CHECKING:
     from ood_toolkit.detectors.detector import Detector
-    from ood_toolkit.detectors.gate import Gate
     from ood_toolkit.detectors.prediction import Counts
-    from ood_toolkit.detectors.sources import Finder
     from ood_toolkit.detectors.writing import Known, Writer
 
 
@@ -48,15 +45,7 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option("--storey", is_flag=True, help="With --fdr: estimate the share of ID images, which flags more.")
 @click.option("--strict", is_flag=True, help="Exit with 1 where an image could not be read.")
-@click.option("--split", default="test", show_default=True, help="Of a data set: the split to decide on.")
-@click.option("--column", metavar="NAME", help="Array of an .npz, or column of a Parquet file, that holds vectors.")
-@click.option("--model", metavar="NAME", help=f"Where the file's model lies elsewhere now. {MODEL_HELP}")
-@click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Images in a forward pass.")
-@options.of("workers")
-@options.of("device")
-@options.of("download")
-@options.data_root
-@options.store
+@deciding
 def command(file: Path, paths: tuple[str, ...], fdr: float | None, strict: bool, **where: Any) -> int:
     """Decide on pictures or embeddings with the detector in FILE, a row each, as JSON lines.
 
@@ -74,8 +63,8 @@ def command(file: Path, paths: tuple[str, ...], fdr: float | None, strict: bool,
     detector = Detector.load(file)
     if fdr is not None:
         check_rate(detector)
-    sources = sources_of(paths, sys.stdin, _finder(detector, where), where["column"])
-    gate = _gate(file, detector, where)
+    sources = sources_of(paths, sys.stdin, finder_of(detector, where), where["column"])
+    gate = gate_of(file, detector, where)
     if any(type(source).__name__ == "PictureSource" for source in sources):
         gate()  # what must be refused is refused before anything is written
     writer, known = _writer(detector, where)
@@ -106,53 +95,6 @@ def _check_usage(fdr: float | None, where: dict[str, Any]) -> None:
     reserve(output)
     check = check_text if where["parquet"] is None else check_parquet
     check(output, append=where["append"])
-
-
-def _gate(file: Path, detector: Detector, where: dict[str, Any]) -> Callable[[], Gate]:
-    """Make what loads the model when it is first asked for, and once."""
-    from functools import cache
-
-    @cache
-    def load() -> Gate:
-        from ood_toolkit.api.registry import get_registry
-        from ood_toolkit.cli.progress import progress
-        from ood_toolkit.detectors.gate import Gate
-        from ood_toolkit.models.names import find_model
-
-        progress("loading the model")
-        how = {"batch": where["batch_size"], "workers": where["workers"], "device": where["device"]}
-        if where["model"] is None:
-            return Gate.load(file, download=where["download"], **how)
-        model = find_model(where["model"], get_registry(), download=where["download"]).load()
-        return Gate(model, detector, **how)
-
-    return load
-
-
-def _finder(detector: Detector, where: dict[str, Any]) -> Finder:
-    """Make what opens data sets with pictures, and arrays that were imported under the detector's model."""
-    from ood_toolkit.api.registry import get_registry
-    from ood_toolkit.data.root import default_data_root
-    from ood_toolkit.detectors.sources import Finder
-    from ood_toolkit.encode.choice import find_dataset
-    from ood_toolkit.store.files import default_store
-    from ood_toolkit.store.imports import Imports
-
-    registry, imports = get_registry(), Imports(where["store"] or default_store())
-    root, split = where["data_root"] or default_data_root(), where["split"]
-
-    def arrays(name: str) -> Any:
-        entry = imports.find(name, str(detector.encoder.get("model")), split)
-        return None if entry is None else imports.read(entry)
-
-    def pictures(name: str) -> Any:
-        found = find_dataset(registry, name)
-        return None if found is None else found.open(split, root)
-
-    def known() -> Iterable[str]:
-        return [*registry.names("datasets"), *(entry.name for entry in imports.entries())]
-
-    return Finder(pictures, arrays, known)
 
 
 def _writer(detector: Detector, where: dict[str, Any]) -> tuple[Writer, Known]:

@@ -5,19 +5,17 @@ from __future__ import annotations
 import json
 import tempfile
 from array import array
-from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
 import numpy as np
 
-from ood_toolkit.detectors.decisions import Decisions
+from ood_toolkit.detectors.deciding import Deciding
 from ood_toolkit.detectors.detector import Detector
 from ood_toolkit.detectors.gate import Gate
-from ood_toolkit.detectors.pictures import Item
-from ood_toolkit.detectors.sources import Hashed, PictureSource, RowSource, Source, row_key
+from ood_toolkit.detectors.sources import Source
 from ood_toolkit.detectors.writing import Known, Writer
 from ood_toolkit.errors import DetectorError
 from ood_toolkit.metrics.discoveries import discovery_cut
@@ -70,7 +68,7 @@ class Prediction:
     writer: Writer
     known: Known = field(default_factory=Known)
     only: str | None = None
-    """`accepted` or `rejected`: write these alone."""
+    """`accepted` or `rejected`: write these alone; each JSON line then says so, as `only`."""
     rate: float | None = None
     """Flag OOD at this false discovery rate over the whole run."""
     storey: bool = False
@@ -112,12 +110,13 @@ class Prediction:
         counts.rejected += len(rows) - kept
         wanted = rows if self.only is None else [row for row in rows if row["accepted"] == (self.only == "accepted")]
         if wanted:
-            self.writer.write(wanted)
+            self.writer.write(wanted if self.only is None else [{**row, "only": self.only} for row in wanted])
         self.progress(counts.rows)
 
     def _rows(self, sources: list[Source], counts: Counts) -> Iterator[list[dict[str, Any]]]:
         for source in sources:
-            for found, hashes in self._decided(source, counts):
+            deciding = Deciding(self.detector, self.gate, self.known)
+            for found, hashes in deciding.rows(source):
                 for row, why in found.reasons.items():
                     counts.unreadable += 1
                     if len(counts.reasons) < 10:
@@ -127,50 +126,4 @@ class Prediction:
                     {**row, "sha256": key, "detector": digest}
                     for row, key in zip(found.to_dicts(), hashes, strict=True)
                 ]
-
-    def _decided(self, source: Source, counts: Counts) -> Iterator[tuple[Decisions, list[str]]]:
-        return self._of_pictures(source, counts) if isinstance(source, PictureSource) else self._of_rows(source, counts)
-
-    def _of_pictures(self, source: PictureSource, counts: Counts) -> Iterator[tuple[Decisions, list[str]]]:
-        """Let the gate read ahead, and keep the hash of each picture until its decision comes."""
-        waiting: deque[Hashed] = deque()
-
-        def items() -> Iterator[Item]:
-            for name, picture in source.walk():
-                hashed, content = Hashed(picture), None
-                if len(self.known):
-                    try:
-                        content = hashed.read()
-                    except OSError:
-                        hashed.key = ""
-                    if self.known.has(name, hashed.key):
-                        counts.known += 1
-                        continue
-                waiting.append(hashed)
-                yield Item(hashed if content is None else _Read(hashed, content), name)
-
-        for found in self.gate().stream(items()):
-            yield found, [waiting.popleft().key for _ in range(len(found))]
-
-    def _of_rows(self, source: RowSource, counts: Counts) -> Iterator[tuple[Decisions, list[str]]]:
-        for names, block in source.walk():
-            keys = [row_key(row) for row in block.cpu().numpy()]
-            fresh = [row for row, key in enumerate(keys) if not self.known.has(names[row], key)]
-            counts.known += len(keys) - len(fresh)
-            if len(fresh) < len(keys):
-                names, keys, block = [names[row] for row in fresh], [keys[row] for row in fresh], block[fresh]
-            if fresh:
-                found = self.detector.decide_rows(block, is_features=source.is_features)
-                yield replace(found, given_ids=np.array(names)), keys
-
-
-class _Read(Hashed):
-    """A picture whose bytes were read already, to tell whether it is known."""
-
-    def __init__(self, hashed: Hashed, content: bytes) -> None:
-        super().__init__(hashed.inner, hashed.key)
-        self.content = content
-
-    def read(self) -> bytes:
-        """Give the bytes."""
-        return self.content
+            counts.known += deciding.skipped

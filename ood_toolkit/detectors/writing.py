@@ -25,7 +25,8 @@ from ood_toolkit.store.files import replaced_file
 from ood_toolkit.store.foreign.batches import Batches
 from ood_toolkit.store.foreign.guard import opened, quoted
 
-__all__ = ["FIELDS", "Known", "TextRows", "Writer", "line_of", "parquet_writer", "resumed"]
+__all__ = ["BEGIN", "FIELDS", "Known", "TextRows", "Writer", "line_of", "parquet_writer", "records",
+           "resumed", "row_of"]  # fmt: skip
 
 FIELDS = (*COLUMNS, "sha256", "detector")
 """What a row holds: a decision, the hash of the picture's or row's bytes, and the detector's digest."""
@@ -139,12 +140,12 @@ def resumed(path: Path, style: str, digest: str) -> tuple[IO[str], Known, bool]:
     def rows() -> Iterator[Row]:
         nonlocal end
         with opened(path) as file:
-            for number, record in enumerate(_records(file, style, path)):
+            for number, record in enumerate(records(file, style, path)):
                 if style == "csv" and number == 0:
                     if record.rstrip(b"\r\n") != ",".join(FIELDS).encode():
                         raise DataError(f"{path}: expected the header of oodkit predict --csv; name another file")
                 else:
-                    row = _row(record, style, path, number + 1)
+                    row = row_of(record, style, path, number + 1)
                     if row["detector"] != digest:
                         raise DataError(
                             f"{path}: its rows are of detector {quoted(row['detector'], 40)}, this is {digest}; "
@@ -159,7 +160,7 @@ def resumed(path: Path, style: str, digest: str) -> tuple[IO[str], Known, bool]:
     return path.open("a", encoding="utf-8", errors="surrogateescape", newline=""), known, end == 0
 
 
-def _records(file: IO[bytes], style: str, path: Path) -> Iterator[bytes]:
+def records(file: IO[bytes], style: str, path: Path) -> Iterator[bytes]:
     """Walk whole records, each ended by a line break, in CSV outside quotes; a torn one at the end is passed over.
 
     `DataError` for a record that is too long, and for a file without a whole one that does not begin as ours do.
@@ -178,7 +179,8 @@ def _records(file: IO[bytes], style: str, path: Path) -> Iterator[bytes]:
         raise DataError(f"{path}: expected rows of oodkit predict, got something else; name another file")
 
 
-def _row(record: bytes, style: str, path: Path, number: int) -> Row:
+def row_of(record: bytes, style: str, path: Path, number: int) -> Row:
+    """Read one record as a row; `DataError` where it is none."""
     text = record.decode("utf-8", errors="surrogateescape")
     try:
         if style == "csv":

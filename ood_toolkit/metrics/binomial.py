@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from ood_toolkit.errors import MetricError
 
-__all__ = ["Share", "accepted_share", "clopper_pearson"]
+__all__ = ["Predicted", "Share", "accepted_share", "clopper_pearson", "predicted_count"]
+
+EXACT = 1_000_000
+"""Images up to which every count is summed over; of more, those within 15 standard deviations of the mean."""
 
 
 @dataclass(frozen=True)
@@ -16,6 +20,20 @@ class Share:
     value: float
     low: float
     high: float
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """A count that was predicted."""
+
+    share: float
+    """Its mean, as a share."""
+    low: int
+    """The least count that is not in the lower tail."""
+    high: int
+    """The largest count that is not in the upper tail."""
+    chance: float
+    """Of a count at least as far out, on its side of the distribution, as the one that was seen; two-sided."""
 
 
 def clopper_pearson(count: int, n: int, level: float = 0.95) -> Share:
@@ -52,3 +70,29 @@ def accepted_share(rank: int, n: int, level: float = 0.90) -> Share:
     tail = (1 - level) / 2
     low, high = (float(betaincinv(n - rank + 1, rank, p)) for p in (tail, 1 - tail))
     return Share((n - rank + 1) / (n + 1), low, high)
+
+
+def predicted_count(a: float, b: float, n: int, count: int, level: float = 0.95) -> Predicted:
+    """Say what count is to be expected of n images whose share is Beta(a, b) distributed, and where one count stands.
+
+    The count is beta-binomial. Of n future ID images below the k-th smallest of m calibration scores it is that of
+    Beta(k, m - k + 1), if all are exchangeable and without ties. `chance` is two-sided: twice the smaller tail that
+    holds `count`, at most 1. `MetricError` for a count outside 0 to n.
+    """
+    import numpy as np
+    from scipy.special import betaln, gammaln
+
+    if not 0 <= count <= n or n < 1 or not (a > 0 and b > 0):
+        raise MetricError(f"predicted_count: expected a count from 0 to n, and positive a and b; got {count} of {n}")
+    mean, spread = a / (a + b), math.sqrt(a * b * (a + b + n) / (n * (a + b) ** 2 * (a + b + 1)))
+    ends = (0, n) if n <= EXACT else (int(max(0, n * (mean - 15 * spread))), int(min(n, n * (mean + 15 * spread))))
+    k = np.arange(ends[0], ends[1] + 1, dtype=np.float64)
+    ways = gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
+    each = np.exp(ways + betaln(k + a, n - k + b) - betaln(a, b))
+    up_to, tail, place = np.cumsum(each), (1 - level) / 2, count - ends[0]
+    from_on = np.cumsum(each[::-1])[::-1]
+    low = int(np.searchsorted(up_to, tail, side="right"))
+    high = len(k) - 1 - int(np.searchsorted(from_on[::-1], tail, side="right"))
+    below = 0.0 if place < 0 else float(up_to[min(place, len(k) - 1)])
+    above = 0.0 if place >= len(k) else float(from_on[max(place, 0)])
+    return Predicted(mean, ends[0] + low, ends[0] + high, min(1.0, 2 * min(below, above)))

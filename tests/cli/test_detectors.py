@@ -211,7 +211,8 @@ def test_forms_and_choices_of_output(oodkit, fitted, mixed, tmp_path):
     ]
     for choice in ("accepted", "rejected"):
         kept = rows(oodkit("predict", file, mixed, "--only", choice).out)
-        assert kept == [row for row in plain if row["accepted"] == (choice == "accepted")]
+        wanted = [row for row in plain if row["accepted"] == (choice == "accepted")]
+        assert kept == [{**row, "only": choice} for row in wanted]  # so that `oodkit monitor` can refuse them
     assert oodkit("predict", file, mixed, "--parquet", tmp_path / "p.parquet").out == ""
     assert parquet.read_table(tmp_path / "p.parquet").to_pylist() == plain
     assert oodkit("predict", file, mixed, "-o", tmp_path / "o.jsonl").out == ""

@@ -25,6 +25,7 @@ from ood_toolkit.detectors.serving.batcher import Batcher
 from ood_toolkit.detectors.serving.body import Body
 from ood_toolkit.detectors.serving.desk import Desk, Observer
 from ood_toolkit.detectors.serving.door import Door, Place
+from ood_toolkit.detectors.serving.drift import drift_of
 from ood_toolkit.detectors.serving.limits import Limits
 from ood_toolkit.detectors.serving.metrics import Metrics
 from ood_toolkit.detectors.serving.page import POLICY, page
@@ -55,8 +56,10 @@ class Service:
         """Take what decides, and who else sees decisions; without a gate pictures are refused."""
         self.detector, self.limits = detector, limits
         self.door, self.metrics = Door(limits), Metrics(detector)
-        seen = () if observer is None else (observer,)
-        self.desk = Desk(detector, gate, limits, self.metrics, batch=batch, observers=seen)
+        seen = (drift_of(detector, self.metrics), observer)
+        self.desk = Desk(
+            detector, gate, limits, self.metrics, batch=batch, observers=[one for one in seen if one is not None]
+        )
         self.metrics.gauge("queue_length", "Requests accepted and not answered yet.", lambda: self.door.inside)
         self.metrics.gauge("queue_bytes", "Bytes of their bodies.", lambda: self.door.held)
         for lane in (self.desk.pictures, self.desk.vectors):

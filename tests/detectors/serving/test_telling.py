@@ -4,8 +4,10 @@ import json
 import re
 import sys
 
+import numpy as np
 import pytest
 
+from ood_toolkit import Detector, Monitor
 from ood_toolkit.detectors.serving.token import token_from
 from ood_toolkit.detectors.summary import facts
 from ood_toolkit.errors import UsageError
@@ -54,6 +56,29 @@ def test_metrics_count_what_was_asked_and_decided(client, detector, pngs, digits
     assert value_of(client, 'batch_rows_sum{lane="vectors"}') == 41
     if sys.platform == "linux":
         assert "\nprocess_resident_memory_bytes " in client.get("/metrics").text
+
+
+def test_metrics_tell_evidence_of_drift(client, detector, digits):
+    x = digits[0].features[:40] + 0.01 * digits[0].features[40:80]  # whose scores tie with none of calibration
+    client.post("/predict", json={"embeddings": x.tolist()})
+    client.post("/predict", json={"embeddings": [[0] * 64, x[0].tolist()]})
+    monitor = Monitor(detector)
+    for part in (x, x[:1]):
+        monitor.observe(detector.decide(part))
+    assert value_of(client, "drift_images") == 41
+    assert value_of(client, "drift_bits") == pytest.approx(monitor.bits, abs=1e-6)
+    assert value_of(client, "drift_alarm") == 0
+    client.post("/predict", json={"embeddings": np.random.default_rng(0).normal(size=(200, 64)).tolist()})
+    assert value_of(client, "drift_alarm") == 1
+    assert (
+        value_of(client, "drift_bits_highest") >= value_of(client, "drift_bits_needed") == pytest.approx(6.6439, 1e-4)
+    )
+
+
+def test_without_p_values_that_promise_something_there_is_no_evidence(served, digits):
+    with served(using=Detector.fit("classwise", digits[0]), pictures=False) as client:
+        client.post("/predict", json={"embeddings": digits[0].features[:2].tolist()})
+        assert "drift" not in client.get("/metrics").text
 
 
 class Watching:
