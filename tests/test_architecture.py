@@ -220,10 +220,8 @@ print(json.dumps(found))
 
 def test_help_version_and_listings_import_nothing_heavy(tmp_path):
     lines = [[], ["--help"], ["--version"]]
-    lines += [
-        [name, "--help"]
-        for name in ("bench", "report", "plot", "compare", "score", "fit", "inspect", "predict", "serve", "import")
-    ]
+    names = "bench report plot compare score fit inspect predict monitor serve import"
+    lines += [[name, "--help"] for name in names.split()]
     for kind in ("scorers", "combiners", "datasets", "models", "plugins"):
         lines += [[kind], [kind, "--json"], [kind, "--help"]]
     lines += [["published"], ["published", "imagenet1k-mos"], ["published", "semantic-shift", "--json"]]

@@ -30,12 +30,6 @@ class Drift:
         """Take a batch, in the order in which batches were decided."""
         self.monitor.observe(decisions)
 
-    def ran(self, lane: str, rows: int, seconds: float) -> None:
-        """Take no notice of times."""
-
-    def unreadable(self, rows: int) -> None:
-        """Take no notice of what has no score."""
-
     def values(self) -> dict[str, float]:
         """Give the numbers for the metrics."""
         one = self.monitor
