@@ -14,7 +14,7 @@ from ood_toolkit.detectors.decisions import Decisions
 from ood_toolkit.detectors.detector import Detector
 from ood_toolkit.detectors.monitoring.evidence import Evidence
 from ood_toolkit.detectors.monitoring.report import MonitorReport
-from ood_toolkit.detectors.monitoring.state import read_state, write_state
+from ood_toolkit.detectors.monitoring.state import is_position, read_state, write_state
 from ood_toolkit.detectors.monitoring.tally import Tally
 from ood_toolkit.errors import DetectorError
 from ood_toolkit.outputs.arrays import to_numpy
@@ -177,7 +177,8 @@ class Monitor:
         made._evidence.take(state["evidence"])
         made._tally.take(state["counts"])
         made.resets, made.alarm_at, made.fed = state["resets"], state["alarm_at"], state["fed"]
-        at = 0 if made.alarm_at is None else made.alarm_at
-        if not 0 <= at <= made.images or not made.resets >= 0 or made._tally.scored != made.images:
-            raise DetectorError("its numbers do not fit one another")
+        at = 1 if made.alarm_at is None else made.alarm_at
+        fits = type(at) is int and 0 < at <= max(made.images, 1) and type(made.resets) is int and made.resets >= 0
+        if not fits or made._tally.scored != made.images or not all(map(is_position, made.fed)):
+            raise DetectorError("state: its numbers do not fit one another")
         return made

@@ -8,6 +8,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from ood_toolkit import Detector, Outputs
+from ood_toolkit.detectors.writing import FIELDS
 
 RNG = np.random.default_rng(0)
 VAL = Outputs.from_logits(4 * RNG.normal(size=(200, 5)))
@@ -134,6 +135,9 @@ def test_usage_and_lists_on_stdin(oodkit, file, tmp_path):
         assert (done.code, said in done.err) == (2, True)
     done = oodkit("monitor", file, "--on", "-")
     assert (done.code, "name a file" in done.err) == (1, True)
+    (tmp_path / "rows.csv").write_text(",".join(FIELDS) + "\n")
+    done = oodkit("monitor", file, "--on", tmp_path / "rows.csv")
+    assert (done.code, "reads JSON lines" in done.err) == (1, True), done.err
     done = oodkit("monitor", file, "--on", "nothing-there", "--state", tmp_path)
     assert done.code == 2
 

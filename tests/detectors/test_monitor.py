@@ -69,6 +69,7 @@ def test_what_is_no_stream_of_this_detector_is_refused(detector):
     with pytest.raises(DetectorError, match="not bare scores"):
         Monitor(by_class).observe([0.5])
     assert not Monitor(by_class).report().exact
+    assert Monitor(detector).report().exact
     with pytest.raises(DetectorError, match="between 0 and 1"):
         Monitor(detector, alpha=1)
     assert monitor.images == 0
@@ -126,6 +127,40 @@ def test_a_state_that_is_damaged_or_of_another_is_refused(detector, tmp_path, ch
     file.write_text(file.read_text()[:-20])
     with pytest.raises(DetectorError, match="damaged"):
         Monitor.load(file, detector)
+
+
+ODD = (None, -1, 10**400, 0.5, float("nan"), "x", [], {}, [[1]], True)
+
+
+def test_no_damaged_state_ends_in_anything_but_one_line(detector, tmp_path):
+    file, monitor = tmp_path / "s.json", Monitor(detector)
+    monitor.observe(detector.score(ID))
+    monitor.fed = [{"rows": 400, "first": "a", "chain": "b"}]
+    monitor.save(file)
+    content, state = file.read_bytes(), json.loads(file.read_text())
+
+    def damaged():
+        for place in RNG.integers(0, len(content), 100).tolist():
+            yield content[:place]
+            yield content[:place] + bytes([int(RNG.integers(256))]) + content[place + 1 :]
+        for outer, inner in (("evidence", state["evidence"]), ("counts", state["counts"]), ("fed", state["fed"][0])):
+            for name in inner:
+                for odd in ODD:
+                    changed = {**inner, name: odd}
+                    yield json.dumps({**state, outer: [changed] if outer == "fed" else changed}).encode()
+        for name in state:
+            for odd in ODD:
+                yield json.dumps({**state, name: odd}).encode()
+
+    refused = []
+    for bad in damaged():
+        file.write_bytes(bad)
+        try:
+            Monitor.load(file, detector).report().lines()
+        except DetectorError as error:
+            refused.append(str(error))
+    assert len(refused) > 300
+    assert [said for said in refused if not said.startswith(str(file)) or "\n" in said] == []
 
 
 def test_a_second_call_waits_for_the_state(detector, tmp_path):

@@ -18,7 +18,7 @@ from ood_toolkit.detectors.decisions import Decisions
 from ood_toolkit.detectors.detector import Detector
 from ood_toolkit.detectors.gate import Gate
 from ood_toolkit.detectors.sources import Finder, Hashed, PictureSource, Source, row_key, sources_of
-from ood_toolkit.detectors.writing import BEGIN, records, row_of
+from ood_toolkit.detectors.writing import BEGIN, FIELDS, records, row_of
 from ood_toolkit.errors import DataError
 from ood_toolkit.store.foreign.guard import opened, quoted
 from ood_toolkit.store.foreign.places import place_of
@@ -27,6 +27,7 @@ __all__ = ["Feed", "Position", "feed_of", "first_of", "position_of", "twice"]
 
 ROWS = 1000
 """Rows of predictions that are read together."""
+CSV = ",".join(FIELDS).encode()
 ENDS = (".jsonl", ".ndjson")
 
 
@@ -157,17 +158,19 @@ def feed_of(
     if word == "-":
         raise DataError("--on -: a list on stdin cannot be told apart from one that was fed before; name a file")
     path = place_of(word)
-    if path.is_file() and (path.suffix.lower() in ENDS or _starts_as_ours(path)):
+    if path.is_file() and (path.suffix.lower() in ENDS or _starts_with(path, BEGIN)):
         return Predictions(path, detector)
+    if path.is_file() and _starts_with(path, CSV):
+        raise DataError(f"{word}: rows of oodkit predict as CSV; predict without --csv: a monitor reads JSON lines")
     (source,) = sources_of([word], (), finder, column)
     if isinstance(source, PictureSource):
         gate()  # what must be refused is refused before anything is counted
     return Decided(word, source, Deciding(detector, gate))
 
 
-def _starts_as_ours(path: Path) -> bool:
+def _starts_with(path: Path, start: bytes) -> bool:
     with opened(path) as file:
-        return file.read(len(BEGIN)) == BEGIN
+        return file.read(len(start)) == start
 
 
 @dataclass

@@ -83,7 +83,7 @@ class MonitorReport:
     """log2(1 / alpha): from here on it is an alarm."""
     rejected: Rejected | None
     exact: bool
-    """Whether the prediction is exact for ID images without ties; with thresholds by class it is rough."""
+    """Whether the prediction is exact for ID images without ties: the threshold has a fixed rank, as of `conformal`."""
     shift: ScoreShift | None
     class_psi: float | None
     classes: tuple[ClassShare, ...]

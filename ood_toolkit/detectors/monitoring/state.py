@@ -11,11 +11,11 @@ from typing import Any, TypeVar
 
 from ood_toolkit.errors import DetectorError
 from ood_toolkit.store.files import replaced_file
-from ood_toolkit.store.foreign.guard import guarded, quoted, read_bytes
+from ood_toolkit.store.foreign.guard import guarded, in_file, quoted, read_bytes
 from ood_toolkit.store.locks import locked
 from ood_toolkit.store.room import check_writable, room_in
 
-__all__ = ["held_state", "read_state", "write_state"]
+__all__ = ["held_state", "is_position", "read_state", "write_state"]
 
 KIND, FORMAT = "oodkit monitor", 1
 MOST = 1 << 24
@@ -36,6 +36,14 @@ def held_state(path: Path) -> Iterator[None]:
         yield
 
 
+def is_position(known: object) -> bool:
+    """Tell whether a part of a state says how far something was fed."""
+    if not isinstance(known, dict) or set(known) != {"rows", "first", "chain"}:
+        return False
+    rows, texts = known["rows"], (known["first"], known["chain"])
+    return type(rows) is int and rows > 0 and all(isinstance(text, str) for text in texts)
+
+
 def write_state(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
     """Put the state in the place of an earlier one."""
     text = json.dumps({"kind": KIND, "format": FORMAT, **state}, allow_nan=False)
@@ -45,7 +53,8 @@ def write_state(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
 
 def read_state(path: str | os.PathLike[str], digest: str, make: Callable[[Mapping[str, Any]], T]) -> T:
     """Make something of a state that belongs to the detector with this digest."""
-    with guarded(f"{path}: damaged", "a state that oodkit monitor wrote", DetectorError):
+    told = guarded(f"{path}: damaged", "a state that oodkit monitor wrote", DetectorError)
+    with told, in_file(path, DetectorError):
         state = json.loads(read_bytes(path, MOST))
         if not isinstance(state, dict) or state.get("kind") != KIND:
             raise DetectorError(f"{path}: expected a state that oodkit monitor wrote, got something else")

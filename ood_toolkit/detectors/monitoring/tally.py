@@ -35,7 +35,7 @@ class Tally:
         self._tenths = np.unique(rows.score[np.arange(1, TENTHS) * n // TENTHS])
         self._calibration_classes = None if rows.prediction is None else self._classes(rows.prediction)
         self._share = _share_rejected(detector, rows)
-        self.exact_share = detector.class_thresholds is None
+        self.exact_share = detector.calibration is not None and detector.calibration.accepted.basis == "future"
         self.restart()
 
     def restart(self) -> None:
@@ -64,7 +64,8 @@ class Tally:
     def share_rejected(self) -> Rejected | None:
         """Compare the share rejected with the beta-binomial prediction from calibration; None before the first image.
 
-        With thresholds by class the prediction is rough: it takes the calibration images of all classes together.
+        It is rough where the threshold has no fixed rank among calibration scores, or each class has one of its own:
+        then it takes what the thresholds reject of all calibration images.
         """
         if not self.scored:
             return None
