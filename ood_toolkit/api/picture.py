@@ -14,7 +14,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from ood_toolkit.errors import DataError
-from ood_toolkit.store.foreign.guard import opened, read_bytes
+from ood_toolkit.store.foreign.guard import opened, read_bytes, reason
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -166,7 +166,7 @@ def as_decoded(image: Image) -> Image:
     except (DataError, MemoryError):
         raise
     except Exception as error:  # as in `decode`
-        raise DataError(f"not a readable picture: {' '.join(str(error).split()) or type(error).__name__}") from None
+        raise DataError(f"not a readable picture: {reason(error)}") from None
 
 
 def claimed(content: bytes) -> tuple[str, int, int]:
@@ -274,7 +274,7 @@ def _reason(error: Exception, content: bytes) -> str:
         return "the file is empty"
     if isinstance(error, UnidentifiedImageError):
         return "damaged, or of no format that Pillow knows"
-    said = " ".join(str(error).split()) or type(error).__name__
+    said = reason(error)
     if "truncated" in said.lower() or said.startswith("Expected to read"):
         return "it ends too early; get it again"
     return said.replace(", could be decompression bomb DOS attack.", "; make it smaller")

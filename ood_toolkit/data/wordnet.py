@@ -24,6 +24,7 @@ import click
 
 from ood_toolkit.data.words import DIGEST, digest_of
 from ood_toolkit.errors import DataError
+from ood_toolkit.store.foreign.guard import reason
 
 __all__ = ["Synset", "list_text", "read_synsets", "word_lists"]
 
@@ -89,7 +90,7 @@ def read_synsets(file: Path) -> Iterator[Synset]:
     try:
         lines = file.read_text("ascii").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{file}: expected a data file of WordNet 3.0, not readable: {error}") from error
+        raise DataError(f"{file}: expected a data file of WordNet 3.0, not readable: {reason(error)}") from error
     for number, line in enumerate(lines, 1):
         if line.startswith("  "):  # the licence, at the top
             continue

@@ -103,7 +103,11 @@ def _stacked(array: np.ndarray, what: str) -> np.ndarray:
             raise DetectorError(f"{what}: expected a column of vectors of one length; stack them first") from None
         if made.dtype != object:
             return made
-    raise DetectorError(f"{what}: expected numbers (n, d), got objects such as {type(array.reshape(-1)[0]).__name__}")
+    raise DetectorError(f"{what}: expected numbers (n, d), got objects such as {_kind(array.reshape(-1)[0])}")
+
+
+def _kind(value: object) -> str:
+    return "None" if value is None else type(value).__name__
 
 
 def is_empty(x: Any) -> bool:

@@ -19,7 +19,7 @@ from ood_toolkit.detectors.probe import Probe
 from ood_toolkit.detectors.rows import Rows
 from ood_toolkit.errors import DetectorError, NotSavableError, OodkitError, PluginError, SpecError
 from ood_toolkit.scorers.scores import STREAM
-from ood_toolkit.store.foreign.guard import shown
+from ood_toolkit.store.foreign.guard import reason, shown
 
 __all__ = ["laid_out", "restored"]
 
@@ -91,8 +91,9 @@ def restored(path: str | os.PathLike[str]) -> dict[str, Any]:
     except OodkitError as error:
         raise DetectorError(f"{path}: damaged: {error}") from None
     except Exception as error:  # whatever a damaged or hostile file makes fail
-        said = " ".join(f"{type(error).__name__}: {error}".split())
-        raise DetectorError(f"{path}: damaged; expected a detector written by Detector.save, got {said}") from None
+        raise DetectorError(
+            f"{path}: damaged; expected a detector written by Detector.save, got {reason(error)}"
+        ) from None
     if made["probe"] is not None:
         try:
             made["probe"].check(made["scorer"], made["head"], made["class_names"])

@@ -150,14 +150,18 @@ def _result(file: Path) -> tuple[dict[str, Any], list[Row]]:
         )
     found = read_json(file)
     if not isinstance(found, dict) or found.get("schema") != SCHEMA:
-        got = found.get("schema") if isinstance(found, dict) else type(found).__name__
+        got = found.get("schema") if isinstance(found, dict) else _kind(found)
         raise DataError(f"{file}: expected a result of schema {SCHEMA}, got {got!r}; read it with its own version")
     listed = found.pop("rows", None)
     found.pop("schema")
     if not isinstance(listed, list):
-        raise DataError(f"{file}: rows: expected a list, got {type(listed).__name__}")
+        raise DataError(f"{file}: rows: expected a list, got {_kind(listed)}")
     check_header(file, found)
     return found, [_row(file, place, one) for place, one in enumerate(listed)]
+
+
+def _kind(value: object) -> str:
+    return "null" if value is None else type(value).__name__
 
 
 def _row(file: Path, place: int, found: Any) -> Row:
@@ -168,13 +172,13 @@ def _row(file: Path, place: int, found: Any) -> Row:
     for key, value in known.items():
         number = isinstance(value, int | float) and not is_number(value)
         if not isinstance(value, ROW_TYPES[key]) or isinstance(value, bool) or number:
-            raise DataError(f"{where}: {key}: expected {ROW_TYPES[key][0].__name__}, got {type(value).__name__}")
+            raise DataError(f"{where}: {key}: expected {ROW_TYPES[key][0].__name__}, got {_kind(value)}")
     if known["kind"] not in KINDS or known.get("status", "ok") not in STATES:
         raise DataError(f"{where}: unknown kind {known['kind']!r} or status {known.get('status')!r}")
     metrics = known.get("metrics", {})
     for key, value in metrics.items():
         if value is not None and not is_number(value):
-            raise DataError(f"{where}: {key}: expected a number, got {type(value).__name__}")
+            raise DataError(f"{where}: {key}: expected a number, got {_kind(value)}")
     numbers = {key: float("nan") if value is None else float(value) for key, value in metrics.items()}
     return Row(**{**known, "notes": tuple(map(str, known.get("notes", ()))), "metrics": numbers})
 

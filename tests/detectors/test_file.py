@@ -127,6 +127,7 @@ def test_a_file_names_its_plugin_where_that_is_missing(registered, make_outputs,
         Detector.load(tmp_path / "d")
 
 
+@pytest.mark.quotes
 @pytest.mark.parametrize(
     ("formula", "said"),
     [

@@ -125,7 +125,7 @@ ROW = {"kind": "ood", "scorer": "msp", "id": "i"}
         (GOOD | {"protocol": "x"}, "protocol: unknown name 'x'"),
         (GOOD | {"models": [{}]}, "models: expected a list of objects with a name"),
         (GOOD | {"models": []}, "models: expected a list of objects with a name"),
-        ('{"schema": 1, "protocol": "\\ud800"}', "rows: expected a list, got NoneType"),
+        ('{"schema": 1, "protocol": "\\ud800"}', "rows: expected a list, got null"),
         (GOOD | {"rows": [ROW | {"metrics": {"auroc": 10**400}}]}, "row 0: auroc: expected a number, got int"),
         (GOOD | {"groups": {"near": "o"}}, "groups: expected lists"),
         (GOOD | {"rows": [3]}, "row 0: expected an object with kind, scorer and id"),

@@ -10,7 +10,7 @@ from typing import Any
 from ood_toolkit.api.spec import nearest
 from ood_toolkit.benchmark.presets.preset import UNKNOWN, Preset, PresetSet, Published
 from ood_toolkit.errors import DataError
-from ood_toolkit.store.foreign.guard import MIB, guarded, quoted, read_bytes, shown
+from ood_toolkit.store.foreign.guard import MIB, guarded, quoted, read_bytes, reason
 
 __all__ = ["read_preset"]
 
@@ -102,7 +102,7 @@ def _read(file: Path) -> Preset:
     try:
         table = tomllib.loads(content.decode("utf-8-sig"))
     except ValueError as error:  # tomllib's own, of bytes that are no UTF-8, of numbers with thousands of digits
-        raise DataError(f"preset {file}: not TOML in UTF-8: {shown(str(error))}") from None
+        raise DataError(f"preset {file}: not TOML in UTF-8: {reason(error)}") from None
     except RecursionError:
         raise DataError(f"preset {file}: not a preset: its tables are nested too deeply") from None
     where = f"preset {file.name}"

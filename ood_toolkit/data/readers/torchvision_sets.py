@@ -13,7 +13,7 @@ from ood_toolkit.data.readers.folders import ClassFolders, class_folders, labell
 from ood_toolkit.data.readers.imglist import read_imglist, read_lines
 from ood_toolkit.data.readers.npz_images import ArrayPictures
 from ood_toolkit.errors import DataError, one_line
-from ood_toolkit.store.foreign.guard import quoted, shown
+from ood_toolkit.store.foreign.guard import quoted, reason, shown
 from ood_toolkit.store.foreign.objects import read_object
 
 if TYPE_CHECKING:
@@ -223,7 +223,7 @@ def _of_torchvision(kind: str, root: Path) -> Iterator[Any]:
             f"{root}: torchvision {torchvision.__version__} cannot read {kind} here, or is too old: {one_line(error)}"
         ) from error
     except Exception as error:  # whatever its readers of many formats run into
-        raise DataError(f"{root}: torchvision's {kind} cannot read it: {shown(one_line(error))}") from error
+        raise DataError(f"{root}: torchvision's {kind} cannot read it: {reason(error)}") from error
 
 
 def _check_labels(labels: Iterable[int], names: Sequence[str], what: str) -> None:

@@ -36,8 +36,11 @@ PYTHON = re.compile(
     r"|not enough values|too many values|could not convert string|(positional|keyword) argument|unsupported operand"
     r"|^(an integer is|expected (str|bytes|string|int)|cannot convert)"
     r"|must be (str|int|a string|an integer|real number)"
+    r"|cannot reshape array|zero-size array|inhomogeneous|setting an array element|allow_pickle|all the input array"
+    r"|mat1 and mat2|is invalid for input of size|could not be broadcast|must match the size of|size mismatch"
 )
-"""What Python says of a value that is otherwise than the code takes it to be; it tells a reader nothing."""
+"""What Python, numpy and torch say of a value that is otherwise than the code takes it to be; it tells a reader
+nothing."""
 LONGEST = 200
 """Letters of another library's message that ours takes over."""
 

@@ -138,6 +138,11 @@ def read_json(file: Path, what: str) -> dict[str, Any]:
         if not file.is_file() or (size := file.stat().st_size) > LARGEST:
             raise OSError(f"a file of {size:,} bytes, over {LARGEST:,}" if file.is_file() else "no such file")
         content = json.loads(file.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise ModelError(f"{what}: expected {file.name} to be text in UTF-8, got other bytes") from error
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
+        raise ModelError(f"{what}: expected {file.name} to be JSON, got other text ({place})") from error
     except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{what}: cannot read {file.name}: {one_line(error)}") from error
     if not isinstance(content, dict):

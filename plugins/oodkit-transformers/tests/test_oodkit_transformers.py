@@ -513,7 +513,9 @@ def test_config_that_is_no_json_object(copy):
     (copy / "config.json").write_text("[1]")
     assert "config.json: expected a JSON object, got list" in refused(copy)
     (copy / "config.json").write_text("{")
-    assert "cannot read config.json" in refused(copy)
+    assert "expected config.json to be JSON, got other text (line 1, column 2)" in refused(copy)
+    (copy / "config.json").write_bytes(b"\xff{}")
+    assert "expected config.json to be text in UTF-8, got other bytes" in refused(copy)
 
 
 def test_an_adapter_is_refused(copy):
