@@ -53,10 +53,11 @@ def command(
     FILE may also be an .npy file of embeddings, a Parquet file with a column of vectors (embedding) and others (label,
     id | path | image_path, score), or a folder of clip-retrieval (img_emb/*.npy, metadata/*.parquet).
     """
+    from ood_toolkit.api.spec import nearest
     from ood_toolkit.benchmark.reading import read_banks
     from ood_toolkit.store.files import default_store
     from ood_toolkit.store.imports import Imports
-    from ood_toolkit.store.npz import doubts_of_arrays, read_import, read_scores
+    from ood_toolkit.store.npz import doubts_of_arrays, not_taken, read_import, read_scores
 
     if not scores and (key or lower_is_id):
         raise click.UsageError("--key and --lower-is-id go with --scores")
@@ -74,5 +75,8 @@ def command(
     imports.add(name, model, split, arrays, source, replace=replace)
     held = ", ".join(f"{part} {array.shape}" for part, array in arrays.items())
     print_line(f"{name} ({split}) of model {model}: {held}")
+    for key in () if scores else not_taken(file):
+        hint = nearest(key, ("labels", "classes", "class_names", "ids", "embeddings", "features", "logits"))
+        print_line(f"  not taken: {key}{f'; {hint}' if hint.startswith('did you mean') else ''}")
     for doubt in doubts_of_arrays(arrays):
         print_line(f"  {doubt}")

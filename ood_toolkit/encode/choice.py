@@ -96,6 +96,8 @@ def _only_choice(
     """Give the one model that can answer for all sets, or say which could be named."""
     imports.check(names)
     held = sorted({*imports.models_of(names, splits), *models_holding(imports.folder, names)} - set(beside))
+    if len(held) > 1:  # ready scores alone answer nothing that is asked of a model
+        held = [label for label in held if label not in imports.scored_only(names)] or held
     if len(held) == 1:
         return held[0]
     sets = {name: find(name) for name in names}

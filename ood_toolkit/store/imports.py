@@ -105,6 +105,11 @@ class Imports:
         """Tell whether ready scores are what was imported; nothing is read."""
         return (self._content(entry.key) / "scores.npy").is_file()
 
+    def scored_only(self, names: Collection[str]) -> set[str]:
+        """Name the labels under which nothing but ready scores was imported for these sets."""
+        mine = [entry for entry in self.entries() if entry.name in names]
+        return {one.model for one in mine} - {one.model for one in mine if not self.has_scores(one)}
+
     def entries(self) -> list[Entry]:
         """List all entries by model, name and split; damaged ones are passed over."""
         found = []

@@ -14,7 +14,7 @@ from ood_toolkit.outputs import Outputs
 from ood_toolkit.outputs.class_names import ClassNames, is_wordnet_id, shown
 from ood_toolkit.outputs.doubts import doubts_of_head, doubts_of_outputs
 from ood_toolkit.outputs.head import Head
-from ood_toolkit.store.foreign.arrays import listed
+from ood_toolkit.store.foreign.arrays import listed, read_npz
 from ood_toolkit.store.foreign.arrays import texts as names_of
 from ood_toolkit.store.foreign.guard import guarded, in_file
 from ood_toolkit.store.foreign.tables import read_table
@@ -22,6 +22,8 @@ from ood_toolkit.store.foreign.tables import read_table
 __all__ = ["doubts_of_arrays", "head_of", "outputs_of", "read_import", "read_scores"]
 
 FEATURES = ("embeddings", "features")
+PARTS = ("logits", "text", "weight", "bias", "scale", "unit_rows")
+OTHER_TABLES = (".npy", ".parquet", ".pq")
 CLASSES = ("classes", "class_names", "names")
 IDS = ("ids", "files", "paths")
 MOST_CLASSES = 1 << 31
@@ -47,11 +49,19 @@ def read_import(
         return _import(file, text, head, texts or {})
 
 
+def not_taken(file: Path) -> list[str]:
+    """Name the arrays of an `.npz` file that an import passes over."""
+    if file.is_dir() or file.suffix.lower() in OTHER_TABLES:
+        return []
+    taken = {*FEATURES, *PARTS, *CLASSES, *IDS, "labels"}
+    return [name for name in read_npz(file) if name not in taken]
+
+
 def _import(file: Path, text: Path | None, head: Path | None, banks: Mapping[str, Path]) -> dict[str, np.ndarray]:
     found = read_table(file)
     features = _first(found, FEATURES)
     arrays = {} if features is None else {"features": features}
-    arrays |= {key: found[key] for key in ("logits", "text", "weight", "bias", "scale", "unit_rows") if key in found}
+    arrays |= {key: found[key] for key in PARTS if key in found}
     if not arrays.keys() & {"features", "logits"}:
         if not found and zipfile.is_zipfile(file):
             raise DataError(

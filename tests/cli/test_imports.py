@@ -152,3 +152,26 @@ def test_an_id_that_is_no_class_of_the_head_is_named(oodkit, put, strange, wnid)
     labels = np.array(["cat", "dog", wnid])[LABELS]
     assert oodkit("import", "s", put("s", embeddings=ROWS, labels=labels, text=TEXT, classes=NAMES)).code == 0
     oodkit("bench --id s --ood o --scorers msp").is_refused(f"the class '{wnid}' of its images")
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("label", "not taken: label; did you mean 'labels'?"),
+        ("class_name", "not taken: class_name; did you mean 'class_names'?"),
+        ("zzz", "not taken: zzz"),
+    ],
+)
+def test_arrays_that_are_not_taken_are_named(doubts, key, said):
+    assert said in doubts(embeddings=ROWS, text=TEXT, classes=NAMES, **{key: LABELS})
+
+
+def test_labels_of_ready_scores_alone_are_no_models(oodkit, put, strange):
+    assert oodkit("import", "s", put("s", embeddings=ROWS, labels=LABELS, classes=NAMES, text=TEXT)).code == 0
+    for name, rows in (("s", 12), ("o", 9)):
+        scores = put(f"own_{name}", scores=RNG.normal(size=rows))
+        assert oodkit("import", name, scores, "--scores", "--model", "own").code == 0
+    done = oodkit("bench", "--id", "s", "--ood", "o", "--scorers", "msp", "--val-split", "0")
+    assert (done.code, "model imported" in done.out) == (0, True), done.err
+    assert oodkit("score", "msp", "--id", "s", "--val-split", "0").code == 0
+    assert oodkit("bench", "--id", "s", "--ood", "o", "--model", "own").code == 0

@@ -31,6 +31,7 @@ LIMIT = "OODKIT_READ_LIMIT"
 """Environment variable: MiB that one read may take where a reader's own limit is smaller."""
 PANIC = "PanicException"
 """What libraries written in Rust raise where they should not; it derives from `BaseException` alone."""
+UNKNOWN_ENTRY = re.compile(r"unexpected keyword argument '(\w+)'")
 PYTHON = re.compile(
     r"object (is not|has no|does not|cannot)|NoneType|invalid literal|(index|indices) out of range|unhashable type"
     r"|not enough values|too many values|could not convert string|(positional|keyword) argument|unsupported operand"
@@ -99,6 +100,8 @@ def reason(error: BaseException) -> str:
     if isinstance(error, json.JSONDecodeError):
         return f"text that is no JSON (line {error.lineno}, column {error.colno})"
     said = " ".join(str(error).split())
+    if entry := UNKNOWN_ENTRY.search(said):
+        return f"an entry {shown(entry[1])} that is not known"
     if PYTHON.search(said):
         return "contents of another form"
     return "an archive that torch cannot read" if "PytorchStreamReader" in said else shown(said or type(error).__name__)
