@@ -23,7 +23,9 @@ from ood_toolkit.store.files import replaced_file
 from ood_toolkit.store.foreign.guard import quoted
 from ood_toolkit.store.foreign.tensors import read_header
 
-__all__ = ["FORMAT", "FORMATS", "digest_of", "flatten", "head_of", "head_state", "read", "unflatten", "write"]
+__all__ = [
+    "FORMAT", "FORMATS", "digest_of", "flatten", "head_of", "head_state", "read", "unflatten", "writable", "write",
+]  # fmt: skip
 
 FORMAT = "oodkit-detector-2"
 FORMATS = ("oodkit-detector-1", FORMAT)
@@ -35,14 +37,20 @@ def write(path: str | os.PathLike[str], about: Mapping[str, Any], arrays: Mappin
     """Write a header and arrays to one file; the file that is there stays until the new one is whole."""
     from safetensors.torch import save_file
 
+    target = writable(path)
+    said = {**about, "digest": digest_of(about, arrays)}
+    with replaced_file(target) as partial:
+        save_file(dict(arrays), str(partial), {KEY: json.dumps(said)})
+
+
+def writable(path: str | os.PathLike[str]) -> Path:
+    """Give the place of a file to write; `DetectorError` for a folder, and in a folder that is not there."""
     target = Path(path)
     if not target.parent.is_dir():
         raise DetectorError(f"{target}: its folder does not exist; make it first")
     if target.is_dir():
         raise DetectorError(f"{target}: expected a file to write, this is a folder")
-    said = {**about, "digest": digest_of(about, arrays)}
-    with replaced_file(target) as partial:
-        save_file(dict(arrays), str(partial), {KEY: json.dumps(said)})
+    return target
 
 
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Tensor]]:
