@@ -27,7 +27,7 @@ from ood_toolkit.cli.streams import print_json, print_line
 @options.of("groups", help="OOD sets, whose share detected is measured and recorded; nothing is fitted on them.")
 @click.option(
     "--output", "-o", "file", required=True, type=Place(dir_okay=False), metavar="FILE",
-    help="File to write the detector to.",
+    help="File to write the detector to; a detector that is there is replaced, any other file refused.",
 )  # fmt: skip
 @click.option("--accept-all", is_flag=True, help="Write a detector also where its threshold accepts everything.")
 @click.option("--allow-same", is_flag=True, help="Calibrate also on the very images that the scorer is trained on.")
@@ -56,11 +56,12 @@ def command(
     from ood_toolkit.benchmark.fitted_detector import fit_detector
     from ood_toolkit.cli.progress import Stderr, clear
     from ood_toolkit.cli.reserving import reserve
+    from ood_toolkit.detectors.places import DETECTOR
     from ood_toolkit.errors import DetectorError
 
     if not file.parent.is_dir():
         raise DetectorError(f"{file}: its folder does not exist; make it first")
-    reserve(file)
+    reserve(file, DETECTOR)
     settings = options.settings_of(ids=(ids,), scorers=(spec,), **where)
     with options.usage():
         made = fit_detector(settings, get_registry(), Stderr(), rule, accept_all=accept_all, allow_same=allow_same)

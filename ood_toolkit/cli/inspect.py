@@ -10,6 +10,7 @@ from ood_toolkit.cli.listing import as_json
 from ood_toolkit.cli.place import Place
 from ood_toolkit.cli.reserving import reserve
 from ood_toolkit.cli.streams import print_form, print_json, print_line, shape
+from ood_toolkit.detectors.places import DETECTOR
 
 
 @click.command("inspect")
@@ -17,7 +18,10 @@ from ood_toolkit.cli.streams import print_form, print_json, print_line, shape
 @click.option(
     "--move", "rule", metavar="RULE", help="Write a copy with the thresholds of another rule, from the stored rows."
 )
-@click.option("--output", "-o", type=Place(dir_okay=False), metavar="FILE", help="With --move: the copy.")
+@click.option(
+    "--output", "-o", type=Place(dir_okay=False), metavar="FILE",
+    help="With --move: the copy; a detector that is there is replaced, any other file refused.",
+)  # fmt: skip
 @click.option("--accept-all", is_flag=True, help="With --move: write the copy also where it accepts everything.")
 @as_json
 def command(file: Path, rule: str | None, output: Path | None, accept_all: bool, as_json: bool) -> None:
@@ -27,7 +31,7 @@ def command(file: Path, rule: str | None, output: Path | None, accept_all: bool,
     if accept_all and rule is None:
         raise click.UsageError("--accept-all goes with --move")
     if output is not None:
-        reserve(output)
+        reserve(output, DETECTOR)
     from ood_toolkit.cli.progress import Stderr, clear
 
     Stderr().loading()

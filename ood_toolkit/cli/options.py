@@ -67,7 +67,7 @@ seed, limit, keep, data_root, store = (of(name) for name in ("seed", "limit", "k
 html = click.option(
     "--html", type=Place(dir_okay=False), metavar="FILE",
     help="Also write a page that opens offline: tables, charts with a movable threshold, the gravest errors. Needs the "
-    "extra html.",
+    "extra html. Such a page that is there is replaced, any other file refused.",
 )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ KINDS = ("roc", "hist", "thresholds", "risk-coverage", "scatter", "pareto", "rel
 @click.option("--kind", type=click.Choice(KINDS), required=True, help="What is drawn.")
 @click.option(
     "--output", "-o", type=Place(dir_okay=False), required=True, metavar="FILE.pdf|svg|png",
-    help="Where to, replacing what is there.",
+    help="Where to; a file of the same format that is there is replaced, any other refused.",
 )  # fmt: skip
 @click.option(
     "--scorers", multiple=True, metavar="SPECS",
@@ -40,13 +40,14 @@ def command(run: Path, kind: str, output: Path, scorers: tuple[str, ...], width:
     risk-coverage: wrong predictions among those kept. scatter: one score against another. pareto: seconds against
     AUROC. reliability: accuracy against confidence. Needs matplotlib, the extra `ood-toolkit[plots]`.
     """
+    from ood_toolkit.cli.printing import print_written
     from ood_toolkit.cli.progress import clear, progress
     from ood_toolkit.cli.reserving import reserve
-    from ood_toolkit.report.plot.style import check_file, close, draw_into_files, save
+    from ood_toolkit.report.plot.style import close, draw_into_files, kind_of, save
 
-    check_file(output)
+    form = kind_of(output)
     draw_into_files()
-    reserve(output)
+    reserve(output, form)
     from ood_toolkit.report.plot.plots import drawn
     from ood_toolkit.report.run_folder import read_run
 
@@ -57,3 +58,4 @@ def command(run: Path, kind: str, output: Path, scorers: tuple[str, ...], width:
     save(ax, output, width)
     close(ax)
     clear()
+    print_written(output)

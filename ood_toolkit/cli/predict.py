@@ -126,9 +126,11 @@ def _told(start: float) -> Callable[[int], None]:
 def _say(counts: Counts, seconds: float) -> None:
     """Say on stderr what came of the run."""
     rate = f", {counts.rows / seconds:,.1f} images/s" if seconds > 0 else ""
+    unread = f", {counts.unreadable:,} not scored" if counts.unreadable else ""
     skipped = f", {counts.known:,} were decided before" if counts.known else ""
     print_message(
-        f"decided {counts.rows:,} images: {counts.accepted:,} accepted, {counts.rejected:,} rejected{skipped}{rate}"
+        f"decided {counts.rows:,} image{'s' * (counts.rows != 1)}: {counts.accepted:,} accepted, "
+        f"{counts.rejected - counts.unreadable:,} rejected{unread}{skipped}{rate}"
     )
     if counts.flagged or counts.note:
         print_message(counts.note or f"flagged {counts.flagged:,} as OOD; those that could not be read are not counted")

@@ -73,10 +73,11 @@ def print_report(report: Report, style: str, sort: str | None = None) -> None:
 def check_html(file: Path) -> None:
     """Keep the place of a page for this command, and refuse to begin without what it is made with."""
     from ood_toolkit.cli.reserving import reserve
+    from ood_toolkit.report.html.kind import PAGE
     from ood_toolkit.report.html.library import check_library
 
     check_library()
-    reserve(file)
+    reserve(file, PAGE)
 
 
 def write_html(report: Report, file: Path) -> None:
@@ -87,4 +88,10 @@ def write_html(report: Report, file: Path) -> None:
     content = html_page(report).encode()
     with replaced_file(file) as partial:
         partial.write_bytes(content)
-    print_message(f"wrote {file} ({len(content) / 1e6:.1f} MB)")
+    print_written(file)
+
+
+def print_written(file: Path) -> None:
+    """Say on stderr which file was written, and how large it is."""
+    size = file.stat().st_size
+    print_message(f"wrote {file} ({f'{size / 1e6:.1f} MB' if size >= 5e5 else f'{size / 1e3:.0f} kB'})")

@@ -37,7 +37,8 @@ from ood_toolkit.cli.place import Place
     "--scores",
     type=Place(dir_okay=False),
     metavar="FILE.parquet|csv",
-    help="Write the scores of every image there, a row for each image and scorer, and print nothing.",
+    help="Write the scores of every image there, a row for each image and scorer, and print nothing. Such a table "
+    "that is there is replaced, any other file refused.",
 )
 def command(
     run: Path,
@@ -98,8 +99,7 @@ def _write_scores(run: Path, file: Path) -> None:
     if other := sorted(options.given() - {"run", "scores"}):
         flag = "--format" if other[0] == "style" else f"--{other[0].replace('_', '-')}"
         raise click.UsageError(f"{flag}: does not go with --scores, which writes scores as they are")
-    check_scores_file(file)
-    reserve(file)
+    reserve(file, check_scores_file(file))
     print_message(f"{file}: {write_scores(run, file):,} rows")
 
 

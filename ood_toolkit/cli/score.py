@@ -13,6 +13,7 @@ from ood_toolkit.cli import options
 from ood_toolkit.cli.place import Place
 from ood_toolkit.cli.streams import print_form
 from ood_toolkit.report.cells import csv_rows
+from ood_toolkit.store.kinds import Kind, beginning
 
 if TYPE_CHECKING:
     from numpy import ndarray
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from ood_toolkit.encode.sets import Sets
     from ood_toolkit.report.report import Report
     from ood_toolkit.report.results import Answers
+
+HEADS = ("id", "prediction", "label", "confidence")
+ROWS = Kind("table of scores", beginning(",".join(HEADS).encode()))
 
 
 @click.command("score")
@@ -54,7 +58,10 @@ if TYPE_CHECKING:
 @options.limit
 @options.encoding
 @options.store
-@click.option("--output", type=Place(dir_okay=False), metavar="FILE", help="Write there instead of to stdout.")
+@click.option(
+    "--output", type=Place(dir_okay=False), metavar="FILE",
+    help="Write there instead of to stdout. Such a table that is there is replaced, any other file refused.",
+)  # fmt: skip
 def command(specs: str, name: str, split: str, images: str | None, output: Path | None, **where: Any) -> None:
     """Score the images of one set with SPECS, such as msp,knn:k=50, and print CSV.
 
@@ -72,7 +79,7 @@ def command(specs: str, name: str, split: str, images: str | None, output: Path 
     if images is not None and "split" in options.given():
         raise click.UsageError("--split: does not go with --images, which names the pictures")
     if output is not None:
-        reserve(output)
+        reserve(output, ROWS)
     groups = () if images is None else (images,)
     settings, registry = options.settings_of(ids=(name,), groups=groups, **where), get_registry()
     if wants_averages(settings):
@@ -106,7 +113,7 @@ def _rows(scorers: list[Scorer], sets: Sets, settings: Settings, split: str) -> 
     report = bench(scorers, members={name: replace(member, tests={name: x})})
     said = report.answers[name, f"ood:{settings.ood[0]}" if settings.ood else "test"]
     columns = [said.ids, said.prediction, said.truth, said.confidence]
-    heads = ["id", "prediction", "label", "confidence"]
+    heads = list(HEADS)
     for scorer in scorers:
         heads += [part if len(scorers) == 1 else f"{part}:{scorer.spec}" for part in ("score", "in_distribution")]
         columns += [_scores_of(scorer, said, report), said.accepted.get(scorer.spec)]

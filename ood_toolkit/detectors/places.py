@@ -1,13 +1,37 @@
-"""Where rows of `oodkit predict` may go: refused before anything is loaded."""
+"""Where detectors and rows of `oodkit predict` may go: refused before anything is loaded."""
 
 from __future__ import annotations
 
+import json
 from importlib.util import find_spec
 from pathlib import Path
+from typing import BinaryIO
 
 from ood_toolkit.errors import DataError, DetectorError
+from ood_toolkit.store.kinds import Kind, beginning
 
-__all__ = ["check_parquet", "check_text", "is_folder"]
+__all__ = ["DETECTOR", "check_parquet", "check_text", "is_folder"]
+
+MARK = "oodkit-detector-"
+"""How the format of every detector begins, whatever version wrote it."""
+LONGEST = 100_000_000
+"""Bytes of a header of safetensors, at most."""
+
+
+def _holds_detector(stream: BinaryIO) -> bool:
+    """Read the header of a safetensors file, without torch, and see what its metadata says it is."""
+    size = int.from_bytes(stream.read(8), "little")
+    if size > LONGEST:
+        return False
+    try:
+        about = json.loads(json.loads(stream.read(size))["__metadata__"]["oodkit"])
+        return str(about["format"]).startswith(MARK)
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return False
+
+
+DETECTOR = Kind("detector", _holds_detector)
+PARQUET = Kind("Parquet file", beginning(b"PAR1"))
 
 
 def check_text(path: Path, *, append: bool) -> None:
@@ -20,6 +44,7 @@ def check_parquet(path: Path, *, append: bool) -> None:
     """Refuse a folder that holds something, a file that is to be added to, and both where pyarrow is not installed."""
     if find_spec("pyarrow") is None:
         raise DataError("--parquet: needs pyarrow: pip install 'ood-toolkit[parquet]'")
+    PARQUET.check(path)
     if append and not is_folder(path):
         raise DataError(f"--append: a Parquet file is written whole; name a folder, such as {path.with_suffix('')}/")
     if not append and path.is_dir() and any(path.iterdir()):

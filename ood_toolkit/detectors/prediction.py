@@ -32,6 +32,7 @@ class Counts:
 
     accepted: int = 0
     rejected: int = 0
+    """Those that could not be read are among them."""
     unreadable: int = 0
     known: int = 0
     """Rows that an earlier run wrote."""

@@ -14,6 +14,7 @@ from ood_toolkit.report.cells import csv_rows, plain
 from ood_toolkit.report.results import Answers
 from ood_toolkit.report.run_folder import answers_of_run
 from ood_toolkit.store.files import replaced_file
+from ood_toolkit.store.kinds import Kind, beginning
 
 __all__ = ["COLUMNS", "FLAGS", "NUMBERS", "SUFFIXES", "check_scores_file", "parts_of_scores", "write_scores"]
 
@@ -31,7 +32,11 @@ stream: for a score that holds for the ID test and one OOD set together, that se
 NUMBERS, FLAGS = ("score", "confidence"), ("accepted", "right")
 CHUNK = 10_000
 """Rows that are laid out and written at a time."""
-SUFFIXES = (".csv", ".parquet")
+KINDS = {
+    ".csv": Kind("table of scores", beginning(csv_rows([COLUMNS]).encode())),
+    ".parquet": Kind("Parquet file", beginning(b"PAR1")),
+}
+SUFFIXES = tuple(KINDS)
 Keyed = Iterable[tuple[tuple[str, ...], Answers]]
 Part = dict[str, list[Any]]
 Put = Callable[[Part], None]
@@ -69,8 +74,8 @@ def _rows(key: tuple[str, ...], said: Answers, spec: str, scores: np.ndarray, st
         }  # fmt: skip
 
 
-def check_scores_file(file: Path) -> None:
-    """Refuse a file of another form, and Parquet where pyarrow is not installed."""
+def check_scores_file(file: Path) -> Kind:
+    """Give the kind of file to be written; refuse another form, and Parquet where pyarrow is not installed."""
     suffix = file.suffix.lower()
     if suffix not in SUFFIXES:
         raise DataError(f"{file}: expected a name that ends in {' or '.join(SUFFIXES)}, got {suffix or 'no ending'}")
@@ -79,6 +84,7 @@ def check_scores_file(file: Path) -> None:
             import pyarrow  # noqa: F401
         except ImportError:
             raise DataError(f"{file}: needs pyarrow: pip install 'ood-toolkit[parquet]'") from None
+    return KINDS[suffix]
 
 
 def write_scores(folder: Path, file: Path) -> int:

@@ -192,7 +192,9 @@ def test_predict_decides_on_a_folder_with_rubbish(oodkit, fitted, mixed):
         assert by_name[name]["score"] is None
         assert not by_name[name]["accepted"]
         assert "not a readable picture" in by_name[name]["why"]
-    assert "decided 22 images" in done.err
+    kept = sum(row["accepted"] for row in found)
+    said = f"decided 22 images: {kept} accepted, {20 - kept} rejected, 2 not scored, "
+    assert said in done.err
     assert "broken.png: not a readable picture" in done.err
     assert oodkit("predict", file, mixed, "--strict").code == 1
     assert by_name["00.png"]["sha256"] == hashlib.sha256((mixed / "0" / "00.png").read_bytes()).hexdigest()
@@ -333,7 +335,7 @@ def test_append_looks_at_content_and_refuses_other_detectors(oodkit, fitted, mix
     oodkit("predict", file, mixed, "-o", out)
     digits = load_digits().images
     Image.fromarray((digits[77] * 15.9).astype("uint8")).save(mixed / "0" / "00.png")
-    assert "decided 1 images" in oodkit("predict", file, mixed, "-o", out, "--append").err
+    assert "decided 1 image: " in oodkit("predict", file, mixed, "-o", out, "--append").err
     assert len(rows(out.read_text())) == 23
     _, other = fitted("energy", name="o.oodkit")
     oodkit("predict", other, mixed, "-o", out, "--append").is_refused("its rows are of detector")

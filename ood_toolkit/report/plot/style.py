@@ -11,13 +11,14 @@ from warnings import catch_warnings, filterwarnings
 
 from ood_toolkit.errors import DataError
 from ood_toolkit.store.files import replaced_file
+from ood_toolkit.store.kinds import Kind, beginning
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = [
     "COLUMN", "ID", "INK", "MOST", "OOD", "PALE", "SERIES", "Series", "check_file", "close", "draw_into_files",
-    "drawing", "save",
+    "drawing", "kind_of", "save",
 ]  # fmt: skip
 
 COLUMN = 3.3
@@ -29,6 +30,11 @@ FORMATS: Mapping[str, Mapping[str, Any]] = {
     ".png": {"Software": None},
 }
 """Suffixes of files, and what of their metadata would change from one day or version to the next."""
+KINDS: Mapping[str, Kind] = {
+    ".pdf": Kind("PDF", beginning(b"%PDF-")),
+    ".svg": Kind("SVG", beginning(b"<svg", within=1000)),
+    ".png": Kind("PNG", beginning(b"\x89PNG\r\n\x1a\n")),
+}
 RULES: Mapping[str, Any] = {
     "font.family": ["DejaVu Sans"], "font.size": 8, "axes.labelsize": 8, "axes.titlesize": 8, "legend.fontsize": 7,
     "xtick.labelsize": 7, "ytick.labelsize": 7, "axes.linewidth": 0.6, "xtick.major.width": 0.6,
@@ -118,6 +124,11 @@ def check_file(file: Path) -> str:
     if suffix not in FORMATS:
         raise DataError(f"{file}: expected a name that ends in {', '.join(FORMATS)}, got {suffix or 'no ending'}")
     return suffix
+
+
+def kind_of(file: Path) -> Kind:
+    """Give the kind of file that a plot is written as."""
+    return KINDS[check_file(file)]
 
 
 def check_matplotlib() -> None:

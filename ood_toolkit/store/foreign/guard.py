@@ -99,6 +99,8 @@ def reason(error: BaseException) -> str:
         return f"bytes that are no text in {error.encoding.upper()}"
     if isinstance(error, json.JSONDecodeError):
         return f"text that is no JSON (line {error.lineno}, column {error.colno})"
+    if type(error).__name__ == "SafetensorError":
+        return "no safetensors file, or a damaged one"
     said = " ".join(str(error).split())
     if entry := UNKNOWN_ENTRY.search(said):
         return f"an entry {shown(entry[1])} that is not known"

@@ -16,6 +16,18 @@ if TYPE_CHECKING:
 __all__ = ["read_header", "read_tensors"]
 
 
+LONGEST = 100_000_000
+"""Bytes of a header of safetensors, at most."""
+BEGINNING = 200
+"""Bytes by which other files are recognised."""
+OTHERS = (
+    (b"\x93NUMPY", "an .npy array"),
+    (b"PAR1", "a Parquet file"),
+    (b"\x89PNG", "a picture"),
+    (b"\xff\xd8\xff", "a picture"),
+)
+
+
 def read_tensors(
     file: os.PathLike[str] | str, raises: type[OodkitError] = DataError, expected: str = "a safetensors file",
     where: str = "",
@@ -43,16 +55,32 @@ def read_header(
     return about, tensors
 
 
+def _instead(file: os.PathLike[str] | str) -> str:
+    """Say what a file is that the library cannot read."""
+    with opened(file) as stream:
+        first = stream.read(BEGINNING)
+    if first.startswith(b"PK\x03\x04"):
+        return "an .npz archive" if b".npy" in first else "a zip archive"
+    known = next((name for start, name in OTHERS if first.startswith(start)), "")
+    if known:
+        return known
+    is_one = first[8:9] == b"{" and int.from_bytes(first[:8], "little") < LONGEST
+    return "a damaged one: it was cut short or changed; get it again" if is_one else "a file of another kind"
+
+
 def _read(
     file: os.PathLike[str] | str, raises: type[OodkitError], expected: str, where: str
 ) -> tuple[dict[str, Tensor], dict[str, str]]:
-    from safetensors import safe_open
+    from safetensors import SafetensorError, safe_open
 
     with guarded(where, expected, raises):
         opened(file).close()  # a pipe would be waited for
-        with safe_open(os.fspath(file), framework="pt") as held:
-            tensors = {name: held.get_tensor(name) for name in held.keys()}  # noqa: SIM118 (no mapping)
-            metadata = dict(held.metadata() or {})
+        try:
+            with safe_open(os.fspath(file), framework="pt") as held:
+                tensors = {name: held.get_tensor(name) for name in held.keys()}  # noqa: SIM118 (no mapping)
+                metadata = dict(held.metadata() or {})
+        except SafetensorError:
+            raise raises(f"{where}: expected {expected}, got {_instead(file)}") from None
         for tensor in tensors.values():
             check_empty(tensor.shape, tensor.nbytes)
         return tensors, metadata

@@ -5,6 +5,7 @@ import struct
 import tarfile
 import zipfile
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -117,3 +118,31 @@ def test_damaged_safetensors_are_one_line(tmp_path, header):
     with pytest.raises(ModelError, match=r"a\.safetensors: expected a safetensors file, got") as caught:
         read_tensors(file, ModelError)
     assert "\n" not in str(caught.value)
+
+
+def test_a_file_of_another_kind_is_called_by_its_name(tmp_path):
+    file = tmp_path / "a"
+
+    def said():
+        with pytest.raises(DataError, match=r"expected a safetensors file, got") as caught:
+            read_tensors(file)
+        return str(caught.value).partition("got ")[2]
+
+    np.savez(tmp_path / "a.npz", x=np.ones(3))
+    (tmp_path / "a.npz").rename(file)
+    assert said() == "an .npz archive"
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("notes.txt", "x")
+    assert said() == "a zip archive"
+    np.save(tmp_path / "a.npy", np.ones(3))
+    (tmp_path / "a.npy").rename(file)
+    assert said() == "an .npy array"
+    for content, name in (
+        (b"PAR1" * 9, "a Parquet file"), (b"\x89PNG\r\n\x1a\n" * 9, "a picture"), (b"", "a file of another kind"),
+        (b"a letter to somebody, long enough", "a file of another kind"),
+    ):  # fmt: skip
+        file.write_bytes(content)
+        assert said() == name
+    save_file({"w": torch.ones(20)}, file)
+    file.write_bytes(file.read_bytes()[:-5])
+    assert said() == "a damaged one: it was cut short or changed; get it again"
