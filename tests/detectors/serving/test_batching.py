@@ -1,6 +1,7 @@
 """What waits together is decided together, and an error reaches its own request only."""
 
 import asyncio
+import time
 
 import numpy as np
 import pytest
@@ -114,11 +115,16 @@ def test_who_no_longer_waits_is_left_out():
 
 def test_requests_that_come_together_go_through_the_network_together(client, gate, pngs, asking):
     gate.free.clear()
-    waiting = asking(lambda one: client.post("/predict", content=one, headers={"Content-Type": "image/png"}), *pngs[:6])
+    post = lambda one: client.post("/predict", content=one, headers={"Content-Type": "image/png"})  # noqa: E731
+    first = asking(post, pngs[0])
+    assert gate.began.wait(60)  # it is alone with the network before the others come
+    rest = asking(post, *pngs[1:6])
+    end = time.monotonic() + 60
     while client.portal.call(lambda: client.service.desk.pictures.rows) < 5:
-        gate.began.wait(0.01)
+        assert time.monotonic() < end
+        time.sleep(0.005)
     gate.free.set()
-    found = waiting.answers()
+    found = [*first.answers(), *rest.answers()]
     assert gate.sizes == [1, 5]
     wanted = gate.detector.scorer.spec, [round(score, 4) for score in gate.decide(pngs[:6]).score]
     assert wanted == ("msp", [round(one.json()["decisions"][0]["score"], 4) for one in found])
