@@ -14,7 +14,10 @@ from ood_toolkit.cli.streams import print_line, print_message
 
 @click.command("export")
 @click.argument("file", type=Place())
-@click.option("--onnx", "out", type=Place(dir_okay=False), required=True, metavar="OUT", help="The file to write.")
+@click.option(
+    "--onnx", "out", type=Place(dir_okay=False), required=True, metavar="OUT",
+    help="The file to write; an ONNX graph of torch that is there is replaced, any other file refused.",
+)  # fmt: skip
 @click.option(
     "--inputs", type=click.Choice(("pixels", "features")),
     help="What goes in: preprocessed pixels, or what the image tower makes of them. [default: pixels where the file "
@@ -30,6 +33,10 @@ def command(file: Path, out: Path, inputs: str | None, model: str | None, downlo
     msp, maxlogit, energy, entropy, mcm, neglabel, knn, mahalanobis, and class thresholds on these. Needs
     ood-toolkit[onnx].
     """
+    from ood_toolkit.cli.reserving import reserve
+    from ood_toolkit.detectors.places import GRAPH
+
+    reserve(out, GRAPH)
     from ood_toolkit.detectors.export.exporting import export
 
     made = export(file, out, inputs=inputs, model=model, download=download)

@@ -10,7 +10,7 @@ from typing import BinaryIO
 from ood_toolkit.errors import DataError, DetectorError
 from ood_toolkit.store.kinds import Kind, beginning
 
-__all__ = ["DETECTOR", "check_parquet", "check_text", "is_folder"]
+__all__ = ["DETECTOR", "GRAPH", "check_parquet", "check_text", "is_folder"]
 
 MARK = "oodkit-detector-"
 """How the format of every detector begins, whatever version wrote it."""
@@ -31,6 +31,7 @@ def _holds_detector(stream: BinaryIO) -> bool:
 
 
 DETECTOR = Kind("detector", _holds_detector)
+GRAPH = Kind("ONNX graph of torch", beginning(b"\x12\x07pytorch", within=20))
 PARQUET = Kind("Parquet file", beginning(b"PAR1"))
 
 

@@ -29,6 +29,7 @@ COMMANDS = {
     "plot run --kind roc  -o {}": "roc.svg",
     "score msp --id digits --output {}": "scores.csv",
     "predict detector digits --parquet {}": "rows.parquet",
+    "export detector --onnx {}": "d.onnx",
 }
 """Commands that write one file; neither the detector nor the run is there, so a refusal comes before either is read."""
 
@@ -65,6 +66,19 @@ def test_a_detector_is_replaced_and_a_head_is_none(oodkit, tmp_path):
     before = head.read_bytes()
     oodkit(*words, head).is_refused("it holds something that is no detector")
     assert head.read_bytes() == before
+
+
+def test_a_graph_is_replaced_and_its_detector_is_not(oodkit, tmp_path):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    file, graph = tmp_path / "d.oodkit", tmp_path / "d.onnx"
+    assert oodkit("fit", "msp", "--id", "digits", "--limit", "200", "-o", file).code == 0
+    before = file.read_bytes()
+    oodkit("export", file, "--onnx", file).is_refused("it holds something that is no ONNX graph")
+    assert file.read_bytes() == before
+    for _ in range(2):
+        done = oodkit("export", file, "--onnx", graph, "--inputs", "features")
+        assert done.code == 0, done.err
 
 
 def test_pages_plots_and_tables_are_replaced_by_their_like(oodkit, tmp_path):
