@@ -19,6 +19,7 @@
 """
 
 import errno
+import logging
 import os
 
 
@@ -122,13 +123,36 @@ REASONS = {
 """What the system refuses, in words, and what to do."""
 
 
-def one_line(error: BaseException) -> str:
-    """Say an error in one line, with its type unless it is one of ours; of the system's, path, reason and remedy."""
+def one_line(error: BaseException, module: str = "") -> str:
+    """Say an error in one line, with its type unless it is one of ours; of the system's, path, reason and remedy.
+
+    `module` is whose code was called: where that is not this package's, the line ends with the place in it, unless the
+    error is one of ours.
+    """
     if isinstance(error, OSError) and (why := refusal(error)):
         named = dict.fromkeys(os.fsdecode(path) for path in (error.filename, error.filename2) if _is_path(path))
         return f"{' to '.join(named)}{': ' if named else ''}{why}"
     said = " ".join(str(error).split())
-    return said if isinstance(error, OodkitError) else f"{type(error).__name__}: {said or 'no message'}"
+    if isinstance(error, OodkitError):
+        return said
+    return f"{type(error).__name__}: {said or 'no message'}{place(error, module)}"
+
+
+def place(error: BaseException, module: str) -> str:
+    """Give ` (FILE.py:LINE)`, the innermost frame of an error in a module's package; "" for none, and for this package.
+
+    The whole traceback goes to the log `ood_toolkit` at level DEBUG, which `oodkit --debug` shows.
+    """
+    package = module.partition(".")[0]
+    if package in ("", __package__):
+        return ""
+    found, trace = "", error.__traceback__
+    while trace is not None:
+        if str(trace.tb_frame.f_globals.get("__name__")).partition(".")[0] == package:
+            found = f" ({os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno})"
+        trace = trace.tb_next
+    logging.getLogger(__package__).debug("raised%s", found, exc_info=error)
+    return found
 
 
 def refusal(error: OSError) -> str:

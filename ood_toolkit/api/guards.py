@@ -83,7 +83,8 @@ class Guarded:
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
         """Call the function and check what it gives."""
-        return _called(lambda: self.check(self.__wrapped__(*arguments, **options), *arguments), self.who)
+        module = getattr(self.__wrapped__, "__module__", None) or ""
+        return _called(lambda: self.check(self.__wrapped__(*arguments, **options), *arguments), self.who, module)
 
     def __eq__(self, other: object) -> bool:
         return bool(self.__wrapped__ == (other.__wrapped__ if isinstance(other, Guarded) else other))
@@ -124,14 +125,14 @@ def _check_files(files: object, *_: object) -> Sequence[os.PathLike[str]] | None
     return files
 
 
-def _called(call: Callable[[], Any], who: str) -> Any:
-    """Call into a plugin; what it raises names the plugin, and keeps its type where that is one of ours."""
+def _called(call: Callable[[], Any], who: str, module: str) -> Any:
+    """Call into a plugin's module; what it raises names the plugin, and keeps its type where that is one of ours."""
     try:
         return call()
     except OodkitError as error:
         _renamed(error, who)
     except Exception as error:
-        raise PluginError(f"{who}: {one_line(error)}") from error
+        raise PluginError(f"{who}: {one_line(error, module)}") from error
 
 
 def _renamed(error: OodkitError, who: str) -> NoReturn:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import EntryPoint
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -36,10 +38,13 @@ __all__ = [
     "hook_of",
     "items_of",
     "load_plugin",
+    "not_installed",
     "resolve",
 ]
 
 PROJECT = "ood_toolkit"
+SLUG = re.compile("[a-z][a-z0-9]{0,63}(-[a-z0-9]{1,64}){0,9}")
+"""What a name is made of for which `oodkit new` writes a folder."""
 BUILT_IN = "built-in"
 KINDS: Mapping[str, type] = {
     "scorers": Scorer,
@@ -80,8 +85,16 @@ def load_plugin(entry: EntryPoint, *, unique: bool) -> Plugin:
     """Import a plugin; what that raises is kept in its `error`."""
     name = entry.name if unique or entry.dist is None else f"{entry.dist.name}:{entry.name}"
     plugin = Plugin(name, entry.dist.version if entry.dist else "unknown", None)
-    plugin.module = guarded(plugin, entry.load)
+    plugin.module = guarded(plugin, entry.load, entry.module)
     return plugin
+
+
+def not_installed(name: str) -> list[str]:
+    """Say how to install the plugin of a name where `oodkit new` wrote its folder below this one."""
+    folder = f"oodkit-{name}"
+    if not SLUG.fullmatch(name) or not Path(folder, "pyproject.toml").is_file():
+        return []
+    return [f"not installed; run pip install ./{folder}"]
 
 
 def check_hooks(plugin: Plugin) -> None:
@@ -124,14 +137,14 @@ def hook_of(plugin: Plugin, name: str) -> Callable[..., Any] | None:
     return function if function is not None and hasattr(function, f"{PROJECT}_impl") else None
 
 
-def guarded(plugin: Plugin, call: Callable[[], Any]) -> Any:
-    """Call into a plugin; whatever it raises is noted, not passed on."""
+def guarded(plugin: Plugin, call: Callable[[], Any], module: str = "") -> Any:
+    """Call into a plugin, or import its `module`; whatever it raises is noted, not passed on."""
     try:
         return call()
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a plugin may even call sys.exit while it is imported
-        plugin.error = one_line(error)
+        plugin.error = one_line(error, module or getattr(plugin.module, "__name__", ""))
         return None
 
 
@@ -160,7 +173,7 @@ def resolve(provided: Provided, kind: str) -> Any:
             raise
         except BaseException as error:  # a plugin may even call sys.exit while it is imported
             raise PluginError(
-                f"plugin {provided.plugin!r}: cannot import {provided.name!r}: {one_line(error)}"
+                f"plugin {provided.plugin!r}: cannot import {provided.name!r}: {one_line(error, module)}"
             ) from error
     wanted = KINDS[kind]
     fits = (

@@ -26,6 +26,7 @@ from ood_toolkit.api.plugins import (
     hook_of,
     items_of,
     load_plugin,
+    not_installed,
     resolve,
 )
 from ood_toolkit.api.scorer import Scorer
@@ -65,7 +66,7 @@ class Registry:
         if name in self._disabled[kind]:
             raise PluginError(self._disabled[kind][name])
         if name not in self._provided[kind]:
-            raise SpecError(f"unknown {kind[:-1]} {name!r}; {nearest(name, self.names(kind))}{self.broken()}")
+            raise SpecError(f"unknown {kind[:-1]} {name!r}; {self.hint(name, kind)}")
         return resolve(self._provided[kind][name], kind)
 
     def provider(self, kind: str, name: str) -> str:
@@ -105,12 +106,15 @@ class Registry:
 
     def _about(self, kind: str, name: str) -> dict[str, Any]:
         about: dict[str, Any] = {"name": name}
+        cls: Any = None
         try:
-            made = self.get(kind, name)()
+            cls = self.get(kind, name)
+            made = cls()
         except PluginError as error:
             return about | {"what": f"out of service: {error}"}
         except Exception as error:  # it needs parameters to be made, or anybody's constructor raises
-            return about | {"plugin": self.provider(kind, name), "what": f"not without parameters: {one_line(error)}"}
+            why = one_line(error, getattr(cls, "__module__", ""))
+            return about | {"plugin": self.provider(kind, name), "what": f"not without parameters: {why}"}
         if kind == "scorers":
             grid = {key: list(map(format_value, values)) for key, values in getattr(made, "grid", {}).items()}
             about |= {"group": made.group or "", "needs": sorted(made.needs)} | ({"grid": grid} if grid else {})
@@ -248,12 +252,14 @@ class Registry:
             for name in self._disabled[kind]:
                 self._provided[kind].pop(name, None)
 
-    def broken(self) -> str:
-        """Say which plugins are out of service, for the message of a name that is not known; "" where none is."""
+    def hint(self, name: str, *kinds: str) -> str:
+        """Say why a name may be unknown, the cause first: a broken plugin, one not installed, another name meant."""
+        known = [one for kind in kinds for one in (*self.names(kind), *self.disabled(kind))]
+        listings = ", ".join(f"oodkit {kind}" for kind in kinds)
         broken = [
             f"plugin {p.name!r} is out of service: {p.error}" for p in self.plugins if p.error and not p.conflicts
         ]
-        return f" ({'; '.join(broken)})" if broken else ""
+        return "; ".join([*broken, *not_installed(name), nearest(name, known, listings)])
 
 
 def _parsed(given: object, kind: type) -> Spec:

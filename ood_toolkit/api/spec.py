@@ -13,6 +13,9 @@ __all__ = ["Spec", "format_value", "nearest", "parse_spec", "split_specs"]
 LONGEST = 200
 """Letters of a name that are compared with others; the time grows with their square."""
 
+MANY = 12
+"""Names that a message lists at most where a command lists them."""
+
 PROTECTED = frozenset(",:()=\"' ")
 
 
@@ -82,12 +85,19 @@ def strip_parentheses(text: str) -> str:
     return text
 
 
-def nearest(name: str, names: Iterable[str]) -> str:
-    """Say which known name is nearest, or list them: the tail of every "unknown ..." message."""
+def nearest(name: str, names: Iterable[str], listing: str = "") -> str:
+    """Say which known name is nearest, or list them: the tail of every "unknown ..." message.
+
+    Where they are many, `listing` is named instead: what lists them.
+    """
     known = sorted(names)
     plain = {one.casefold(): one for one in reversed(known)}
     close = get_close_matches(name[:LONGEST].strip().casefold(), plain, n=1, cutoff=0.6)
-    return f"did you mean {plain[close[0]]!r}?" if close else f"known: {', '.join(known) or 'none'}"
+    if close:
+        return f"did you mean {plain[close[0]]!r}?"
+    if listing and len(known) > MANY:
+        return f"for all {len(known)} names see {listing}"
+    return f"known: {', '.join(known) or 'none'}"
 
 
 def _split(text: str, sign: str, most: int = -1) -> list[str]:

@@ -106,7 +106,7 @@ class Rows:
                 about = About(spec, UNION, combiner.spec, notes, self.scoring.seconds[spec])
                 return self._evaluated(about, sets[TEST], sets)
             except Exception as error:  # a combiner may be anybody's: its row says what it raised
-                why = f"{_owner(combiner)}{combiner.name}: {one_line(error)}"
+                why = f"{_owner(combiner)}{combiner.name}: {one_line(error, type(combiner).__module__)}"
                 row = Row("ood", spec, UNION, status="failed", notes=(why,))
         first = next(iter(self.members.values()))
         return [replace(row, id=UNION, decider=combiner.spec, ood=ood) for ood in first.ood]

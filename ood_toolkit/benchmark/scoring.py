@@ -229,7 +229,7 @@ class Scoring:
         registry, raised = get_registry(), _raising(scorer, error)
         known = raised.name in registry.names("scorers")
         owner = registry.provider("scorers", raised.name) if known else type(raised).__module__
-        return f"{owner}: {one_line(error)}"
+        return f"{owner}: {one_line(error, type(raised).__module__)}"
 
     def _leave_out(self, name: str, scorer: AnyScorer, status: Any, why: str) -> None:
         self.left_out[name, scorer.spec] = Row("ood", scorer.spec, name, status=status, notes=(why,))

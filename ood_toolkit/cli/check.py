@@ -25,7 +25,7 @@ def command(name: str, kind: str | None, data_root: Path | None, as_json: bool) 
     """
     from ood_toolkit.data.root import default_data_root
     from ood_toolkit.testing.named import check_named
-    from ood_toolkit.testing.outcome import ConformanceError
+    from ood_toolkit.testing.outcome import ConformanceError, reasons
 
     try:
         report = check_named(name, kind, data_root or default_data_root())
@@ -39,8 +39,8 @@ def command(name: str, kind: str | None, data_root: Path | None, as_json: bool) 
             print_line(f"passed   {check}")
         for check, why in exempted.items():
             print_line(f"left out {check}: {why}")
-        for check, why in failed.items():
-            print_line(f"FAILED   {check}: {why}")
+        for line in reasons(failed):
+            print_line(f"FAILED   {line}")
         print_line(f"{name}: {len(passed)} passed, {len(exempted)} left out, {len(failed)} failed")
     if failed:
         raise click.exceptions.Exit(1)

@@ -62,14 +62,13 @@ def show(name: str, data_root: Path | None, as_json: bool) -> None:
 
     NAME may be a place, too: folder:PATH, imglist:FILE, npz:FILE, webdataset:PATH or hf:NAME.
     """
-    from ood_toolkit.api.spec import nearest
     from ood_toolkit.data.describe import describe
     from ood_toolkit.encode.choice import find_dataset
     from ood_toolkit.errors import DataError
 
     dataset = find_dataset(get_registry(), name)
     if dataset is None:
-        raise DataError(f"unknown data set {name!r}; {nearest(name, get_registry().names('datasets'))}")
+        raise DataError(f"unknown data set {name!r}; {get_registry().hint(name, 'datasets')}")
     print_facts(describe(dataset, data_root or default_data_root()), as_json)
 
 

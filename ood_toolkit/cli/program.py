@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from ood_toolkit import __version__
+from ood_toolkit.cli.debugging import quoted_shown
 from ood_toolkit.cli.help import Group, with_help
 from ood_toolkit.cli.stopping import ended, heeded, was_stopped
 from ood_toolkit.cli.usage import check_command, check_repeated
@@ -106,8 +107,9 @@ def run(args: list[str] | None = None) -> None:
     """
     from ood_toolkit.cli.streams import lost_output, print_message, steady_streams
 
-    with heeded(), steady_streams():
-        code = _code(sys.argv[1:] if args is None else args)
+    arguments = sys.argv[1:] if args is None else args
+    with heeded(), steady_streams(), quoted_shown("--debug" in arguments):
+        code = _code(arguments)
         _release_leases()
         lost = lost_output()
         if lost is not None and not isinstance(lost, BrokenPipeError):

@@ -59,7 +59,8 @@ class Probe:
         try:
             found = scores_of(scorer, x)
         except Exception as error:  # the scorer may be anybody's
-            raise DetectorError(f"its scorer {scorer.spec} no longer runs: {one_line(error)}") from None
+            why = one_line(error, type(scorer).__module__)
+            raise DetectorError(f"its scorer {scorer.spec} no longer runs: {why}") from None
         allowed = NEAR * (np.abs(self.scores) + float(np.std(self.scores)) + 1e-9)
         off = np.abs(found - self.scores) > allowed
         if int(off.sum()) > len(off) // STRAYS:

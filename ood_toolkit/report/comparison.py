@@ -20,6 +20,7 @@ from ood_toolkit.report.results import Row
 
 __all__ = [
     "FIRST",
+    "NOT_TESTED",
     "compared",
     "compared_runs",
     "enough_replicates",
@@ -31,6 +32,8 @@ __all__ = [
 
 CONFIDENCE = 0.95
 FIRST, BEST = "first", "best"
+NOT_TESTED = "not tested: "
+"""How the notes on scorers begin that no test was made for."""
 """Which scorer the others are tested against: the first of the run, or the one with the largest AUROC on the pair."""
 BEST_NOTE = (
     "best is the scorer of the largest AUROC on each ID and OOD set; it was chosen on the same images, so its lead is "
@@ -129,7 +132,7 @@ def _untested(runs: Mapping[str, Report], cases: Mapping[str, Sequence[Case]]) -
             if row.kind == "ood" and row.status != "ok" and row.scorer not in tested:
                 why = f"{f' of {name}' if name else ''}, {row.status}{f': {row.notes[0]}' if row.notes else ''}"
                 found.setdefault(why, {})[row.scorer] = None
-    return [f"not tested: {', '.join(specs)}{why}" for why, specs in found.items()]
+    return [f"{NOT_TESTED}{', '.join(specs)}{why}" for why, specs in found.items()]
 
 
 def measured(report: Report, protocol: str) -> Report:
@@ -237,7 +240,7 @@ def _run_notes(
         alone = dict.fromkeys(case.row.scorer for case in held if (run, case.row.scorer) not in seen)
         left = [spec for spec in alone if not scorers or spec in scorers]
         if left:
-            notes.append(f"not tested: {', '.join(left)} of {run}, which no other run has on the same sets")
+            notes.append(f"{NOT_TESTED}{', '.join(left)} of {run}, which no other run has on the same sets")
     floor = len(pairs) * 2 / (replicates + 1)
     if floor > LEVEL:
         notes.append(

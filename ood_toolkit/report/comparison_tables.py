@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ood_toolkit.report import formats, table
 from ood_toolkit.report.cells import csv_rows, json_text
 from ood_toolkit.report.columns import NAMES, against, p_value, percent, points, told_apart
+from ood_toolkit.report.comparison import NOT_TESTED
 from ood_toolkit.report.grid import Grid
 
 if TYPE_CHECKING:
@@ -81,7 +82,10 @@ def text_of(
 
 
 def about_runs(runs: Mapping[str, Report]) -> list[str]:
-    """Say in a line each what the runs are: name, model, protocol and numbers of images."""
+    """Say in a line each what the runs are: name, model, protocol and numbers of images, and their notes.
+
+    What a run says of its own tests is left out: the notes of the comparison say what was not tested.
+    """
     lines = []
     for name, report in runs.items():
         header = report.header
@@ -92,7 +96,7 @@ def about_runs(runs: Mapping[str, Report]) -> list[str]:
         said = [f"model {', '.join(filter(None, models))}" if any(models) else "", f"ID {', '.join(sets)}"]
         said += [f"OOD {', '.join(ood)}" if ood else "", f"protocol {header.get('protocol', 'native')}"]
         lines.append(f"{name}: {'; '.join(part for part in said if part)}")
-        lines += [f"  {note}" for note in header.get("notes", [])]
+        lines += [f"  {note}" for note in header.get("notes", []) if not note.startswith(NOT_TESTED)]
     return lines
 
 

@@ -77,7 +77,8 @@ def calibration_scores(
             mine = parts == fold
             scores[mine] = scores_of(fitted_on(scorer.clone(), val[~mine], train), val[mine])
     except Exception as error:  # a scorer may be anybody's; it was fitted on all of validation all the same
-        why = f"the threshold is taken from the validation images it learnt from, and is too strict: {one_line(error)}"
+        raised = one_line(error, type(scorer).__module__)
+        why = f"the threshold is taken from the validation images it learnt from, and is too strict: {raised}"
         return Calibration(scores_of(fitted or fitted_on(scorer.clone(), val, train), val), 0, (why,))
     note = f"learns from validation: its threshold is from {count} folds, each scored by a fit on the others"
     return Calibration(scores, count, (note,))

@@ -39,7 +39,7 @@ def candidates(scorer: Scorer, refused: dict[str, str] | None = None) -> list[Sc
             made = type(scorer)(**{**scorer.clone().parameters(), **chosen})
         except Exception as error:  # a scorer may be anybody's: the result says what it raised
             if refused is not None:
-                refused[_text(scorer, chosen)] = one_line(error)
+                refused[_text(scorer, chosen)] = one_line(error, type(scorer).__module__)
         else:
             found.setdefault(made.spec, made)
     given = scorer.parameters()

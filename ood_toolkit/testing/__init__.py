@@ -52,7 +52,7 @@ def check_scorer(scorer: AnyScorer | str, problem: ProblemMaker = make_problem) 
     """
     made = _instance(scorer)
     checks, exempted = _checks(made, problem), _exempted(made)
-    return outcome(_label(made), checks, exempted)
+    return outcome(_label(made), checks, exempted, type(made).__module__)
 
 
 def run_check(name: str, scorer: AnyScorer | str, problem: ProblemMaker = make_problem) -> None:

@@ -18,7 +18,7 @@ from ood_toolkit.api.component import Component
 from ood_toolkit.api.scorer import Scorer
 from ood_toolkit.api.spec import nearest
 from ood_toolkit.api.stream import AnyScorer
-from ood_toolkit.errors import NotFittedError, NotSavableError
+from ood_toolkit.errors import NotFittedError, NotSavableError, place
 from ood_toolkit.scorers.candidates import candidates
 from ood_toolkit.testing.expectations import (
     BreachError,
@@ -103,7 +103,7 @@ def _needs(trial: Trial) -> None:
         except BreachError:
             raise
         except Exception as error:
-            got = f"{type(error).__name__}: {error}"
+            got = f"{type(error).__name__}: {error}{place(error, type(trial.scorer).__module__)}"
             raise BreachError(f"expected needs to suffice (x held only {held}), got {got}") from error
 
 

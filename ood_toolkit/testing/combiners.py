@@ -31,7 +31,9 @@ def check_combiner(combiner: Combiner | str) -> CheckReport:
     if not isinstance(combiner, Combiner):
         raise ScorerError(f"expected a combiner or its spec, got {combiner!r}; call the class to make an instance")
     label = combiner.spec if hasattr(type(combiner), "name") else type(combiner).__name__
-    return outcome(label, {name: partial(check, combiner) for name, check in CHECKS.items()}, {})
+    return outcome(
+        label, {name: partial(check, combiner) for name, check in CHECKS.items()}, {}, type(combiner).__module__
+    )
 
 
 def said(seed: int, *, own: bool, spread: float = 1.0, rows: int = ROWS) -> list[Scored]:

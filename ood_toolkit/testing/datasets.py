@@ -37,7 +37,7 @@ def check_dataset(dataset: DataSet | str, root: Path | str | None = None) -> Che
             absent |= dict.fromkeys(names, f"not here: {error}")
         except Exception:
             continue  # the checks say so
-    return outcome(made.name, checks, absent)
+    return outcome(made.name, checks, absent, getattr(made.open, "__module__", None) or "")
 
 
 def _found(dataset: DataSet | str) -> DataSet:

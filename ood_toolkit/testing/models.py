@@ -37,7 +37,7 @@ def check_model(model: Model | str) -> CheckReport:
     if not isinstance(model, Model):
         raise ModelError(f"expected a Model or its name, got {model!r}; load it first")
     name = str(getattr(model, "name", type(model).__name__))
-    return outcome(name, {key: partial(check, model) for key, check in CHECKS.items()}, {})
+    return outcome(name, {key: partial(check, model) for key, check in CHECKS.items()}, {}, type(model).__module__)
 
 
 def images(seed: int = 0) -> list[Image]:

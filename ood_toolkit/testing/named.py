@@ -7,7 +7,6 @@ from pathlib import Path
 
 from ood_toolkit.api.plugins import KINDS
 from ood_toolkit.api.registry import get_registry
-from ood_toolkit.api.spec import nearest
 from ood_toolkit.errors import SpecError
 from ood_toolkit.testing.combiners import check_combiner
 from ood_toolkit.testing.datasets import check_dataset
@@ -26,9 +25,7 @@ def kind_of(name: str, kind: str | None = None) -> str:
         return found[0]
     if found:
         raise SpecError(f"{slug!r} is of several kinds: {', '.join(found)}; name one with --kind")
-    names = [one for one in known if kind in (None, one)]
-    every = [listed for one in names for listed in known[one]]
-    raise SpecError(f"nothing is called {slug!r}; {nearest(slug, every)}{registry.broken()}")
+    raise SpecError(f"nothing is called {slug!r}; {registry.hint(slug, *(KINDS if kind is None else [kind]))}")
 
 
 def check_named(name: str, kind: str | None = None, data_root: Path | None = None) -> CheckReport:

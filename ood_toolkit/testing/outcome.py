@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ood_toolkit.errors import OodkitError
+from ood_toolkit.errors import OodkitError, place
 from ood_toolkit.testing.expectations import BreachError
 
-__all__ = ["CheckReport", "ConformanceError", "outcome"]
+__all__ = ["CheckReport", "ConformanceError", "outcome", "reasons"]
 
 
 class ConformanceError(OodkitError, AssertionError):
-    """A component breaks its contract; one line for each failed check says what was expected and what came."""
+    """A component breaks its contract; one line for each reason says what was expected and what came."""
 
     def __init__(
         self,
@@ -26,7 +26,7 @@ class ConformanceError(OodkitError, AssertionError):
         """What went wrong, by the name of the check."""
         self.passed = tuple(passed)
         self.exempted = dict(exempted or {})
-        lines = [f"  {check}: {text}" for check, text in failures.items()]
+        lines = [f"  {line}" for line in reasons(failures)]
         super().__init__("\n".join([f"{name}: {len(failures)} of {of} checks failed", *lines]))
 
 
@@ -41,8 +41,24 @@ class CheckReport:
     """Checks that a scorer declares not to apply, with its reasons; of a data set, splits that are not here."""
 
 
-def outcome(label: str, checks: Mapping[str, Callable[[], None]], exempted: Mapping[str, str]) -> CheckReport:
-    """Run every check that is not exempted; `ConformanceError` lists every one that failed."""
+def reasons(failures: Mapping[str, str]) -> list[str]:
+    """Give a line for each failed check, and one for those that failed for the same reason, the most first."""
+    by_reason: dict[str, list[str]] = {}
+    for check, why in failures.items():
+        by_reason.setdefault(why, []).append(check)
+    return [
+        f"{checks[0]}: {why}" if len(checks) == 1 else f"{len(checks)} checks failed for one reason: {why}"
+        for why, checks in sorted(by_reason.items(), key=lambda found: -len(found[1]))
+    ]
+
+
+def outcome(
+    label: str, checks: Mapping[str, Callable[[], None]], exempted: Mapping[str, str], module: str = ""
+) -> CheckReport:
+    """Run every check that is not exempted; `ConformanceError` lists every one that failed.
+
+    `module` is that of what is checked: an error that it raises is told with the place in it.
+    """
     failures: dict[str, str] = {}
     cause: Exception | None = None
     for name, check in checks.items():
@@ -52,7 +68,7 @@ def outcome(label: str, checks: Mapping[str, Callable[[], None]], exempted: Mapp
             except BreachError as breach:
                 failures[name] = str(breach)
             except Exception as error:
-                failures[name] = f"expected no error, got {type(error).__name__}: {error}"
+                failures[name] = f"expected no error, got {type(error).__name__}: {error}{place(error, module)}"
                 cause = cause or error
     ran = tuple(name for name in checks if name not in exempted)
     if failures:

@@ -23,28 +23,28 @@ from ood_toolkit import Scorer, hookimpl, positive
 
 @dataclass
 class {cls}(Scorer):
-    """Largest logit minus T times the log of the sum of exponentials of the others, over T; put your formula here.
+    """Largest logit minus the mean of the m logits next to it; put your formula here.
 
-    S(x) = (z_(1) - T log sum_(j > 1) exp(z_(j) / T)) / T, higher = more in-distribution.
+    S(x) = z_(1) - (z_(2) + ... + z_(m + 1)) / m, at least 0, higher = more in-distribution.
     """
 
-    temperature: float = 1.0
-    """T, above 0."""
+    others: int = 1
+    """m, at least 1; of fewer classes all others are taken."""
 
     name = "{name}"
     needs = frozenset({{"logits"}})
-    grid = {{"temperature": (0.5, 1.0, 2.0)}}  # noqa: RUF012
+    grid = {{"others": (1, 2, 4)}}  # noqa: RUF012
 
     def __post_init__(self):
-        positive(self, "temperature")
+        positive(self, "others")
 
     def score(self, x):
         """Give the score (n,); `x` holds no labels, and what is derived is shared with other scorers."""
         return x.map(self._score)
 
     def _score(self, x):
-        falling = x.logits.double().sort(dim=1, descending=True).values / self.temperature  # (n, k)
-        return falling[:, 0] - falling[:, 1:].logsumexp(dim=1)
+        falling = x.top_logits(self.others + 1).double()  # (n, m + 1), the largest first
+        return falling[:, 0] - falling[:, 1:].mean(dim=1)
 
 
 @hookimpl
@@ -54,8 +54,6 @@ def register_scorers():
 '''
 TEST = '''"""The scorer against its formula written out slowly, and against the contract."""
 
-import math
-
 import pytest
 from {module} import {cls}
 
@@ -63,20 +61,20 @@ from ood_toolkit import Outputs
 from ood_toolkit.testing import parametrize_with_checks
 
 
-def slow(logits, temperature):
-    falling = sorted(logits, reverse=True)
-    rest = sum(math.exp(z / temperature) for z in falling[1:])
-    return falling[0] / temperature - math.log(rest)
+def slow(logits, others):
+    largest, *rest = sorted(logits, reverse=True)
+    near = rest[:others]
+    return largest - sum(near) / len(near)
 
 
-@pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
-def test_it_is_the_formula(temperature):
+@pytest.mark.parametrize("others", [1, 2, 9])
+def test_it_is_the_formula(others):
     rows = [[3.0, 1.0, -2.0], [0.5, 0.25, 0.0], [-1.0, 4.0, 3.5]]
-    found = {cls}(temperature).score(Outputs.from_logits(rows)).tolist()
-    assert found == pytest.approx([slow(row, temperature) for row in rows], rel=1e-6)
+    found = {cls}(others).score(Outputs.from_logits(rows)).tolist()
+    assert found == pytest.approx([slow(row, others) for row in rows], rel=1e-6)
 
 
-@parametrize_with_checks([{cls}(), {cls}(temperature=2.0)])
+@parametrize_with_checks([{cls}(), {cls}(others=2)])
 def test_contract(scorer, check):
     check(scorer)
 '''
@@ -106,7 +104,7 @@ pythonpath = ["."]
 """
 README = """# oodkit-{name}
 
-The scorer `{name}` for [ood_toolkit](https://pypi.org/project/ood-toolkit/).
+The scorer `{name}` for ood_toolkit, whose command is `oodkit`.
 
 ```
 python -m pytest            # its formula, and the contract of every scorer

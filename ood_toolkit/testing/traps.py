@@ -17,7 +17,7 @@ from torch import Tensor
 from ood_toolkit.api.component import Component
 from ood_toolkit.api.scorer import Scorer
 from ood_toolkit.api.spec import format_value
-from ood_toolkit.errors import OodkitError
+from ood_toolkit.errors import OodkitError, place
 from ood_toolkit.outputs import Outputs
 from ood_toolkit.testing.expectations import (
     BreachError,
@@ -151,7 +151,7 @@ def _few_images(trial: Trial) -> None:
         except OodkitError:
             continue  # it says what it lacks
         except Exception as error:
-            text = f"{type(error).__name__}: {error}"
+            text = f"{type(error).__name__}: {error}{place(error, type(trial.scorer).__module__)}"
             raise BreachError(f"expected {rows} images of val and train to do, or a ScorerError, got {text}") from error
         expect_finite(got, f"{rows} images of val and train")
 

@@ -1,4 +1,5 @@
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -11,6 +12,7 @@ from ood_toolkit.api.builtin import register_scorers
 from ood_toolkit.api.plugins import Plugin
 from ood_toolkit.api.registry import get_registry
 from ood_toolkit.errors import OodkitError, PluginError, ScorerError, SpecError
+from ood_toolkit.testing.starter import write_scorer
 
 pytestmark = pytest.mark.quick
 
@@ -127,13 +129,28 @@ def test_a_broken_plugin_stops_nothing_and_does_not_vanish(install, source, erro
     still_works()
 
 
-def test_the_message_for_an_unknown_name_tells_of_the_broken_plugin(install):
+def test_the_message_for_an_unknown_name_tells_of_the_broken_plugin_first(install):
     install("broken", "raise RuntimeError('no GPU')")
-    with pytest.raises(SpecError) as error:
+    why = r"plugin 'broken' is out of service: RuntimeError: no GPU \(oodkit_test_broken_\d+\.py:1\)"
+    with pytest.raises(SpecError, match=rf"^unknown scorer 'mps'; {why}; did you mean 'msp'\?$"):
         get_registry().scorer("mps")
-    assert str(error.value) == (
-        "unknown scorer 'mps'; did you mean 'msp'? (plugin 'broken' is out of service: RuntimeError: no GPU)"
-    )
+    many = len(get_registry().names("scorers"))
+    with pytest.raises(SpecError, match=rf"^unknown scorer 'top-gap'; {why}; for all {many} names see oodkit scorers$"):
+        get_registry().scorer("top-gap")
+    with pytest.raises(SpecError, match=rf"^unknown combiner 'zzzz'; {why}; known: "):
+        get_registry().combiner("zzzz")
+
+
+def test_a_folder_of_a_new_scorer_that_is_not_installed_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_scorer("glimmer", tmp_path)
+    (tmp_path / "oodkit-other").mkdir()
+    with pytest.raises(SpecError, match=r"scorer 'glimmer'; not installed; run pip install ./oodkit-glimmer; "):
+        get_registry().scorer("glimmer")
+    for name in ("other", "../glimmer", "glimmer/", "x" * 5000):
+        with pytest.raises(SpecError) as error:
+            get_registry().scorer(name)
+        assert "not installed" not in str(error.value)
 
 
 def test_two_plugins_with_one_name_disable_it_and_the_error_names_both(install):
@@ -210,7 +227,7 @@ def test_a_plugin_adds_commands_and_one_that_fails_is_noted(install):
     group = click.Group()
     get_registry().add_commands(group)
     assert "extra" in group.commands
-    assert plugin("bad").error == "ValueError: no terminal"
+    assert re.fullmatch(r"ValueError: no terminal \(oodkit_test_bad_\d+\.py:17\)", plugin("bad").error)
 
 
 @pytest.mark.parametrize("hook", ["register_scorers", "register_combiners", "register_datasets", "register_models"])

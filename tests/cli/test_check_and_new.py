@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -84,6 +85,52 @@ def oodkit(*arguments, path, module="ood_toolkit"):
     return subprocess.run(command, env=env, cwd=path, capture_output=True, text=True, check=False)
 
 
+CLUMSY = """
+from dataclasses import dataclass
+from ood_toolkit import Scorer, hookimpl
+
+@dataclass
+class Clumsy(Scorer):
+    name = "clumsy"
+    needs = frozenset({"logits"})
+
+    def score(self, x):
+        return x.map(self._score)
+
+    def _score(self, x):
+        return undefined * x.max_logit
+
+@hookimpl
+def register_scorers():
+    return [Clumsy]
+"""
+
+
+def test_a_bug_in_a_plugin_is_located_and_told_once(tmp_path):
+    (tmp_path / "clumsy_plugin.py").write_text(CLUMSY)
+    info = tmp_path / "oodkit_clumsy-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: oodkit-clumsy\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[ood_toolkit]\nclumsy = clumsy_plugin\n")
+    why = "NameError: name 'undefined' is not defined (clumsy_plugin.py:14)"
+    done = oodkit("check", "clumsy", path=tmp_path)
+    failed = [line for line in done.stdout.splitlines() if line.startswith("FAILED")]
+    assert len(failed) < 5
+    assert re.fullmatch(rf"FAILED   \d\d checks failed for one reason: .*{re.escape(why)}", failed[0])
+    assert all(line.endswith("(clumsy_plugin.py:14)") for line in failed)
+    assert done.stderr == ""
+    told = oodkit("--debug", "check", "clumsy", path=tmp_path)
+    assert (told.returncode, told.stdout) == (1, done.stdout)
+    assert told.stderr.count("Traceback") == 1
+    assert "in _score" in told.stderr
+    words = ("bench", "--scorers", "msp,clumsy", "--store", str(tmp_path / "store"))
+    done = oodkit(*words, "--quiet", path=tmp_path)
+    assert done.stderr == f"oodkit: clumsy failed: clumsy: {why}\n"
+    told = oodkit("--debug", *words, "--quiet", path=tmp_path)
+    assert told.stderr.count("Traceback") == 1
+    assert told.stderr.endswith(done.stderr)
+
+
 @pytest.mark.parametrize("name", ["gap", "logit-gap-2"])
 def test_a_new_scorer_passes_its_test(name, tmp_path):
     done = run("new", "scorer", name, "--output", str(tmp_path))
@@ -104,12 +151,19 @@ def test_a_new_scorer_is_found_checked_and_run_as_a_plugin(tmp_path):
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: oodkit-my-score\nVersion: 0.1.0\n")
     (info / "entry_points.txt").write_text("[ood_toolkit]\nmy-score = oodkit_my_score\n")
+    assert "http" not in (folder / "README.md").read_text()
     assert 'my-score = "oodkit_my_score"' in (folder / "pyproject.toml").read_text()
-    done = oodkit("check", "my-score:temperature=2", path=folder)
+    done = oodkit("check", "my-score:others=2", path=folder)
     assert (done.returncode, done.stderr) == (0, "")
     done = oodkit("bench", "--scorers", "msp,my-score", "--store", str(tmp_path / "store"), path=folder)
     assert done.returncode == 0, done.stderr
-    assert "my-score" in done.stdout
+    done = oodkit(
+        "bench", "--scorers", "msp,my-score", "--store", str(tmp_path / "store"), "--format", "json", path=folder
+    )
+    rows = [row for row in json.loads(done.stdout)["rows"] if row["kind"] == "ood"]
+    msp, mine = ([row["metrics"]["auroc"] for row in rows if row["scorer"] == name] for name in ("msp", "my-score"))
+    assert len(msp) == len(mine) > 0
+    assert all(one != other for one, other in zip(msp, mine, strict=True))
 
 
 @pytest.mark.parametrize("name", ["My Score", "score_2", "-x", "2nd", "a/b", "", "a--b", "ä", "x" + "-"])

@@ -621,7 +621,7 @@ def test_plugins_broken_in_four_ways(install, toys, elsewhere):
     listing = elsewhere(path, "plugins", "--json")
     assert listing.code == 0
     errors = {row["name"]: row["error"] for row in json.loads(listing.out)}
-    assert errors["raises"] == "RuntimeError: no licence"
+    assert errors["raises"] == "RuntimeError: no licence (oodkit_raises.py:1)"
     assert errors["misspelt"] == "no such hook 'register_scorer'; did you mean 'register_scorers'?"
     clash = "scorer 'mcm' is disabled: plugins 'built-in' and 'thief' both provide it"
     assert errors["thief"] == errors["built-in"] == clash
@@ -639,7 +639,9 @@ def test_plugins_broken_in_four_ways(install, toys, elsewhere):
     )
     failed = elsewhere(path, *line, "divides,msp")
     assert failed.code == 1
-    assert failed.err == "oodkit: divides failed: divides: ZeroDivisionError: halved by nothing\n"
+    assert (
+        failed.err == "oodkit: divides failed: divides: ZeroDivisionError: halved by nothing (oodkit_divides.py:10)\n"
+    )
     assert re.search(r"^ msp +strange", failed.out, re.M)
 
 
