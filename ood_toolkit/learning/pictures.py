@@ -16,6 +16,7 @@ from torch import Tensor
 from ood_toolkit.api.model import Model
 from ood_toolkit.api.picture import Picture
 from ood_toolkit.errors import DataError
+from ood_toolkit.store.foreign.guard import reason
 from ood_toolkit.store.hashes import Memory, Stamp, stamp_of
 
 if TYPE_CHECKING:
@@ -99,8 +100,10 @@ class PictureLoader:
             place %= len(self.items)
             try:
                 return self._input(place, epoch), place
-            except (DataError, OSError) as error:
+            except DataError as error:
                 self.unreadable[place] = str(error)
+            except OSError as error:
+                self.unreadable[place] = f"{error.filename or f'row {place}'}: {reason(error)}"
         raise DataError(f"{TRIES} pictures in a row cannot be read, such as row {row}: {self.unreadable[row]}")
 
     def _input(self, row: int, epoch: int) -> Tensor:

@@ -281,6 +281,7 @@ def setup_of(model, tmp_path, **effort):
 
 
 @with_ray
+@pytest.mark.quotes
 def test_an_error_on_a_worker_is_its_answer_with_the_row_of_the_split(one_picture, tmp_path):
     from ray import cloudpickle
 
