@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -119,15 +120,15 @@ class Linear(nn.Module):
         self.scale, self.unit_rows, self.zero_shot = head.scale, head.unit_rows, head.kind == "zero_shot"
 
 
-class Score(nn.Module):
+class Score(nn.Module, ABC):
     """A score (n,) float64 of rows, higher = more in-distribution."""
 
     def __init__(self, scorer: Scorer, head: Head | None) -> None:
         super().__init__()
 
+    @abstractmethod
     def forward(self, rows: Rows) -> Tensor:
         """Give the score."""
-        raise NotImplementedError
 
 
 class _MSP(Score):
