@@ -14,7 +14,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from ood_toolkit.errors import DataError
-from ood_toolkit.store.foreign.guard import opened, read_bytes, reason
+from ood_toolkit.store.foreign.guard import open_regular, read_bytes, reason
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -97,7 +97,7 @@ class PartPicture(Picture):
         """Read the range; `OSError` where the file is shorter."""
         if not 0 <= self.size <= LARGEST:
             raise OSError(f"{self.path}: expected at most {LARGEST:,} bytes at {self.offset}, got {self.size:,}")
-        with opened(self.path) as file:
+        with open_regular(self.path) as file:
             file.seek(self.offset)
             content = file.read(min(self.size, os.fstat(file.fileno()).st_size))
         if len(content) != self.size:

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from ood_toolkit.benchmark.heads import head_for, maker
+from ood_toolkit.benchmark.heads import head_for, head_of_prompts
 from ood_toolkit.benchmark.members import Member
 from ood_toolkit.benchmark.sets_header import sets_header
 from ood_toolkit.benchmark.settings import Settings
-from ood_toolkit.benchmark.splits import Split, of_known_classes, planned
+from ood_toolkit.benchmark.splits import Split, of_known_classes, split_of
 from ood_toolkit.encode.choice import Find, Imported
 from ood_toolkit.encode.encoded_sets import EncodedSets
 from ood_toolkit.encode.images import encode_pictures
@@ -66,25 +66,25 @@ def open_sets(
 def gather(settings: Settings, sets: Sets, *, with_train: bool) -> Gathered:
     """Open every set of the settings under the head of each ID set."""
     sets.look_for((*settings.ids, *settings.ood, *settings.csid))
-    splits = {one: "val" if sets.has(one, "val", download=True) else "test" for one in settings.tune}
-    for one, split in splits.items():
+    tune_splits = {one: "val" if sets.has(one, "val", download=True) else "test" for one in settings.tune}
+    for one, split in tune_splits.items():
         sets.look_for([one], split)
     heads = {name: head_for(settings, sets, name) for name in settings.ids}
-    makers = {name: maker(settings, sets, name) for name in settings.ids}
+    of_prompts = {name: head_of_prompts(settings, sets, name) for name in settings.ids}
     if settings.local is not None and sets.has_text_tower():
         for name, head in heads.items():
             if name not in settings.trained:
-                sets.take_local_under(head, makers[name](settings.local))
-    plans = {name: _plan(sets, name, head, settings) for name, head in heads.items()}
+                sets.take_local_under(head, of_prompts[name](settings.local))
+    splits = {name: _split(sets, name, head, settings) for name, head in heads.items()}
     members, tune, notes = {}, dict[str, Outputs](), list[str]()
     for name, head in heads.items():
 
-        def chosen(part: str, other: str, head: Head | None = head, name: str = name) -> Outputs:
-            split, index = plans[other].parts[part]
+        def part_of(part: str, other: str, head: Head | None = head, name: str = name) -> Outputs:
+            split, index = splits[other].parts[part]
             x = _with_ids(sets.outputs(other, split, head, own=other == name), other, split)
             return x if index is None else x[index]
 
-        validated = all("val" in plan.parts for plan in plans.values())
+        validated = all("val" in split.parts for split in splits.values())
         csid = {}
         for one in settings.csid:
             shifted, left_out = of_known_classes(sets.shifted(one, name, head), one, name)
@@ -92,26 +92,26 @@ def gather(settings: Settings, sets: Sets, *, with_train: bool) -> Gathered:
             notes += left_out
         train = with_train and sets.has(name, "train", download=True)
         members[name] = Member(
-            val={other: chosen("val", other) for other in plans} if validated else None,
-            tests={other: chosen("test", other) for other in plans},
+            val={other: part_of("val", other) for other in splits} if validated else None,
+            tests={other: part_of("test", other) for other in splits},
             ood={ood: _limited(_with_ids(sets.ood(ood, head), ood, "test"), settings) for ood in settings.ood},
             train=_limited(_with_ids(sets.outputs(name, "train", head), name, "train"), settings) if train else None,
-            heads=None if head is None or head.kind == "linear" or name in settings.trained else makers[name],
+            heads=None if head is None or head.kind == "linear" or name in settings.trained else of_prompts[name],
             reads_prompts=sets.has_text_tower(),
             csid=csid,
         )
-        for one, split in splits.items():
+        for one, split in tune_splits.items():
             tune[one] = _limited(_with_ids(sets.ood(one, head, split), one, split), settings)
-    where = {name: plan.where for name, plan in plans.items()}
-    about = sets_header(settings, sets, where, splits, notes)
+    where = {name: split.where for name, split in splits.items()}
+    about = sets_header(settings, sets, where, tune_splits, notes)
     return Gathered(members, {k: v for k, v in settings.groups.items() if k}, about, tune)
 
 
-def _plan(sets: Sets, name: str, head: Head | None, settings: Settings) -> Split:
+def _split(sets: Sets, name: str, head: Head | None, settings: Settings) -> Split:
     x = sets.outputs(name, "test", head)
     own = settings.val_split is None and sets.has(name, "val")
     val = sets.outputs(name, "val", head) if own else None
-    return planned(sets, name, x, settings.val_split, settings.seed, settings.limit, val)
+    return split_of(sets, name, x, settings.val_split, settings.seed, settings.limit, val)
 
 
 def ready_scores(sets: Sets, names: Iterable[str]) -> dict[str, dict[str, np.ndarray]] | None:

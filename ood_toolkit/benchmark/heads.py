@@ -12,11 +12,11 @@ from ood_toolkit.benchmark.settings import Settings
 from ood_toolkit.encode.sets import Sets
 from ood_toolkit.errors import DataError
 from ood_toolkit.models.bank_files import holds_arrays, read_bank
-from ood_toolkit.outputs.class_names import ClassNames
+from ood_toolkit.outputs.class_names import ClassNames, shown
 from ood_toolkit.outputs.head import Head
 from ood_toolkit.store.head_file import read_head
 
-__all__ = ["head_for", "maker", "templates_of"]
+__all__ = ["head_for", "head_of_prompts", "templates_of"]
 
 
 def head_for(settings: Settings, sets: Sets, name: str) -> Head | None:
@@ -55,10 +55,9 @@ def _trained(settings: Settings, sets: Sets, name: str) -> Head:
     among = ClassNames(saved.head.class_names)
     lacking = [one for one in sets.classes(name) if among.place(one, file) < 0]
     if lacking:
-        known = ", ".join(saved.head.class_names[:3])
         raise DataError(
             f"--head: {file} has no class {lacking[0]!r} of {name}; it was trained on {saved.head.classes} classes "
-            f"({known}{', ...' if saved.head.classes > 3 else ''})"
+            f"({shown(saved.head.class_names, write=str)})"
         )
     if settings.texts:
         raise DataError(f"--texts {next(iter(settings.texts))}: goes with a head of text embeddings, not with --head")
@@ -89,7 +88,7 @@ def _prompts(settings: Settings, sets: Sets, name: str) -> Prompts | None:
     return Prompts(templates_of(settings, sets, name), settings.text_recipe, settings.views, banks=words)
 
 
-def maker(settings: Settings, sets: Sets, name: str) -> Callable[[Prompts], Head]:
+def head_of_prompts(settings: Settings, sets: Sets, name: str) -> Callable[[Prompts], Head]:
     """Give what makes the head of an ID set under a scorer's own prompts, as far as the settings leave them."""
 
     def make(prompts: Prompts) -> Head:

@@ -73,7 +73,7 @@ def opened(
     needs_pictures: bool = False,
 ) -> Sets:
     """Open the sets of the model that answers for them; nothing is encoded yet."""
-    if settings.share and settings.engine == "local":
+    if settings.exchange and settings.engine == "local":
         raise UsageError("--share goes with --engine ray")
     if settings.data_root is not None and not settings.data_root.is_dir() and not settings.download:
         raise DataError(f"--data-root: no such folder: {settings.data_root}")
@@ -99,7 +99,7 @@ def opened(
         check_device(settings.device)
     effort = Effort(
         settings.device, settings.batch_size, settings.workers, settings.strict, settings.rehash, settings.compile,
-        settings.engine, settings.share,
+        settings.engine, settings.exchange,
     )  # fmt: skip
     store, root = settings.store or default_store(), settings.data_root or default_data_root()
     place = Place(store, root, effort, settings.download, settings.limit, settings.seed, needs_pictures)

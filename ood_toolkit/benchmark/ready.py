@@ -68,7 +68,7 @@ def imported(settings: Settings, sets: Sets, members: Mapping[str, Member]) -> d
     found: dict[str, dict[str, np.ndarray]] = {}
     for label in settings.ready:
         for name, x in _sets(members):
-            arrays = imports.opened(name, label, "test") or {}
+            arrays = imports.arrays_of(name, label, "test") or {}
             if "scores" not in arrays:
                 raise DataError(f"--scores {label}: {name} is not there any more; import it again")
             ids = arrays["ids"].tolist() if "ids" in arrays else _counted(label, name, len(arrays["scores"]), sets)

@@ -10,19 +10,17 @@ from ood_toolkit.benchmark.settings import Settings
 from ood_toolkit.data.by_path import real_place
 from ood_toolkit.encode.sets import Sets
 from ood_toolkit.errors import DataError
+from ood_toolkit.outputs.class_names import shown
 
 __all__ = ["sets_header"]
 
-SHOWN = 10
-"""Classes that the header names."""
-
 
 def sets_header(
-    settings: Settings, sets: Sets, where: Mapping[str, str], splits: Mapping[str, str], notes: Sequence[str]
+    settings: Settings, sets: Sets, where: Mapping[str, str], tune_splits: Mapping[str, str], notes: Sequence[str]
 ) -> dict[str, Any]:
     """Give the header's entries on opened sets.
 
-    `where` says of each ID set where its validation images are from, `splits` which split of each set is tuned on;
+    `where` says of each ID set where its validation images are from, `tune_splits` which split of each set is tuned on;
     `notes` are those that opening the sets gave.
     """
     templates = {name: templates_of(settings, sets, name) for name in settings.ids}
@@ -41,9 +39,9 @@ def sets_header(
             *_one_place(settings),
             *_shared(settings, sets),
             *notes,
-            *_also_tested(settings, sets, splits),
+            *_also_tested(settings, sets, tune_splits),
         ],
-        **({"tune_splits": splits} if splits else {}),
+        **({"tune_splits": tune_splits} if tune_splits else {}),
         **sets.about(),
     }
 
@@ -57,9 +55,8 @@ def _classes(settings: Settings, sets: Sets) -> list[str]:
         except DataError:  # a set without classes under a linear head
             known = ()
         if known:
-            more = ", ..." if len(known) > SHOWN else ""
             which = "1 class" if len(known) == 1 else f"{len(known):,} classes"
-            notes.append(f"{name}: {which}: {', '.join(known[:SHOWN])}{more}")
+            notes.append(f"{name}: {which}: {shown(known, 10, str)}")
     return notes
 
 

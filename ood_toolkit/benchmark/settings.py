@@ -176,7 +176,7 @@ class Settings:
         "local", "--engine", "What encodes: this process, or a Ray cluster.", "effort",
         choices=("local", "ray"), shows_default=True,
     )  # fmt: skip
-    share: str | None = option(
+    exchange: str | None = option(
         None, "--share",
         "Where the workers of a cluster put what they encode if they do not see the store, such as s3://bucket/folder.",
         "effort", metavar="URL",

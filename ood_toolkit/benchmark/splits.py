@@ -10,7 +10,7 @@ from ood_toolkit.encode.sets import Sets, drawn
 from ood_toolkit.errors import DataError
 from ood_toolkit.outputs import Outputs
 
-__all__ = ["Split", "of_known_classes", "planned", "stratified"]
+__all__ = ["Split", "of_known_classes", "split_of", "stratified"]
 
 VAL_SHARE = 0.2
 """Share of the ID test images that become validation where a set has none of its own."""
@@ -26,15 +26,15 @@ class Split:
     """Which images are for validation, in words."""
 
 
-def planned(
-    sets: Sets, name: str, x: Outputs, share: float | None, seed: int, limit: int | None, val: Outputs | None
+def split_of(
+    sets: Sets, name: str, x: Outputs, val_split: float | None, seed: int, limit: int | None, val: Outputs | None
 ) -> Split:
     """Split an ID set, of which `x` is the test split and `val` its own validation split, if it is to be used."""
     rows = drawn(len(x), limit, seed)
     if val is not None:
         kept, note = _no_copies(sets, name, rows, drawn(len(val), limit, seed), len(x), len(val))
         return Split({"test": ("test", rows), "val": ("val", kept)}, f"the set's own split{note}")
-    share = VAL_SHARE if share is None else share
+    share = VAL_SHARE if val_split is None else val_split
     if share == 0:
         return Split({"test": ("test", rows)}, "none")
     used = np.arange(len(x)) if rows is None else rows

@@ -33,7 +33,7 @@ HEADINGS = {
     "Result": ("style", "sort", "output", "html", "gallery"),
     "Encoding": (
         "data_root", "download", "store", "keep", "precision", "device", "batch_size", "workers", "compile", "engine",
-        "share", "strict", "rehash",
+        "exchange", "strict", "rehash",
     ),
 }  # fmt: skip
 """Parameters by the heading that they have in the help."""
@@ -141,7 +141,7 @@ def _repeated(
 ) -> int:
     """Run once with each seed, save every run as `seed-N`, and print mean and spread; exit code as of the worst."""
     from ood_toolkit.cli.streams import print_form, shape
-    from ood_toolkit.report.columns import SHOWN
+    from ood_toolkit.report.columns import MEASURES
     from ood_toolkit.report.comparison import spread
     from ood_toolkit.report.comparison_tables import about_runs, spread_grid, text_of
 
@@ -153,7 +153,7 @@ def _repeated(
             reports[f"seed {seed}"].save(output / f"seed-{seed}")
     notes: list[str] = []
     records = spread(reports, notes)
-    grid = spread_grid(records, SHOWN.get(settings.protocol, SHOWN["native"]))
+    grid = spread_grid(records, MEASURES.get(settings.protocol, MEASURES["native"]))
     print_form(text_of(records, grid, style, *shape(), about_runs(reports), notes), "")
     return 1 if any(report.failed or not report.ran for report in reports.values()) else 0
 

@@ -51,7 +51,7 @@ def command(
     from ood_toolkit.cli.progress import clear, progress
     from ood_toolkit.report import Report
     from ood_toolkit.report import comparison as comparing
-    from ood_toolkit.report.columns import SHOWN
+    from ood_toolkit.report.columns import MEASURES
     from ood_toolkit.report.comparison_tables import about_runs, differences_grid, spread_grid, text_of
     from ood_toolkit.report.run_folder import read_run
 
@@ -76,7 +76,7 @@ def command(
             reports = {name: comparing.measured(report, protocol) for name, report in reports.items()}
         records = comparing.spread(reports, notes)
         rules = next(iter(reports.values())).header["protocol"]
-        grid = spread_grid(records, SHOWN.get(rules, SHOWN["native"]))
+        grid = spread_grid(records, MEASURES.get(rules, MEASURES["native"]))
     else:
         replicates = ci_replicates if "ci_replicates" in options.given() else None
         records = comparing.compared_runs(reports, scorers, against, replicates, seed, notes, progress)

@@ -134,7 +134,7 @@ def _run(
     from ood_toolkit.learning.discovery.study import Search
     from ood_toolkit.learning.record import Record
 
-    sets = options.opened(replace(settings, groups={"": (*wishes.among, *ood)}))
+    sets = options.open_sets(replace(settings, groups={"": (*wishes.among, *ood)}))
     search = Search(replace(settings, groups={"": ood}), sets, wishes, progress)
     about = {"name": sets.label, "fingerprint": sets.fingerprint, "encoder": sets.origin()}
     record = Record("discover", asdict(wishes) | {"accept": accept}, search.data(), about, settings.seed)

@@ -42,7 +42,7 @@ def command(names: tuple[str, ...], splits: tuple[str, ...], texts_of: str | Non
         raise click.UsageError("--prompts: name the data set whose classes are meant with --texts-of")
     all_names = (*names, *([texts_of] if texts_of else ()))
     settings = options.settings_of(ids=all_names, **where)
-    sets = options.opened(settings, needs_pictures=True)
+    sets = options.open_sets(settings, needs_pictures=True)
     from ood_toolkit.benchmark.heads import head_for
     from ood_toolkit.encode.encoded_sets import EncodedSets
 

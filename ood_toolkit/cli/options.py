@@ -19,11 +19,11 @@ from ood_toolkit.errors import UsageError
 if TYPE_CHECKING:
     from ood_toolkit.encode.sets import Sets
 
-__all__ = ["ENCODING", "all_of_settings", "encoding", "given", "of", "opened", "settings_of", "usage"]
+__all__ = ["ENCODING", "all_of_settings", "encoding", "given", "of", "open_sets", "settings_of", "usage"]
 
 Command = Callable[..., Any]
 ENCODING = (
-    "data_root", "download", "strict", "rehash", "precision", "batch_size", "workers", "compile", "engine", "share",
+    "data_root", "download", "strict", "rehash", "precision", "batch_size", "workers", "compile", "engine", "exchange",
     "device",
 )  # fmt: skip
 """Fields that say where pictures lie and how they are encoded."""
@@ -109,12 +109,12 @@ def settings_of(**typed: Any) -> Settings:
         return Settings.read(**{name: value for name, value in typed.items() if value is not None})
 
 
-def opened(settings: Settings, *, splits: Sequence[str] = ("test",), needs_pictures: bool = False) -> Sets:
+def open_sets(settings: Settings, *, splits: Sequence[str] = ("test",), needs_pictures: bool = False) -> Sets:
     """Open the sets of the model that answers for them, with progress on stderr."""
     from ood_toolkit.api.registry import get_registry
-    from ood_toolkit.benchmark.opening import opened as open_them
+    from ood_toolkit.benchmark.opening import opened
     from ood_toolkit.cli.progress import Stderr, progress
 
     Stderr().loading()
     with usage():
-        return open_them(settings, get_registry(), progress, splits=splits, needs_pictures=needs_pictures)
+        return opened(settings, get_registry(), progress, splits=splits, needs_pictures=needs_pictures)

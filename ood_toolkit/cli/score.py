@@ -87,7 +87,7 @@ def command(specs: str, name: str, split: str, images: str | None, output: Path 
     scorers = [each_alone(one, "oodkit bench runs it on ID and OOD images together") for one in registry.scorers(specs)]
     with options.usage():
         settings = asked_by(settings, scorers, specs, registry)
-    rows = _rows(scorers, options.opened(settings), settings, split)
+    rows = _rows(scorers, options.open_sets(settings), settings, split)
     clear()
     if output is None:
         print_form(csv_rows(rows), "")

@@ -60,6 +60,6 @@ def _encoded(roles: Mapping[str, str] | None, settings: Settings) -> tuple[Any, 
     from ood_toolkit.learning.seminar.casting import EMBEDDED_MORE, cast_sets
 
     names, more = (EMBEDDED_SETS, EMBEDDED_MORE) if roles is None else (roles, ())
-    sets = options.opened(replace(settings, ids=tuple(names.values()), groups={"": tuple(more)}))
+    sets = options.open_sets(replace(settings, ids=tuple(names.values()), groups={"": tuple(more)}))
     subjects, others = cast_sets(sets, names, more, settings.seed)
     return subjects, others, {"model": sets.label, "weights": sets.fingerprint, **sets.about()}

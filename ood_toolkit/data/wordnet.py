@@ -26,7 +26,7 @@ from ood_toolkit.data.words import DIGEST, digest_of
 from ood_toolkit.errors import DataError
 from ood_toolkit.store.foreign.guard import reason
 
-__all__ = ["Synset", "list_text", "read_synsets", "word_lists"]
+__all__ = ["Synset", "list_text", "read_synsets", "word_lists", "written_word"]
 
 NOUNS = """
     Tops act animal artifact attribute body cognition communication event feeling food group location motive object
@@ -68,7 +68,7 @@ class Synset:
         return cls(
             int(parts[0]),
             FILES[int(parts[1])],
-            tuple(plain(word) for word in parts[4:end:2]),
+            tuple(written_word(word) for word in parts[4:end:2]),
             tuple(int(pointer[1]) for pointer in pointers if pointer[0] == "!"),
         )
 
@@ -78,7 +78,7 @@ class Synset:
         return self.file == "adj.all" and bool(self.antonyms) and min(self.antonyms) > self.place
 
 
-def plain(word: str) -> str:
+def written_word(word: str) -> str:
     """Write a word as people do: without its marker, with blanks, in lower case."""
     for marker in MARKERS:
         word = word.removesuffix(marker)

@@ -23,7 +23,7 @@ from ood_toolkit.errors import DataError
 from ood_toolkit.report.cells import csv_cell, csv_rows, plain
 from ood_toolkit.store.files import replaced_file
 from ood_toolkit.store.foreign.batches import Batches
-from ood_toolkit.store.foreign.guard import opened, quoted
+from ood_toolkit.store.foreign.guard import open_regular, quoted
 
 __all__ = ["BEGIN", "FIELDS", "Known", "TextRows", "Writer", "line_of", "parquet_writer", "records",
            "resumed", "row_of"]  # fmt: skip
@@ -139,7 +139,7 @@ def resumed(path: Path, style: str, digest: str) -> tuple[IO[str], Known, bool]:
 
     def rows() -> Iterator[Row]:
         nonlocal end
-        with opened(path) as file:
+        with open_regular(path) as file:
             for number, record in enumerate(records(file, style, path)):
                 if style == "csv" and number == 0:
                     if record.rstrip(b"\r\n") != ",".join(FIELDS).encode():

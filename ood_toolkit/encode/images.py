@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,17 @@ from ood_toolkit.store.shard import KEY_BYTES
 from ood_toolkit.store.versions import version_of
 
 __all__ = [
-    "Encoded", "Job", "Range", "chosen", "encode_pictures", "encode_ranges", "identity", "is_stored", "recorded",
-    "run_job", "stored",
+    "Encoded",
+    "Job",
+    "Range",
+    "encode_pictures",
+    "encode_ranges",
+    "identity",
+    "is_stored",
+    "recorded",
+    "run_job",
+    "shard_part",
+    "stored",
 ]  # fmt: skip
 
 Progress = Callable[[int, int], None]
@@ -156,7 +166,6 @@ class Job:
 
     def run(self, memory: Memory, head: Head | None) -> Encoded:
         """Encode what the store lacks and give all of the split."""
-        self.lacking = {kind: self._lacking(encoding) for kind, encoding in self.held.items()}
         items, missing, fresh = self.pictures.items, dict[int, str](), 0
         pending = [start for start in range(0, len(items), SHARD) if self._needs_work(start)]
         self.done = len(items) - sum(min(SHARD, len(items) - start) for start in pending)
@@ -172,7 +181,7 @@ class Job:
             missing.update(made.unreadable)
             fresh += len(made.encoded)
             self.done += min(SHARD, len(items) - start)
-        return self.gathered(missing, fresh)
+        return self.read_back(missing, fresh)
 
     def refuse(self, unreadable: Mapping[int, str]) -> None:
         """Raise `DataError` where an image could not be read and none may be skipped."""
@@ -180,13 +189,12 @@ class Job:
             place = min(unreadable)
             raise DataError(f"{self.pictures.ids[place]}: {unreadable[place]}; leave out --strict to skip such images")
 
-    def _lacking(self, encoding: Encoding) -> Callable[[bytes], bool]:
-        index = encoding.index
-        return lambda key: index.find(np.frombuffer(key, np.uint8)[None])[0] < 0
+    def _lacks(self, kind: str, key: bytes) -> bool:
+        return not self.held[kind].has(np.frombuffer(key, np.uint8)[None])[0]
 
     def wanted(self, key: bytes) -> bool:
         """Tell whether the store lacks some kind of output of an image."""
-        return any(lacks(key) for lacks in self.lacking.values())
+        return any(self._lacks(kind, key) for kind in self.held)
 
     def _needs_work(self, start: int) -> bool:
         part = self.known[start : start + SHARD]
@@ -199,11 +207,11 @@ class Job:
     def _keep(self, made: Range) -> None:
         """Write a shard of each kind of output, of the rows that it lacks."""
         for kind, encoding in self.held.items():
-            part = chosen(made, kind, self.lacking[kind])
+            part = shard_part(made, kind, partial(self._lacks, kind))
             if part is not None:
                 encoding.add(*part, recorded(self.model, self.effort))
 
-    def gathered(self, missing: Mapping[int, str], fresh: int) -> Encoded:
+    def read_back(self, missing: Mapping[int, str], fresh: int) -> Encoded:
         """Take the rows of all readable images from the store."""
         rows = np.array([place for place in range(len(self.known)) if place not in missing], dtype=np.int64)
         joined = b"".join(self.known[place] or b"" for place in rows)
@@ -221,7 +229,7 @@ class Job:
         )
 
 
-def chosen(made: Range, kind: str, lacks: Callable[[bytes], bool]) -> tuple[np.ndarray, np.ndarray] | None:
+def shard_part(made: Range, kind: str, lacks: Callable[[bytes], bool]) -> tuple[np.ndarray, np.ndarray] | None:
     """Give the keys (m, 32) and rows (m, ...) of a range that make the shard of one kind; None where nothing lacks."""
     new = [row for row, place in enumerate(made.encoded) if lacks(made.keys[place])]
     if not new:

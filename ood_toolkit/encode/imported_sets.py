@@ -155,7 +155,7 @@ class ImportedSets(Sets):
     def arrays(self, name: str, split: str) -> dict[str, np.ndarray]:
         """Open the arrays of a split; they stay those of the first time, whatever is imported meanwhile."""
         if (name, split) not in self._opened:
-            found = self.imports.opened(name, self.label, split)
+            found = self.imports.arrays_of(name, self.label, split)
             if found is None:
                 raise DataError(f"{name}: model {self.label!r} has no {split} arrays; oodkit import brings them")
             self._opened[name, split] = found

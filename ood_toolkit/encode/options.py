@@ -29,7 +29,7 @@ class Effort:
     """Whether the image tower is compiled first; pays off on long runs on a GPU."""
     engine: str = "local"
     """What encodes: `local`, this process, or `ray`, a cluster."""
-    share: str | None = None
+    exchange: str | None = None
     """Address, such as `s3://bucket/folder`, where the workers of a cluster put shards if they do not see the store."""
 
     @property

@@ -7,7 +7,7 @@ from functools import cached_property
 
 from ood_toolkit.data.catalogue.imagenet import imagenet_names, imagenet_wnids
 from ood_toolkit.errors import DataError
-from ood_toolkit.outputs.class_names import ClassNames, is_wordnet_id, plain
+from ood_toolkit.outputs.class_names import ClassNames, comparable, is_wordnet_id
 
 __all__ = ["WordNetIds"]
 
@@ -37,7 +37,7 @@ class WordNetIds:
             return listed if self._are_in_order else self._names.place(self._called[listed], where)
         if not self._ids and not self._are_in_order:
             return -1
-        alike = [at for at, called in enumerate(self._called) if plain(called) == plain(name)]
+        alike = [at for at, called in enumerate(self._called) if comparable(called) == comparable(name)]
         if not self._are_in_order:
             alike = [self._ids[imagenet_wnids()[at]] for at in alike if imagenet_wnids()[at] in self._ids]
         if len(alike) > 1:
@@ -69,5 +69,5 @@ class WordNetIds:
         """Whether the known classes are ImageNet's: 1,000 of which most have, in its order, the listed name."""
         if self.in_order or len(self.known) != COUNT:
             return self.in_order
-        same = sum(plain(own) == plain(listed) for own, listed in zip(self.known, self._called, strict=True))
+        same = sum(comparable(own) == comparable(listed) for own, listed in zip(self.known, self._called, strict=True))
         return 2 * same > len(self.known)

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from typing import Any
 
 from ood_toolkit.errors import DataError
 
-__all__ = ["ClassNames", "is_wordnet_id", "named_alike", "plain", "shown", "text_of"]
+__all__ = ["ClassNames", "comparable", "is_wordnet_id", "named_alike", "shown", "text_of"]
 
 INVISIBLE = re.compile("[\ufeff\u200b]")
 """The byte order mark and the blank without width."""
 BETWEEN = re.compile(r"(?<=\w)[-/](?=\w)")
 """A hyphen or slash inside a name; one in front of a number is its sign."""
 WORDNET_ID = re.compile(r"n\d{8}")
-SHOWN = 3
-"""Names in a message."""
 
 
-def plain(name: str) -> str:
+def comparable(name: str) -> str:
     """Bring a name to the form that is compared: composed (NFC), without case, one blank for `_`, `-` and blanks.
 
     So `apple_pie`, `Apple-Pie` and `apple pie` are one, with or without a byte order mark. Other signs count: `C++` is
@@ -42,7 +40,7 @@ def text_of(name: Any) -> str:
 
 
 class ClassNames:
-    """Known classes, each found by its name as it is, else by the one that equals it in `plain` form."""
+    """Known classes, each found by its name as it is, else by the one that equals it in `comparable` form."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self.names = tuple(names)
@@ -55,7 +53,7 @@ class ClassNames:
         """
         if name in self._exact:
             return self._exact[name]
-        found = self._plain.get(plain(name), [])
+        found = self._by_form.get(comparable(name), [])
         if len(found) > 1:
             raise DataError(
                 f"{f'{where}: ' if where else ''}the class name {name!r} fits {found[0]!r} and {found[1]!r}; write it "
@@ -64,10 +62,10 @@ class ClassNames:
         return self._exact[found[0]] if found else -1
 
     @cached_property
-    def _plain(self) -> dict[str, list[str]]:
+    def _by_form(self) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
         for name in self._exact:
-            found.setdefault(plain(name), []).append(name)
+            found.setdefault(comparable(name), []).append(name)
         return {key: sorted(names, key=self._exact.__getitem__) for key, names in found.items()}
 
 
@@ -75,7 +73,7 @@ def named_alike(names: Sequence[str]) -> tuple[str, str] | None:
     """Give two different names that mean one class; None where there are none."""
     first: dict[str, str] = {}
     for name in names:
-        other = first.setdefault(plain(name), name)
+        other = first.setdefault(comparable(name), name)
         if other != name:
             return other, name
     return None
@@ -86,7 +84,8 @@ def is_wordnet_id(name: str) -> bool:
     return WORDNET_ID.fullmatch(name) is not None
 
 
-def shown(names: Sequence[str], most: int = SHOWN) -> str:
-    """Write the first of some names for a message."""
-    more = ", ..." if len(names) > most else ""
-    return ", ".join(map(repr, names[:most])) + more
+def shown(names: Sequence[str], most: int = 3, write: Callable[[str], str] = repr, *, counts: bool = False) -> str:
+    """Write the first names for a message: `'a', 'b', 'c', ...`, or, where the rest `counts`, `... and 4 more`."""
+    left = len(names) - most
+    more = "" if left <= 0 else f" and {left:,} more" if counts else ", ..."
+    return ", ".join(map(write, names[:most])) + more

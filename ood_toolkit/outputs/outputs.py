@@ -21,7 +21,7 @@ from ood_toolkit.outputs.arrays import (
     scoring_precision,
 )
 from ood_toolkit.outputs.checking import STEP, check_contradiction, checked, checked_names, numbered
-from ood_toolkit.outputs.class_names import ClassNames
+from ood_toolkit.outputs.class_names import ClassNames, shown
 from ood_toolkit.outputs.derived import Derived
 from ood_toolkit.outputs.head import Bank, Head, ReadOnly
 from ood_toolkit.outputs.notebook import facts_html
@@ -35,9 +35,6 @@ SOURCE_LABELS = "source_labels"
 """The extra in which an OOD set's own labels are kept; no scorer sees it."""
 NONNEGATIVE = "nonnegative_features"
 """The need of scores that assume features behind a ReLU."""
-
-SHOWN = 10
-"""Class names that a notebook shows."""
 
 
 class Outputs(Derived):
@@ -138,10 +135,9 @@ class Outputs(Derived):
         return f"Outputs(n={len(self)}, classes={self.classes}, provides=[{held}])"
 
     def _repr_html_(self) -> str:
-        held, names = sorted(self.provides), self.class_names
-        shown = "" if names is None else ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")
+        held, names = sorted(self.provides), shown(self.class_names or (), 10, str)
         facts = {
-            "images": f"{len(self):,}", "classes": f"{self.classes:,}", "class names": shown,
+            "images": f"{len(self):,}", "classes": f"{self.classes:,}", "class names": names,
             "labels": "yes" if self.has_labels else "no", "provides": ", ".join(held), "device": self.device,
         }  # fmt: skip
         return facts_html("Outputs", facts)

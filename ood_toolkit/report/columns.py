@@ -10,8 +10,8 @@ from ood_toolkit.report.grid import Grid
 from ood_toolkit.report.results import Row
 
 __all__ = [
+    "MEASURES",
     "NAMES",
-    "SHOWN",
     "against",
     "footnotes",
     "ood_grid",
@@ -37,7 +37,7 @@ NAMES: Mapping[str, str] = {
     "aurc": "AURC",
     "f1_uncertain": "F1(uncertain)",
 }
-SHOWN: Mapping[str, Sequence[str]] = {
+MEASURES: Mapping[str, Sequence[str]] = {
     "native": ("auroc", "fpr95_id", "aupr_in"),
     "openood-v1.5": ("auroc", "fpr95_ood", "aupr_in", "aupr_out"),
     "pytorch-ood": ("auroc", "fpr95_ood", "aupr_in", "aupr_out"),
@@ -51,7 +51,7 @@ SHOWN: Mapping[str, Sequence[str]] = {
 def ood_grid(header: Mapping[str, Any], rows: Sequence[Row]) -> Grid | None:
     """Lay out the rows of OOD detection: one a scorer and set, then the means."""
     part = [row for row in rows if row.kind in ("ood", "mean")]
-    measures = [*SHOWN[header.get("protocol", "native")]]
+    measures = [*MEASURES[header.get("protocol", "native")]]
     measures += [m for m in ("id_accepted", "ood_detected") if any(m in row.metrics for row in part)]
     return _grid("OOD detection", part, "OOD set", lambda row: row.ood, measures)
 

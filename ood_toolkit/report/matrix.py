@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ood_toolkit.report.columns import NAMES, SHOWN, p_value, percent
+from ood_toolkit.report.columns import MEASURES, NAMES, p_value, percent
 from ood_toolkit.report.grid import Grid, Places
 from ood_toolkit.report.order import LOWER_IS_BETTER, block_of
 from ood_toolkit.report.results import Row
@@ -34,7 +34,7 @@ def matrix_grids(header: Mapping[str, Any], rows: Sequence[Row]) -> list[Grid]:
     values = {(block_of(row), (row.kind, row.ood)): row for row in shown}
     blocks = list(cells)
     grids = []
-    for metric in SHOWN[header.get("protocol", "native")]:
+    for metric in MEASURES[header.get("protocol", "native")]:
         table = [[_value(values.get((block, place)), metric) for place in places] for block in blocks]
         if any(math.isfinite(value) for line in table for value in line):
             best = _best(table, metric in LOWER_IS_BETTER, len(names))

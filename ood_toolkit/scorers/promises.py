@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ood_toolkit.errors import ScorerError
+from ood_toolkit.outputs.class_names import shown
 
 __all__ = ["conformal_rank", "cost_threshold", "pac_rank", "risk_threshold", "tpr_rank", "true_class_threshold"]
 
@@ -118,11 +119,10 @@ def true_class_threshold(scores: Any, labels: Any, classes: int, target: float, 
     few = [c for c in range(classes) if conformal_rank(int(sizes[c]), target) == 0]
     if few:
         called = [str(c if names is None else names[c]) for c in few]
-        more = f" and {len(few) - 10} more" if len(few) > 10 else ""
         need = math.ceil(1 / (1 - Fraction(str(target)))) - 1
         raise ScorerError(
             f"conformal:by=true: expected at least {need} images of each class, for with fewer a class accepts "
-            f"everything; too few of {', '.join(called[:10])}{more}; lower the target or bring more images"
+            f"everything; too few of {shown(called, 10, str, counts=True)}; lower the target or bring more images"
         )
     cuts = [np.sort(values[truth == c])[conformal_rank(int(sizes[c]), target) - 1] for c in range(classes)]
     return float(min(cuts))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ood_toolkit.errors import ScorerError
+from ood_toolkit.outputs.class_names import shown
 from ood_toolkit.scorers.promises import conformal_rank, cost_threshold, pac_rank, risk_threshold, tpr_rank
 from ood_toolkit.scorers.rules import NEEDS_RIGHT, RULES, Rule, check_rule
 
@@ -21,8 +22,6 @@ __all__ = [
 Merit = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 ENOUGH = 20
 """Images of a class from which its threshold stands alone; below, it is shrunk toward the global one."""
-SHOWN = 10
-"""Classes that a note names."""
 KAPPA = 0.9
 """How far below the mean score of the right ones the rule `mean` puts the threshold."""
 NO_FALLBACK = frozenset({"conformal", "pac", "risk", "cost"})
@@ -132,8 +131,7 @@ def _named(chosen: np.ndarray, names: Sequence[str] | None) -> str:
     if names is None or chosen.all():
         return ""
     called = [str(names[c]) for c in np.flatnonzero(chosen).tolist()]
-    more = f" and {len(called) - SHOWN:,} more" if len(called) > SHOWN else ""
-    return f": {', '.join(called[:SHOWN])}{more}"
+    return f": {shown(called, 10, str, counts=True)}"
 
 
 def grid_threshold(

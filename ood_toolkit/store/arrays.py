@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ood_toolkit.errors import StoreError
-from ood_toolkit.store.foreign.guard import guarded, opened
+from ood_toolkit.store.foreign.guard import guarded, open_regular
 from ood_toolkit.store.hashes import Memory, stamp_of
 from ood_toolkit.store.ownership import PART, array_files
 from ood_toolkit.store.partial import move_aside
@@ -124,6 +124,6 @@ def _mapped(files: Iterable[Path]) -> dict[str, np.ndarray]:
 
 def _open(file: Path) -> np.ndarray:
     with guarded(file.name, "an array"):
-        opened(file).close()  # a pipe would be waited for
+        open_regular(file).close()  # a pipe would be waited for
         array = np.lib.format.open_memmap(file, mode="r")
         return array if array.dtype.kind in "fiub" and array.ndim else np.array(array)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ood_toolkit.errors import StoreError
-from ood_toolkit.store.foreign.guard import opened, reason
+from ood_toolkit.store.foreign.guard import open_regular, reason
 from ood_toolkit.store.marker import begin
 
 __all__ = ["Memory", "Stamp", "Stamped", "Whole", "sha256_of", "stamp_of"]
@@ -143,7 +143,7 @@ def stamp_of(file: Path) -> Stamp | None:
 def sha256_of(file: Path) -> bytes:
     """Read a file and hash it."""
     digest = hashlib.sha256()
-    with opened(file) as content:
+    with open_regular(file) as content:
         while chunk := content.read(CHUNK):
             digest.update(chunk)
     return digest.digest()

@@ -160,7 +160,7 @@ class Imports:
                 f"{entry.name} ({entry.split}): its arrays are damaged or gone ({reason(error)}); import them again"
             ) from None
 
-    def opened(self, name: str, model: str, split: str) -> dict[str, np.ndarray] | None:
+    def arrays_of(self, name: str, model: str, split: str) -> dict[str, np.ndarray] | None:
         """Open the arrays that a name stands for, as `read` does; None for a name that nothing has.
 
         Where the name is pointed elsewhere meanwhile, and the arrays deleted, the new ones are opened.

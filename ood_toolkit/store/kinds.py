@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ood_toolkit.errors import StoreError
-from ood_toolkit.store.foreign.guard import opened, reason
+from ood_toolkit.store.foreign.guard import open_regular, reason
 
 __all__ = ["Kind", "beginning"]
 
@@ -27,7 +27,7 @@ class Kind:
         if not file.is_file():
             return
         try:
-            with opened(file) as stream:
+            with open_regular(file) as stream:
                 is_ours = not stream.read(1) or (stream.seek(0) == 0 and self.holds(stream))
         except OSError as error:
             raise StoreError(f"{file}: it is there and cannot be read: {reason(error)}; name another file") from None

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from ood_toolkit.store.foreign.guard import opened
+from ood_toolkit.store.foreign.guard import open_regular
 from ood_toolkit.store.locks import OWNER, State
 from ood_toolkit.store.partial import found_in
 
@@ -143,7 +143,7 @@ def _is_of_older(store: Path, path: Path) -> bool:
 def _is_database(file: Path) -> bool:
     """Tell whether a file is a database of hashes, as `Memory` makes it."""
     try:
-        with opened(file) as content:
+        with open_regular(file) as content:
             start = content.read(8192)
     except OSError:
         return False

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ood_toolkit.errors import StoreError, refusal
-from ood_toolkit.store.foreign.guard import opened
+from ood_toolkit.store.foreign.guard import open_regular
 from ood_toolkit.store.locks import OWNER, State, lock, owner, state_of
 from ood_toolkit.store.partial import sweep
 from ood_toolkit.store.room import check_writable, room_in
@@ -92,7 +92,7 @@ def _taken(path: Path, output: Path) -> int:
 def _holder(path: Path) -> tuple[str, str] | None:
     """Read whose a reservation is."""
     try:
-        with opened(path) as file:
+        with open_regular(path) as file:
             found = HOLDER.match(file.read(LONGEST).decode("ascii", "replace"))
     except OSError:
         return None

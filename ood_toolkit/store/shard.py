@@ -13,7 +13,7 @@ import numpy as np
 
 from ood_toolkit.errors import StoreError
 from ood_toolkit.store.files import replaced_file
-from ood_toolkit.store.foreign.guard import opened, reason
+from ood_toolkit.store.foreign.guard import open_regular, reason
 
 __all__ = ["KEY_BYTES", "Shard", "open_shard", "shard_bytes", "shard_name", "write_shard"]
 
@@ -57,7 +57,7 @@ def write_shard(folder: Path, keys: np.ndarray, rows: np.ndarray) -> Path:
 def open_shard(path: Path) -> Shard:
     """Map a shard; `StoreError` for a file that is none. Its checksum is not looked at."""
     try:
-        with opened(path) as file:
+        with open_regular(path) as file:
             (length,) = struct.unpack("<Q", file.read(8))
             if length > 1 << 16:
                 raise ValueError("its header is too long")

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from ood_toolkit.data import words
-from ood_toolkit.data.wordnet import Synset, list_text, main, plain, read_synsets, word_lists
+from ood_toolkit.data.wordnet import Synset, list_text, main, read_synsets, word_lists, written_word
 from ood_toolkit.data.words import (
     CSP_HEADS,
     DIGEST,
@@ -226,8 +226,8 @@ def test_a_synset_is_read():
     assert synsets[0] == Synset(100, "noun.act", ("battle of x", "x battle"))
     assert synsets[1] == Synset(100, "adj.all", ("abaxial", "dorsal"), (200,))
     assert [synset.opens_a_pair for synset in synsets] == [False, True]
-    assert plain("galore(ip)") == "galore"
-    assert plain("New_York") == "new york"
+    assert written_word("galore(ip)") == "galore"
+    assert written_word("New_York") == "new york"
 
 
 def test_the_lists_hold_first_words_and_the_second_of_each_pair(tmp_path):

@@ -275,8 +275,8 @@ def test_a_name_that_is_pointed_elsewhere_is_followed(imports, monkeypatch):
         return read(entry)
 
     monkeypatch.setattr(imports, "read", late)
-    np.testing.assert_array_equal(imports.opened("a", "m", "test")["features"], arrays(1)["features"])
-    assert imports.opened("b", "m", "test") is None
+    np.testing.assert_array_equal(imports.arrays_of("a", "m", "test")["features"], arrays(1)["features"])
+    assert imports.arrays_of("b", "m", "test") is None
 
 
 @pytest.mark.parametrize("name", ["mine", "bank.", "../x", "Features"])

@@ -163,7 +163,7 @@ def test_what_comes_into_use_after_it_was_shown_is_left(tmp_path):
     assert lost(tmp_path) == sorted(f"arrays/{one.key}" for one in (first, second))
     imports.add("c", "m", "test", ROWS, "c.npz")
     assert list(collect(tmp_path, shown)) == [tmp_path / "arrays" / second.key]
-    np.testing.assert_array_equal(imports.opened("c", "m", "test")["logits"], ROWS["logits"])
+    np.testing.assert_array_equal(imports.arrays_of("c", "m", "test")["logits"], ROWS["logits"])
 
 
 RACE = """
@@ -184,7 +184,7 @@ while time.monotonic() < end:
             rows = np.full((4, 3), float(draw.integers(4)), np.float32)
             imports.add(f"s{draw.integers(3)}", "m", "test", {"logits": rows}, "x.npz", replace=True)
             name = f"s{draw.integers(3)}"
-            found = imports.opened(name, "m", "test")
+            found = imports.arrays_of(name, "m", "test")
             count += 1
     except Exception as error:
         errors.append(repr(error))

@@ -105,7 +105,7 @@ def _opened(
     names = (name,) if name else ()
     wanted = prompts or ("own",)
     settings = options.settings_of(ids=names, seed=seed, prompts=wanted, **given)
-    sets = options.opened(settings, needs_pictures=True)
+    sets = options.open_sets(settings, needs_pictures=True)
     from ood_toolkit.benchmark.heads import templates_of
     from ood_toolkit.cli.progress import progress
     from ood_toolkit.encode.encoded_sets import EncodedSets

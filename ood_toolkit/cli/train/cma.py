@@ -123,19 +123,19 @@ def _opened(
         ids=(name,) if name else (), model=model, store=store, data_root=data_root, download=download, seed=seed,
         limit=limit, prompts=prompts, workers=workers,
     )  # fmt: skip
-    sets = options.opened(settings, needs_pictures=True)
+    sets = options.open_sets(settings, needs_pictures=True)
     if not isinstance(sets, EncodedSets):
         raise click.UsageError(f"--model: {sets.label!r} is the label of imported arrays, and no model that can learn")
     from ood_toolkit.benchmark.heads import templates_of
     from ood_toolkit.data.readers.captions import read_pairs
-    from ood_toolkit.learning.cma.run import gathered
+    from ood_toolkit.learning.cma.run import material_of
     from ood_toolkit.models.saving import check_savable
 
     check_savable(sets.model)
     read = None if pairs is None else (pairs, read_pairs(pairs))
     has_val = name is not None and sets.has(name, "val", download=True)
     progress("hashing pictures")
-    material = gathered(
+    material = material_of(
         name,
         _pictures(sets, name, "train") if name and read is None else None,
         _pictures(sets, name, "val") if name and has_val else None,

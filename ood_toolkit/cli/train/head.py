@@ -81,7 +81,7 @@ def command(preset: str, output: Path, plot: bool, as_json: bool, ids: tuple[str
         check_plots()
     names = tuple(dict.fromkeys(name.strip() for name in ids))
     settings = options.settings_of(ids=names, **given)
-    sets = options.opened(settings, splits=("train", "test"))
+    sets = options.open_sets(settings, splits=("train", "test"))
     from ood_toolkit.learning.heads.run import train_heads, write_heads
 
     start = time.monotonic()

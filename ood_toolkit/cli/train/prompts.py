@@ -69,7 +69,7 @@ def _opened(name: str, seed: int, **given: Any) -> tuple[ContextRun, EncodedSets
     """Load the model, and settle what is learnt and how."""
     recipe = {key: value for key in RECIPE if (value := given.pop(key)) is not None}
     own, loop = {key: given.pop(key) for key in RUN}, {key: given.pop(key) for key in LOOP}
-    sets = options.opened(options.settings_of(ids=(name,), seed=seed, **given), needs_pictures=True)
+    sets = options.open_sets(options.settings_of(ids=(name,), seed=seed, **given), needs_pictures=True)
     from ood_toolkit.cli.progress import progress
     from ood_toolkit.encode.encoded_sets import EncodedSets
     from ood_toolkit.learning.prompts.run import ContextRun

@@ -15,7 +15,7 @@ from ood_toolkit.api.spec import nearest
 from ood_toolkit.data.readers.below import Below, look_below
 from ood_toolkit.data.readers.suffixes import counted
 from ood_toolkit.errors import DataError
-from ood_toolkit.outputs.class_names import plain
+from ood_toolkit.outputs.class_names import comparable, shown
 from ood_toolkit.store.foreign.guard import quoted
 
 __all__ = [
@@ -23,8 +23,6 @@ __all__ = [
 ]  # fmt: skip
 
 
-SHOWN = 5
-"""Names of folders in a note."""
 NUMBER = re.compile(r"\d+\.(?=[^\d\s])")
 """A number that counts classes in front of a folder's name."""
 Reader = Callable[[str, Path], Pictures | None]
@@ -72,7 +70,7 @@ class ClassFolders:
 
 def key(name: str) -> str:
     """Reduce a name to its words, so that `apple_pie`, `apple pie` and `Apple-Pie` are one; a sign in front counts."""
-    text = plain(name)
+    text = comparable(name)
     sign = text[:1] if text[:1] in ("+", "-") else ""
     return sign + " ".join(re.findall(r"\w+", text)) if re.search(r"\w", text) else text
 
@@ -176,10 +174,10 @@ def _instead(below: Below) -> str:
 
 def _of_empty(folders: list[str]) -> str:
     """Say which class folders hold no images."""
-    which = "the class folder" if len(folders) == 1 else f"{len(folders)} class folders,"
-    more = " and others" if len(folders) > SHOWN else ""
-    named = ", ".join(map(repr, folders[:SHOWN])) + more
-    return f"{which} {named} without images: {'it counts' if len(folders) == 1 else 'they count'} among the classes"
+    which, counts = f"{len(folders)} class folders,", "they count"
+    if len(folders) == 1:
+        which, counts = "the class folder", "it counts"
+    return f"{which} {shown(folders, 5)} without images: {counts} among the classes"
 
 
 def _one_name_each(place: Path, folders: list[str]) -> tuple[str, ...]:

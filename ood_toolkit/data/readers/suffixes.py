@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
+from ood_toolkit.outputs.class_names import shown
+
 __all__ = ["SUFFIXES", "counted", "is_picture", "suffix_of"]
 
 READ = (
@@ -14,8 +16,6 @@ READ = (
 SUFFIXES = frozenset(suffix for line in READ for suffix in line.split(" "))
 """Without what Pillow only names (BUFR, GRIB, HDF5, MPEG), what it runs or has run by others (EPS, WMF), and what
 holds measurements and no picture (FITS, GBR, IPTC)."""
-SHOWN = 5
-"""Suffixes in a note."""
 
 
 def suffix_of(name: str) -> str:
@@ -31,5 +31,5 @@ def is_picture(name: str) -> bool:
 def counted(names: Iterable[str]) -> str:
     """Count names by their suffix: `.txt 2, .heic 1`."""
     found = Counter(suffix_of(name) for name in names).most_common()
-    said = [f"{f'.{suffix}' if suffix else 'without suffix'} {count:,}" for suffix, count in found[:SHOWN]]
-    return ", ".join(said) + (", ..." if len(found) > SHOWN else "")
+    said = [f"{f'.{suffix}' if suffix else 'without suffix'} {count:,}" for suffix, count in found]
+    return shown(said, 5, str)

@@ -18,7 +18,7 @@ from ood_toolkit.data.readers.samples import Member, Shard, grouped, notes_of
 from ood_toolkit.data.readers.splits import named_splits
 from ood_toolkit.data.readers.suffixes import counted, suffix_of
 from ood_toolkit.errors import DataError
-from ood_toolkit.store.foreign.guard import opened, reason, shown
+from ood_toolkit.store.foreign.guard import open_regular, reason, shown
 from ood_toolkit.store.foreign.lines import as_lines, decoded
 from ood_toolkit.store.foreign.places import place_of
 
@@ -42,7 +42,7 @@ def index_shard(path: Path) -> Shard:
     texts: dict[str, list[str]] = {}
     bad_label = ""
     try:
-        with opened(path) as file, _tar(file) as tar:
+        with open_regular(path) as file, _tar(file) as tar:
             size = os.fstat(file.fileno()).st_size
             for member in tar:
                 _check_member(member, size)

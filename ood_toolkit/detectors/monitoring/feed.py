@@ -20,7 +20,7 @@ from ood_toolkit.detectors.gate import Gate
 from ood_toolkit.detectors.sources import Finder, Hashed, PictureSource, Source, row_key, sources_of
 from ood_toolkit.detectors.writing import BEGIN, FIELDS, records, row_of
 from ood_toolkit.errors import DataError
-from ood_toolkit.store.foreign.guard import opened, quoted
+from ood_toolkit.store.foreign.guard import open_regular, quoted
 from ood_toolkit.store.foreign.places import place_of
 
 __all__ = ["Feed", "Position", "feed_of", "first_of", "position_of", "twice"]
@@ -60,7 +60,7 @@ class Predictions(Feed):
 
     def walk(self) -> Iterator[bytes]:
         """Walk the whole lines; one that is just being written is passed over."""
-        with opened(self.path) as file:
+        with open_regular(self.path) as file:
             yield from records(file, "json", self.path)
 
     def after(self, count: int) -> Iterator[tuple[Decisions, list[bytes]]]:
@@ -169,7 +169,7 @@ def feed_of(
 
 
 def _starts_with(path: Path, start: bytes) -> bool:
-    with opened(path) as file:
+    with open_regular(path) as file:
         return file.read(len(start)) == start
 
 

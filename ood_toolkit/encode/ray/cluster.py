@@ -16,8 +16,8 @@ from ood_toolkit.api.model import Model
 from ood_toolkit.api.picture import Picture
 from ood_toolkit.encode.images import Encoded, Job, Progress, recorded, run_job
 from ood_toolkit.encode.options import SHARD, Effort
+from ood_toolkit.encode.ray.exchange import Exchange
 from ood_toolkit.encode.ray.pipeline import Lost, results, shipped
-from ood_toolkit.encode.ray.share import Share
 from ood_toolkit.encode.ray.worker import Assignment, Done, Setup
 from ood_toolkit.errors import DataError, ModelError, StoreError
 from ood_toolkit.outputs.head import Head
@@ -46,7 +46,7 @@ def encode_on_ray(
 
     Workers first hash the pictures; then it is decided here which range encodes which image, so that each is encoded
     once and every shard is the one that `encode_pictures` would write. Workers write shards themselves: to the store,
-    if they see it under the same path, or to `effort.share`. A shard that is there is never made again.
+    if they see it under the same path, or to `effort.exchange`. A shard that is there is never made again.
     """
     told = progress or (lambda done, of: None)
     return run_job(_ClusterJob, model, pictures, store, kinds, head, effort or Effort(), told)
@@ -61,14 +61,14 @@ class _ClusterJob(Job):
     missing: dict[int, str] = field(default_factory=dict)
     """Rows that cannot be read, each with the reason."""
     fresh: int = 0
-    share: Share | None = None
+    exchange: Exchange | None = None
     looked: bool = False
-    """Whether what the share has was taken over."""
+    """Whether what the exchange has was taken over."""
 
     def run(self, memory: Memory, head: Head | None) -> Encoded:
         """Hand out what is to be done until there is nothing more; a wave whose workers died is planned anew."""
         self.memory, self.head = memory, head
-        self.share = Share(self.effort.share) if self.effort.share else None
+        self.exchange = Exchange(self.effort.exchange) if self.effort.exchange else None
         idle = 0
         while tasks := self._next():
             before = self._state()
@@ -76,7 +76,7 @@ class _ClusterJob(Job):
             idle = idle + 1 if self._state() == before else 0
             if idle == TRIES:
                 raise ModelError(f"--engine ray: {TRIES} attempts came to nothing: {why}; what is finished is kept")
-        return self.gathered(self.missing, self.fresh)
+        return self.read_back(self.missing, self.fresh)
 
     def _state(self) -> tuple[int, int, int]:
         return self.fresh, len(self.missing), sum(key is not None for key in self.known)
@@ -86,8 +86,8 @@ class _ClusterJob(Job):
         if tasks := self._to_hash():
             return tasks
         tasks = self._to_encode()
-        if tasks and self.share is not None and not self.looked:
-            self._take_over(self.share)
+        if tasks and self.exchange is not None and not self.looked:
+            self._take_over(self.exchange)
             tasks = self._to_encode()
         return tasks
 
@@ -176,27 +176,27 @@ class _ClusterJob(Job):
 
     def _receive(self, encoding: Encoding, name: str) -> None:
         folder = encoding.folder / "shards"
-        if self.share is not None:
-            self._fetch(self.share, encoding, name)
+        if self.exchange is not None:
+            self._fetch(self.exchange, encoding, name)
         elif not (folder / name).exists():
             raise StoreError(
                 f"{folder}: a worker wrote {name[:12]} there, but it is not there for us; put the store on a path that "
                 "all nodes share, or give --share"
             )
 
-    def _take_over(self, share: Share) -> None:
-        """Fetch what an earlier run left at the share."""
+    def _take_over(self, exchange: Exchange) -> None:
+        """Fetch what an earlier run left there."""
         for encoding in self.held.values():
             here = {shard.path.name for shard in encoding.shards}
-            for name in share.names(encoding.key):
+            for name in exchange.names(encoding.key):
                 if name not in here:
-                    self._fetch(share, encoding, name)
+                    self._fetch(exchange, encoding, name)
             encoding.refresh()
         self.looked = True
 
-    def _fetch(self, share: Share, encoding: Encoding, name: str) -> None:
+    def _fetch(self, exchange: Exchange, encoding: Encoding, name: str) -> None:
         """Copy a shard into the store; a damaged one is noted, and its images are encoded again."""
-        if not share.fetch(encoding.key, name, encoding.folder / "shards"):
+        if not exchange.fetch(encoding.key, name, encoding.folder / "shards"):
             encoding.damaged.append(name)
 
     def _count(self, tasks: list[Assignment]) -> None:

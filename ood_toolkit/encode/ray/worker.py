@@ -16,7 +16,7 @@ from ood_toolkit.api.model import Model
 from ood_toolkit.api.picture import Picture
 from ood_toolkit.encode.loading import load_batches
 from ood_toolkit.encode.options import Effort
-from ood_toolkit.encode.ray.share import Share
+from ood_toolkit.encode.ray.exchange import Exchange
 from ood_toolkit.errors import DataError, ModelError, OodkitError, one_line
 from ood_toolkit.store.hashes import Stamp
 from ood_toolkit.store.shard import shard_bytes, write_shard
@@ -103,7 +103,7 @@ def look(row: Mapping[str, bytes]) -> dict[str, bytes]:
 def encode(task: Assignment, setup: Setup) -> Done:
     """Encode the wanted images of a range as a single machine does, and write a shard of each kind."""
     places = range(task.start, task.start + len(task.items))
-    from ood_toolkit.encode.images import chosen, encode_ranges
+    from ood_toolkit.encode.images import encode_ranges, shard_part
 
     items = _From(task.start, task.items)
     _, made = next(
@@ -115,7 +115,7 @@ def encode(task: Assignment, setup: Setup) -> Done:
     unseen = tuple(place for place in made.unreadable if not _is_seen(items[place]))
     done = Done(task.start, made.keys, made.stamps, made.unreadable, unseen)
     for kind in () if setup.effort.strict and made.unreadable else setup.kinds:
-        part = chosen(made, kind, task.wanted.get(kind, frozenset()).__contains__)
+        part = shard_part(made, kind, task.wanted.get(kind, frozenset()).__contains__)
         if part is not None:
             done.shards[kind] = _written(setup, kind, *part)
     return done
@@ -123,8 +123,8 @@ def encode(task: Assignment, setup: Setup) -> Done:
 
 def _written(setup: Setup, kind: str, keys: Any, rows: Any) -> str:
     folder, key = setup.folders[kind]
-    if setup.effort.share:
-        return Share(setup.effort.share).put(key, shard_bytes(keys, rows))
+    if setup.effort.exchange:
+        return Exchange(setup.effort.exchange).put(key, shard_bytes(keys, rows))
     return write_shard(Path(folder), keys, rows).name
 
 

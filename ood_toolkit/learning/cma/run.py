@@ -24,7 +24,7 @@ from ood_toolkit.models.saving import check_savable, save_model
 from ood_toolkit.store.foreign.guard import reason
 from ood_toolkit.store.foreign.objects import read_object
 
-__all__ = ["MODEL", "PLOT", "Material", "Tuned", "fine_tune", "gathered"]
+__all__ = ["MODEL", "PLOT", "Material", "Tuned", "fine_tune", "material_of"]
 
 MODEL, PLOT = "model", "gap.png"
 """What a run's folder holds beside its record."""
@@ -63,7 +63,7 @@ class Tuned:
         return [{"epoch": 0, **self.before}, *self.epochs]
 
 
-def gathered(
+def material_of(
     name: str | None,
     train: Pictures | None,
     val: Pictures | None,

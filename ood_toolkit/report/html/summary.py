@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ood_toolkit.report.cells import plain
-from ood_toolkit.report.columns import NAMES, SHOWN
+from ood_toolkit.report.columns import MEASURES, NAMES
 from ood_toolkit.report.html.numbers import exact
 from ood_toolkit.report.order import LOWER_IS_BETTER, block_of
 from ood_toolkit.report.results import Row
@@ -20,7 +20,7 @@ RIGHT = ("auroc", "aurc", "f1_uncertain")
 def columns(header: Mapping[str, Any], rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Give the columns of OOD detection: the protocol's measures, and decisions where there are any."""
     part = [row for row in rows if row.kind in ("ood", "mean")]
-    wanted = (*SHOWN[header.get("protocol", "native")], *DECIDED)
+    wanted = (*MEASURES[header.get("protocol", "native")], *DECIDED)
     return [_column(name) for name in wanted if any(name in row.metrics for row in part)]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from ood_toolkit.errors import DataError, OodkitError
-from ood_toolkit.store.foreign.guard import LIMIT, MIB, guarded, opened, room, shown
+from ood_toolkit.store.foreign.guard import LIMIT, MIB, guarded, open_regular, room, shown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,7 +39,7 @@ class Archive(Mapping[str, Any]):
         self.held: dict[str, np.ndarray] = {}
         self.taken = [0, 0]
         """Packed and unpacked bytes of what was read so far."""
-        with guarded(where, "an .npz file of plain arrays", raises), opened(file) as handle:
+        with guarded(where, "an .npz file of plain arrays", raises), open_regular(file) as handle:
             with _archive(handle) as archive:
                 members = archive.infolist()
             self.size = os.fstat(handle.fileno()).st_size
@@ -63,7 +63,7 @@ class Archive(Mapping[str, Any]):
         self.taken[0] += member.compress_size
         self.taken[1] += member.file_size
         place = f"{self.where}: {shown(name)}"
-        with guarded(place, "a plain array", self.raises), opened(self.file) as handle:
+        with guarded(place, "a plain array", self.raises), open_regular(self.file) as handle:
             check_unpacked(member, self.size)
             check_times(*self.taken)
             with _archive(handle) as archive, archive.open(member) as stream:
@@ -77,7 +77,7 @@ def read_npz(file: os.PathLike[str] | str, raises: type[OodkitError] = DataError
 
 def read_npy(file: os.PathLike[str] | str, raises: type[OodkitError] = DataError, where: str = "") -> np.ndarray:
     """Read the one array of an `.npy` file; `raises` in one line for a file that is none."""
-    with guarded(where or str(file), "an .npy file of a plain array", raises), opened(file) as handle:
+    with guarded(where or str(file), "an .npy file of a plain array", raises), open_regular(file) as handle:
         return _array(handle, os.fstat(handle.fileno()).st_size)
 
 
@@ -85,7 +85,7 @@ def mapped_npy(file: os.PathLike[str] | str, raises: type[OodkitError] = DataErr
     """Map the one array of an `.npy` file, as `read_npy` but without reading it; truth values are read."""
     import numpy as np
 
-    with guarded(where or str(file), "an .npy file of a plain array", raises), opened(file) as handle:
+    with guarded(where or str(file), "an .npy file of a plain array", raises), open_regular(file) as handle:
         shape, fortran, dtype, start = _described(handle, os.fstat(handle.fileno()).st_size)
         if dtype.kind not in "bU" and all(shape):
             return np.memmap(handle, dtype, "r", start, shape, "F" if fortran else "C")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ood_toolkit.errors import DataError, OodkitError
 from ood_toolkit.store.foreign.columns import check_values
 from ood_toolkit.store.foreign.footers import claimed_values
-from ood_toolkit.store.foreign.guard import guarded, opened
+from ood_toolkit.store.foreign.guard import guarded, open_regular
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,7 +33,7 @@ class Batches:
         except ImportError:
             raise raises(f"{file}: needs pyarrow to read Parquet: pip install 'ood-toolkit[parquet]'") from None
         with guarded(str(file), EXPECTED, raises):
-            with opened(file) as handle:  # a pipe would be waited for
+            with open_regular(file) as handle:  # a pipe would be waited for
                 check_values(max(claimed_values(handle), default=0), os.fstat(handle.fileno()).st_size)
             with parquet.ParquetFile(file) as held:
                 self.kinds: dict[str, Any] = {one.name: one.type for one in held.schema_arrow}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ood_toolkit.errors import DataError
 from ood_toolkit.store.foreign.arrays import MOST_TIMES, SMALL
 from ood_toolkit.store.foreign.footers import claimed_values
-from ood_toolkit.store.foreign.guard import guarded, opened, room, shown, too_large
+from ood_toolkit.store.foreign.guard import guarded, open_regular, room, shown, too_large
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,7 +30,7 @@ def read_columns(file: os.PathLike[str] | str) -> dict[str, np.ndarray]:
         from pyarrow import parquet
     except ImportError:
         raise DataError(f"{file}: needs pyarrow to read Parquet: pip install 'ood-toolkit[parquet]'") from None
-    with guarded(str(file), "a Parquet file"), opened(file) as handle:
+    with guarded(str(file), "a Parquet file"), open_regular(file) as handle:
         try:
             check_values(sum(claimed_values(handle)), os.fstat(handle.fileno()).st_size)
             table = _table(parquet.ParquetFile(handle))

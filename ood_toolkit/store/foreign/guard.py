@@ -17,7 +17,7 @@ __all__ = [
     "MIB",
     "guarded",
     "in_file",
-    "opened",
+    "open_regular",
     "quoted",
     "read_bytes",
     "reason",
@@ -129,7 +129,7 @@ def ascii_escapes(value: object) -> str:
         return f"<{type(value).__name__}>"
 
 
-def opened(file: os.PathLike[str] | str) -> BinaryIO:
+def open_regular(file: os.PathLike[str] | str) -> BinaryIO:
     """Open a regular file to read its bytes; `OSError` for a folder, a pipe, a device or a link to one.
 
     Nothing waits: opening a pipe would, until somebody writes to it.
@@ -151,10 +151,10 @@ def opened(file: os.PathLike[str] | str) -> BinaryIO:
 def read_bytes(file: os.PathLike[str] | str, most: int | None = None) -> bytes:
     """Read a whole regular file, of at most so many bytes; `OSError` where it is longer or no such file."""
     if most is None:
-        with opened(file) as handle:
+        with open_regular(file) as handle:
             return handle.read()
     most = room(most)
-    with opened(file) as handle:
+    with open_regular(file) as handle:
         size = os.fstat(handle.fileno()).st_size
         if size > most:
             raise OSError(too_large(size, most))

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 from ood_toolkit.errors import DataError, OodkitError
-from ood_toolkit.store.foreign.guard import MIB, guarded, opened, read_bytes, room, too_large
+from ood_toolkit.store.foreign.guard import MIB, guarded, open_regular, read_bytes, room, too_large
 
 __all__ = ["LARGEST", "as_lines", "decoded", "read_lines", "read_text"]
 
@@ -66,7 +66,7 @@ def _line(content: bytes, place: int) -> int:
 
 
 def _unpacked(file: os.PathLike[str] | str) -> bytes:
-    with opened(file) as packed, gzip.GzipFile(fileobj=packed) as unpacked:
+    with open_regular(file) as packed, gzip.GzipFile(fileobj=packed) as unpacked:
         times = MOST_TIMES * os.fstat(packed.fileno()).st_size
         return _at_most(unpacked, room(min(LARGEST, max(SMALL, times))))
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from ood_toolkit.errors import ModelError, OodkitError
 from ood_toolkit.store.foreign.arrays import check_empty, check_times, check_unpacked
-from ood_toolkit.store.foreign.guard import MIB, guarded, opened, room
+from ood_toolkit.store.foreign.guard import MIB, guarded, open_regular, room
 
 __all__ = ["members", "read_pickle"]
 
@@ -46,7 +46,7 @@ def read_pickle(
 def members(file: Path) -> list[str]:
     """List the members of a zip archive; none where a file is no such archive, or no regular file."""
     try:
-        with opened(file) as handle:
+        with open_regular(file) as handle:
             if not zipfile.is_zipfile(handle):
                 return []
             with zipfile.ZipFile(handle) as archive:
@@ -57,7 +57,7 @@ def members(file: Path) -> list[str]:
 
 def _check_kind(path: Path, raises: type[OodkitError], what: str) -> bool:
     """Tell a zip archive from a bare pickle; refuse what unpacks beyond bounds, and torch's tar files of 2017."""
-    with opened(path) as handle:
+    with open_regular(path) as handle:
         size = os.fstat(handle.fileno()).st_size
         if not zipfile.is_zipfile(handle):
             handle.seek(0)
@@ -121,9 +121,9 @@ def _stand_in(name: str) -> Callable[..., object]:
     module, _, own = name.rpartition(".")
     if name == "collections.defaultdict":  # torch fills no other class with items than its own few
 
-        def plain(*args: object) -> dict[object, object]:
+        def empty_dict(*args: object) -> dict[object, object]:
             return {}
 
-        plain.__module__, plain.__qualname__ = module, own
-        return plain
+        empty_dict.__module__, empty_dict.__qualname__ = module, own
+        return empty_dict
     return type(own, (Empty,), {"__module__": module, "__qualname__": own})

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ood_toolkit.errors import DataError, OodkitError
 from ood_toolkit.store.foreign.arrays import check_empty
-from ood_toolkit.store.foreign.guard import guarded, opened, quoted
+from ood_toolkit.store.foreign.guard import guarded, open_regular, quoted
 from ood_toolkit.store.foreign.objects import parsed
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def read_header(
 
 def _instead(file: os.PathLike[str] | str) -> str:
     """Say what a file is that the library cannot read."""
-    with opened(file) as stream:
+    with open_regular(file) as stream:
         first = stream.read(BEGINNING)
     if first.startswith(b"PK\x03\x04"):
         return "an .npz archive" if b".npy" in first else "a zip archive"
@@ -74,7 +74,7 @@ def _read(
     from safetensors import SafetensorError, safe_open
 
     with guarded(where, expected, raises):
-        opened(file).close()  # a pipe would be waited for
+        open_regular(file).close()  # a pipe would be waited for
         try:
             with safe_open(os.fspath(file), framework="pt") as held:
                 tensors = {name: held.get_tensor(name) for name in held.keys()}  # noqa: SIM118 (no mapping)

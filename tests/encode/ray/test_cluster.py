@@ -24,7 +24,7 @@ from ood_toolkit.encode.options import Effort
 from ood_toolkit.encode.ray import cluster as cluster_module
 from ood_toolkit.encode.ray import worker
 from ood_toolkit.encode.ray.cluster import encode_on_ray
-from ood_toolkit.encode.ray.share import Share
+from ood_toolkit.encode.ray.exchange import Exchange
 from ood_toolkit.errors import DataError, ModelError, StoreError
 from ood_toolkit.models.digits_clip import DigitsClip, load_digits_clip
 from ood_toolkit.store.shard import shard_bytes
@@ -69,7 +69,7 @@ files = Path(wish["list"]).read_text().split("\\n")
 pictures = Pictures([FilePicture(file) for file in files], tuple(str(i) for i in range(len(files))))
 model = load_digits_clip()
 model.__class__ = Slow
-effort = Effort(batch=wish["batch"], share=wish["share"], strict=wish["strict"])
+effort = Effort(batch=wish["batch"], exchange=wish["share"], strict=wish["strict"])
 told = []
 try:
     found = encode_on_ray(model, pictures, Path(wish["store"]), effort=effort, progress=lambda *now: told.append(now))
@@ -234,7 +234,7 @@ def listed(drawn):
 
 def test_a_second_store_takes_over_what_a_share_has_but_for_damage(here, drawn, local, tmp_path):
     wanted, single = local
-    effort = Effort(batch=BATCH, share=f"file://{tmp_path}/share")
+    effort = Effort(batch=BATCH, exchange=f"file://{tmp_path}/share")
     first = encode_on_ray(load_digits_clip(), listed(drawn), tmp_path / "store", effort=effort)
     assert first.fresh == single.fresh
     assert files_of(tmp_path / "store") == files_of(tmp_path / "share") == wanted
@@ -310,30 +310,30 @@ def test_a_strict_worker_writes_no_shard_of_a_range_with_a_broken_image(one_pict
 
 @pytest.mark.quick
 def test_a_share_takes_nothing_that_is_no_shard_of_its_name(tmp_path):
-    share, folder = Share(f"file://{tmp_path}/share"), tmp_path / "here"
+    exchange, folder = Exchange(f"file://{tmp_path}/share"), tmp_path / "here"
     content = shard_bytes(np.zeros((2, 32), np.uint8), np.ones((2, 3), np.float32))
-    name = share.put("key", content)
+    name = exchange.put("key", content)
     there = tmp_path / "share" / "encodings" / "key" / "shards"
     (there / "notes.txt").write_text("no shard")
-    assert share.names("key") == [name]
-    assert share.names("other") == []
-    assert share.fetch("key", name, folder)
+    assert exchange.names("key") == [name]
+    assert exchange.names("other") == []
+    assert exchange.fetch("key", name, folder)
     assert (folder / name).read_bytes() == content
     for bad in (b"no shard", shard_bytes(np.zeros((1, 32), np.uint8), np.full((1, 3), np.inf, np.float32))):
         named = f"{hashlib.sha256(bad).hexdigest()}.safetensors"
         (there / named).write_bytes(bad)
-        assert not share.fetch("key", named, folder)
+        assert not exchange.fetch("key", named, folder)
     (there / name).write_bytes(content[:-1])
-    assert not share.fetch("key", name, tmp_path / "there")
-    assert not share.fetch("key", "0" * 64 + ".safetensors", folder)
+    assert not exchange.fetch("key", name, tmp_path / "there")
+    assert not exchange.fetch("key", "0" * 64 + ".safetensors", folder)
     (there / "x").write_bytes(content)
-    assert not share.fetch("key", "x", folder)
+    assert not exchange.fetch("key", "x", folder)
     assert [path.name for path in folder.iterdir()] == [name]
 
 
 def test_an_address_that_no_file_system_answers_for_is_an_error():
     with pytest.raises(StoreError, match="--share: nothing://there cannot be used"):
-        Share("nothing://there")
+        Exchange("nothing://there")
 
 
 def test_nodes_with_other_libraries_are_refused():

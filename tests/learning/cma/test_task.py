@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from ood_toolkit.data.catalogue.digits import DIGITS
 from ood_toolkit.data.readers.captions import Pairs
 from ood_toolkit.errors import DataError, ModelError, OutputsError, TrainingError
-from ood_toolkit.learning.cma.run import fine_tune, gathered
+from ood_toolkit.learning.cma.run import fine_tune, material_of
 from ood_toolkit.learning.cma.task import PLAN, CMARecipe, CMATask, cma_loss
 from ood_toolkit.learning.cma.watch import Watched, measured
 from ood_toolkit.learning.loop import Plan, learn, seeded
@@ -84,7 +84,7 @@ def test_rows_that_do_not_match_are_refused():
 def digits(tmp_path):
     """24 digits to learn from and 30 to watch, with what is said of them."""
     train, val = (labelled(split, count) for split, count in (("train", 24), ("val", 30)))
-    return gathered("digits", train, val, ("a photo of a {}",), store=tmp_path / "store", seed=0, threads=1)
+    return material_of("digits", train, val, ("a photo of a {}",), store=tmp_path / "store", seed=0, threads=1)
 
 
 def labelled(split, count):
@@ -219,9 +219,9 @@ def test_what_cannot_be_learnt_is_refused(digits, tmp_path):
     with pytest.raises(TrainingError, match=r"different values, got 0\.1, 0\.1"):
         fine_tune(model, digits, [CMARecipe(0.1, SHORT), CMARecipe(0.1, SHORT)], tmp_path / "a")
     with pytest.raises(DataError, match="expected at least two pictures with captions"):
-        gathered("x", labelled("train", 1), None, ("{}",), store=tmp_path, seed=0, threads=1)
+        material_of("x", labelled("train", 1), None, ("{}",), store=tmp_path, seed=0, threads=1)
     with pytest.raises(TrainingError, match="got neither"):
-        gathered(None, None, None, (), store=tmp_path, seed=0, threads=1)
+        material_of(None, None, None, (), store=tmp_path, seed=0, threads=1)
     assert not (tmp_path / "a").exists()
     model.context = object()
     with pytest.raises(ModelError, match="leave context= out"):

@@ -1,4 +1,4 @@
-"""`Share`: an address that the workers of a cluster write shards to and the store takes them from."""
+"""`Exchange`: an address that the workers of a cluster write shards to and the store takes them from."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from ood_toolkit.errors import StoreError
 from ood_toolkit.store.files import replaced_file
 from ood_toolkit.store.shard import open_shard, shard_name
 
-__all__ = ["Share"]
+__all__ = ["Exchange"]
 
 NAME = re.compile(r"[0-9a-f]{64}\.safetensors")
 LARGEST = 1 << 30
 """Bytes that a shard may have at most; a thousand rows are a few megabytes."""
 
 
-class Share:
+class Exchange:
     """A folder at an fsspec address, laid out as a store: `encodings/KEY/shards/SHA256.safetensors`.
 
     The checksum in a name shows damage, not forgery: whoever can write to the address decides what is in it.
