@@ -1,4 +1,4 @@
-"""What of the settings of a run can be refused before anything is loaded or encoded."""
+"""What is refused before torch is imported: options of a command that contradict each other, the sets, the scorers."""
 
 from __future__ import annotations
 
@@ -6,21 +6,76 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from ood_toolkit.api.prompts import WORDNET
-from ood_toolkit.api.registry import Registry
-from ood_toolkit.benchmark.settings import RECIPES, Settings
+from ood_toolkit.benchmark.settings import RECIPES, Settings, options
 from ood_toolkit.errors import DataError, ScorerError, UsageError
 
 if TYPE_CHECKING:
+    from ood_toolkit.api.registry import Registry
     from ood_toolkit.api.stream import AnyScorer
 
-__all__ = ["averaged", "check_comparisons", "check_labels", "check_sets", "check_texts", "reference", "wants_averages"]
+__all__ = [
+    "SEMINAR", "averaged", "check_command", "check_comparisons", "check_labels", "check_options", "check_scorers",
+    "check_seminar", "check_sets", "has_negatives", "reference", "wants_averages",
+]  # fmt: skip
+
+SEMINAR = "ust-etri"
+"""The preset that is a dozen runs whose tables cross."""
+ONE_RUN = ("seed", "ci", "paired")
+"""Fields that say of one run what `--seeds` says of several, or what those have no place for."""
 
 
-def check_comparisons(ci: bool, ci_replicates: int, paired: bool, against: str) -> None:
+def check_command(
+    given: Collection[str], *, preset: str | None, on: str | None, seeds: str | None, dry_run: bool,
+    keeps: bool, html: bool, gallery: bool,
+) -> None:  # fmt: skip
+    """Refuse what is typed after `oodkit bench` beside the settings where it goes without another, or not with it.
+
+    `given` names the fields that the user set, `keeps` says whether `--output` was given, and so on.
+    """
+    if gallery and not (keeps or html):
+        raise UsageError("--gallery: goes with --output DIR or --html FILE, which keep the thumbnails")
+    several = "--seeds" if seeds is not None else f"--preset {SEMINAR}" if preset == SEMINAR else ""
+    for option, asked in (("--html", html), ("--gallery", gallery)):
+        if asked and several:
+            raise UsageError(f"{option}: goes without {several}")
+    if on is not None and preset != SEMINAR:
+        raise UsageError(f"--on: goes with --preset {SEMINAR}")
+    for option, asked in (("--dry-run", dry_run), ("--seeds", seeds is not None)):
+        if asked and preset == SEMINAR:
+            raise UsageError(f"{option}: does not go with --preset {SEMINAR}")
+    if seeds is not None and (other := [name for name in ONE_RUN if name in given]):
+        raise UsageError(f"--seeds: goes without {options()[other[0]].flag}")
+
+
+def check_seminar(settings: Settings, given: Collection[str], vectors: str | None) -> None:
+    """Refuse options that the seminar decides, or that mean nothing for the vectors in a folder."""
+    for name, option in options().items():
+        if name in given and option.decides == "benchmark":
+            raise UsageError(f"{option.flag}: does not go with --preset {SEMINAR}, which decides it")
+        if name in given and option.decides == "images" and vectors is not None:
+            raise UsageError(f"{option.flag}: the vectors in {vectors} are used as they are; leave it out")
+    if len(settings.models) > 1:
+        raise UsageError(f"--model: --preset {SEMINAR} runs one model at a time")
+
+
+def check_options(settings: Settings) -> None:
+    """Refuse options that contradict each other, and folders and trained heads that are not there."""
+    check_comparisons(settings)
+    if settings.exchange and settings.engine == "local":
+        raise UsageError("--share goes with --engine ray")
+    if settings.data_root is not None and not settings.data_root.is_dir() and not settings.download:
+        raise DataError(f"--data-root: no such folder: {settings.data_root}")
+    if settings.heads and settings.prompts:
+        raise UsageError("--head and --prompts are two heads; give one")
+    _ = settings.trained  # looks for the files
+
+
+def check_comparisons(settings: Settings) -> None:
     """Refuse an option that has no effect without another."""
-    if against != "first" and not paired:
+    usual = Settings()
+    if settings.against != usual.against and not settings.paired:
         raise UsageError("--against: goes with --paired")
-    if ci_replicates != 1000 and not ci:
+    if settings.ci_replicates != usual.ci_replicates and not settings.ci:
         raise UsageError("--ci-replicates: goes with --ci")
 
 
@@ -63,9 +118,16 @@ def _check_tuned(settings: Settings, scorers: Sequence[AnyScorer]) -> None:
     check_searched(scorers)
 
 
-def check_texts(settings: Settings, scorers: Sequence[AnyScorer], needs: Collection[str], registry: Registry) -> None:
-    """Refuse further texts that no scorer of the run looks at: most likely the name is mistyped."""
-    asked = {need.removeprefix("text:") for need in needs if need.startswith("text:")}
+def check_scorers(settings: Settings, scorers: Sequence[AnyScorer], registry: Registry) -> None:
+    """Refuse scorers that need one thing in two ways, and further texts that none of them looks at.
+
+    The name of such a text is most likely mistyped.
+    """
+    local = {s.prompts: s for s in scorers if "extra:local" in s.needs and s.prompts is not None}
+    if len(local) > 1 and not settings.prompts:
+        names = " and ".join(scorer.spec for scorer in local.values())
+        raise UsageError(f"--scorers: {names} need extra:local under different prompts; run them apart")
+    asked = {need.removeprefix("text:") for scorer in scorers for need in scorer.needs if need.startswith("text:")}
     for bank in settings.texts:
         if bank not in asked:
             known = f"; they ask for {', '.join(sorted(asked))}" if asked else ""

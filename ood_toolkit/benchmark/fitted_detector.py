@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ood_toolkit.api.stream import each_alone
-from ood_toolkit.benchmark.checks import averaged, check_sets, wants_averages
+from ood_toolkit.benchmark.checks import averaged, check_options, check_sets, wants_averages
 from ood_toolkit.benchmark.opening import asked_by, opened
 from ood_toolkit.errors import DetectorError, ScorerError, UsageError
 
@@ -49,6 +49,7 @@ def fit_detector(
         raise ScorerError(f"{settings.ids[0]}: no images to calibrate on; leave out --val-split 0")
     if settings.groups:
         check_sets(settings, [scorer])
+    check_options(settings)
     settings = asked_by(settings, [scorer], settings.scorers, registry)
     told.loading()
     sets = opened(settings, registry, told.progress)

@@ -1,4 +1,4 @@
-"""From settings to the sets of the model that answers for them; what must be refused is refused before torch."""
+"""From settings to the sets of the model that answers for them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from ood_toolkit.api.prompts import WORDNET
 from ood_toolkit.api.registry import Registry
-from ood_toolkit.benchmark.checks import check_texts, has_negatives
+from ood_toolkit.benchmark.checks import check_scorers, has_negatives
 from ood_toolkit.benchmark.settings import KINDS, Settings
 from ood_toolkit.data.root import default_data_root
 from ood_toolkit.encode.choice import Find, Imported, choose, finder
-from ood_toolkit.errors import DataError, UsageError
+from ood_toolkit.errors import UsageError
 from ood_toolkit.models.names import Choice
 from ood_toolkit.store.files import default_store
 from ood_toolkit.store.room import check_writable
@@ -31,17 +31,13 @@ Progress = Callable[[str, int, int], None]
 def asked_by(settings: Settings, scorers: Sequence[AnyScorer], text: str, registry: Registry) -> Settings:
     """Add what scorers, given as this text, want encoded beside the features."""
     needs = {need for scorer in scorers for need in scorer.needs}
-    local = {s.prompts: s for s in scorers if "extra:local" in s.needs and s.prompts is not None}
-    if len(local) > 1 and not settings.prompts:
-        names = " and ".join(scorer.spec for scorer in local.values())
-        raise UsageError(f"--scorers: {names} need extra:local under different prompts; run them apart")
-    check_texts(settings, scorers, needs, registry)
+    check_scorers(settings, scorers, registry)
     return replace(
         settings,
         wished=tuple(kind for kind in KINDS if f"extra:{kind}" in needs),
         views="text:prompts" in needs,
         negatives=settings.negatives or (WORDNET if _wants_words(scorers, text) else ""),
-        local=next(iter(local), None),
+        local=next((s.prompts for s in scorers if "extra:local" in s.needs and s.prompts is not None), None),
     )
 
 
@@ -72,13 +68,10 @@ def opened(
     splits: Sequence[str] = ("test",),
     needs_pictures: bool = False,
 ) -> Sets:
-    """Open the sets of the model that answers for them; nothing is encoded yet."""
-    if settings.exchange and settings.engine == "local":
-        raise UsageError("--share goes with --engine ray")
-    if settings.data_root is not None and not settings.data_root.is_dir() and not settings.download:
-        raise DataError(f"--data-root: no such folder: {settings.data_root}")
-    if settings.heads and settings.prompts:
-        raise UsageError("--head and --prompts are two heads; give one")
+    """Open the sets of the model that answers for them, of settings that `check_options` let pass.
+
+    Nothing is encoded yet.
+    """
     wished = settings.wished
     if settings.trained and not _hold_texts(settings.trained):
         if "local" in settings.keep:

@@ -22,6 +22,7 @@ __all__ = [
     "read_lists",
     "read_names",
     "read_prompts",
+    "read_seeds",
     "read_tuned",
     "read_words",
 ]
@@ -62,6 +63,14 @@ def read_tuned(given: Sequence[str]) -> tuple[str, ...]:
     if any(given) and not names:
         raise DataError(f"--tune: expected names of OOD validation sets, got {given[0]!r}")
     return names
+
+
+def read_seeds(text: str) -> list[int]:
+    """Read `0,1,2`: two or more different whole numbers."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() for part in parts) or len(set(parts)) < max(2, len(parts)):
+        raise UsageError(f"--seeds: expected two or more different whole numbers such as 0,1,2; got {text!r}")
+    return [int(part) for part in parts]
 
 
 def read_groups(given: Sequence[str]) -> dict[str, tuple[str, ...]]:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ood_toolkit.benchmark.checks import averaged, check_labels, check_sets, wants_averages
+from ood_toolkit.benchmark.checks import averaged, check_labels, check_options, check_sets, wants_averages
 from ood_toolkit.benchmark.opening import asked_by, opened
 from ood_toolkit.benchmark.preflight import check_here, check_ready
 from ood_toolkit.benchmark.settings import Settings, options
@@ -62,7 +62,7 @@ def run(
 
 
 def checked(settings: Settings, registry: Registry) -> Settings:
-    """Give the settings as they run, with default sets; refuse what contradicts itself. Nothing is looked for."""
+    """Give the settings as they run, with default sets and what scorers want encoded; refuse what `checks` refuses."""
     find_protocol(settings.protocol)
     if wants_averages(settings):
         settings = replace(settings, scorers=averaged(settings.scorers, registry))
@@ -71,8 +71,9 @@ def checked(settings: Settings, registry: Registry) -> Settings:
         registry.combiners(settings.combiners)
     check_labels(settings.ready, [scorer.spec for scorer in scorers])
     settings = settings.with_default_sets()
+    check_options(settings)
     check_sets(settings, scorers)
-    return settings
+    return asked_by(settings, scorers, settings.scorers, registry)
 
 
 def planned(settings: Settings, registry: Registry, suggested: Sequence[str] | None = None) -> list[Settings]:
@@ -92,7 +93,6 @@ def _of_model(
     told.loading()
     scorers = registry.scorers(settings.scorers, {})
     needs = {need for scorer in scorers for need in scorer.needs}
-    settings = asked_by(settings, scorers, settings.scorers, registry)
     sets = opened(settings, registry, told.progress)
     from ood_toolkit.benchmark.gather import ready_scores
     from ood_toolkit.benchmark.ready import imported, sources

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ood_toolkit.benchmark.checks import SEMINAR, check_command
 from ood_toolkit.cli import options, printing
 from ood_toolkit.cli.help import Grouped
 from ood_toolkit.cli.place import Place
-from ood_toolkit.cli.seminar import NAME as SEMINAR
 from ood_toolkit.cli.seminar import seminar
 
 if TYPE_CHECKING:
@@ -82,6 +82,7 @@ def command(
 
     Without options: the embedded digits against letters and patches, encoded by digits-clip.
     """
+    from ood_toolkit.benchmark.reading import read_seeds
     from ood_toolkit.cli.next_steps import show_next
     from ood_toolkit.cli.progress import clear
     from ood_toolkit.cli.reserving import reserve
@@ -89,17 +90,22 @@ def command(
     from ood_toolkit.report.run_folder import check_new_folder
     from ood_toolkit.store.files import default_store
 
-    _check_page(output, html, gallery, seeds, preset)
+    given, settings = options.given(), options.settings_of(**typed)
+    with options.usage():
+        check_command(
+            given, preset=preset, on=on, seeds=seeds, dry_run=dry_run, keeps=output is not None,
+            html=html is not None, gallery=gallery is not None,
+        )  # fmt: skip
+        several = None if seeds is None else read_seeds(seeds)
+    if html is not None:
+        printing.check_html(html)
     if output is not None:
         reserve(output)
         check_new_folder(output)
-    if on is not None and preset != SEMINAR:
-        raise click.UsageError(f"--on: goes with --preset {SEMINAR}")
-    given, settings = options.given(), options.settings_of(**typed)
     if dry_run:
         return _needed(settings, given, preset)
-    if seeds is not None:
-        return _repeated(_seeds(seeds, given, preset), settings, given, preset, style, output)
+    if several is not None:
+        return _repeated(several, settings, given, preset, style, output)
     with options.usage():
         shown = (0 if html is None else USUAL) if gallery is None else gallery
         report = seminar(on, given, settings) if preset == SEMINAR else _measured(settings, given, preset, shown)
@@ -108,32 +114,6 @@ def command(
     if preset is None and not given & {"ids", "groups", "csid", "models"}:
         show_next(settings.store or default_store(), settings.data_root or default_data_root())
     return code
-
-
-def _check_page(
-    output: Path | None, html: Path | None, gallery: int | None, seeds: str | None, preset: str | None
-) -> None:
-    """Refuse a page of what has none, and one that could not be made, before anything is run."""
-    if gallery is not None and output is None and html is None:
-        raise click.UsageError("--gallery: goes with --output DIR or --html FILE, which keep the thumbnails")
-    for name, given in (("--html", html), ("--gallery", gallery)):
-        if given is not None and (seeds is not None or preset == SEMINAR):
-            raise click.UsageError(f"{name}: goes without {'--seeds' if seeds is not None else f'--preset {SEMINAR}'}")
-    if html is not None:
-        printing.check_html(html)
-
-
-def _seeds(text: str, given: set[str], preset: str | None) -> list[int]:
-    """Read `--seeds`."""
-    refused = {"seed": "--seed", "ci": "--ci", "paired": "--paired"}
-    if other := [option for name, option in refused.items() if name in given]:
-        raise click.UsageError(f"--seeds: goes without {other[0]}")
-    if preset == SEMINAR:
-        raise click.UsageError(f"--seeds: does not go with --preset {SEMINAR}")
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() for part in parts) or len(set(parts)) < max(2, len(parts)):
-        raise click.UsageError(f"--seeds: expected two or more different whole numbers such as 0,1,2; got {text!r}")
-    return [int(part) for part in parts]
 
 
 def _repeated(
@@ -166,8 +146,6 @@ def _needed(settings: Settings, given: set[str], preset: str | None) -> int:
     from ood_toolkit.cli.listing import print_rows
     from ood_toolkit.cli.streams import print_line
 
-    if preset == SEMINAR:
-        raise click.UsageError(f"--dry-run: does not go with --preset {SEMINAR}")
     registry = get_registry()
     benchmark = None if preset is None else _benchmark(preset)
     with options.usage():
@@ -189,14 +167,13 @@ def _benchmark(preset: str) -> Benchmark:
 def _measured(settings: Settings, given: set[str], preset: str | None, gallery: int = 0) -> Report:
     """Run the settings, as a preset fills them, and compare what they gave."""
     from ood_toolkit.api.registry import get_registry
-    from ood_toolkit.benchmark.checks import check_comparisons, reference
+    from ood_toolkit.benchmark.checks import reference
     from ood_toolkit.benchmark.run import run
     from ood_toolkit.cli.progress import Stderr, progress
     from ood_toolkit.report.comparison import compared
 
     registry, told = get_registry(), Stderr()
     benchmark = None if preset is None else _benchmark(preset)
-    check_comparisons(settings.ci, settings.ci_replicates, settings.paired, settings.against)
     settings = settings if benchmark is None else benchmark.filled(settings, given)
     against = reference(settings, registry)
     suggested = None if benchmark is None else benchmark.models()

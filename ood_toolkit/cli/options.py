@@ -112,9 +112,11 @@ def settings_of(**typed: Any) -> Settings:
 def open_sets(settings: Settings, *, splits: Sequence[str] = ("test",), needs_pictures: bool = False) -> Sets:
     """Open the sets of the model that answers for them, with progress on stderr."""
     from ood_toolkit.api.registry import get_registry
+    from ood_toolkit.benchmark.checks import check_options
     from ood_toolkit.benchmark.opening import opened
     from ood_toolkit.cli.progress import Stderr, progress
 
-    Stderr().loading()
     with usage():
+        check_options(settings)
+        Stderr().loading()
         return opened(settings, get_registry(), progress, splits=splits, needs_pictures=needs_pictures)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ood_toolkit.benchmark.checks import SEMINAR
 from ood_toolkit.cli.listing import as_json, print_rows
-from ood_toolkit.cli.seminar import NAME as SEMINAR
 from ood_toolkit.cli.streams import print_form, print_json, shape
 
 if TYPE_CHECKING:

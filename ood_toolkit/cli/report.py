@@ -62,6 +62,7 @@ def command(
         _write_scores(run, scores)
         return
     from ood_toolkit.benchmark.checks import check_comparisons
+    from ood_toolkit.benchmark.settings import Settings
     from ood_toolkit.cli.progress import clear, progress
     from ood_toolkit.errors import DataError
     from ood_toolkit.report import Report
@@ -69,7 +70,7 @@ def command(
     from ood_toolkit.report.run_folder import read_run
 
     with options.usage():
-        check_comparisons(ci, ci_replicates, paired, against)
+        check_comparisons(Settings(ci=ci, ci_replicates=ci_replicates, paired=paired, against=against))
     if html is not None:
         printing.check_html(html)
     held = read_run(run)

@@ -8,18 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from ood_toolkit.benchmark.settings import options as options_of_a_run
+from ood_toolkit.benchmark.checks import SEMINAR, check_seminar
 from ood_toolkit.cli import options
 
 if TYPE_CHECKING:
     from ood_toolkit.benchmark.settings import Settings
     from ood_toolkit.report import Report
 
-__all__ = ["NAME", "seminar"]
+__all__ = ["seminar"]
 
-NAME = "ust-etri"
 EMBEDDED = "embedded"
 
 
@@ -30,27 +27,21 @@ def seminar(place: str | None, given: Collection[str], settings: Settings) -> Re
     from ood_toolkit.learning.seminar.figures import published
     from ood_toolkit.learning.seminar.study import study
 
-    vectors = place not in (None, EMBEDDED)
-    for name, option in options_of_a_run().items():
-        if name in given and option.decides == "benchmark":
-            raise click.UsageError(f"{option.flag}: does not go with --preset {NAME}, which decides it")
-        if name in given and option.decides == "images" and vectors:
-            raise click.UsageError(f"{option.flag}: the vectors in {place} are used as they are; leave it out")
-    if len(settings.models) > 1:
-        raise click.UsageError(f"--model: --preset {NAME} runs one model at a time")
+    vectors = None if place == EMBEDDED else place
+    check_seminar(settings, given, vectors)
     figures, seed = published(), settings.seed
     about: dict[str, Any] = {"command": sys.argv[1:], "seed": seed}
     notes: tuple[str, ...] = ()
-    if vectors:
+    if vectors is not None:
         from ood_toolkit.learning.seminar.casting import VECTORS_MODEL, VECTORS_NOTE, cast_vectors
 
-        subjects, more = cast_vectors(Path(str(place)), seed), dict[str, Any]()
+        subjects, more = cast_vectors(Path(vectors), seed), dict[str, Any]()
         about["model"], notes = VECTORS_MODEL, (VECTORS_NOTE,)
     else:
         roles = {part.role: part.name for part in figures.sets}
         subjects, more, said = _encoded(roles if place is None else None, settings)
         about |= said
-    recipe = replace(RECIPES[NAME], seed=seed)
+    recipe = replace(RECIPES[SEMINAR], seed=seed)
     return study(subjects, figures, recipe, more, about=about, notes=notes, seed=seed, progress=progress)
 
 
