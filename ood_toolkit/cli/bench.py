@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from ood_toolkit.benchmark.settings import Settings
     from ood_toolkit.report import Report
 
-FORMATS = ("table", "json", "csv", "markdown", "latex")
 USUAL = 12
 """Images of each kind of error that a page shows where nothing else is asked for."""
 
@@ -47,14 +46,7 @@ HEADINGS = {
     "where no option says otherwise, and published values stand beside the measured ones. oodkit published lists them.",
 )
 @options.all_of_settings
-@click.option(
-    "--format",
-    "style",
-    type=click.Choice(FORMATS),
-    default="table",
-    show_default=True,
-    help="Form of the result.",
-)
+@options.style
 @printing.sort
 @click.option("--output", type=Place(), metavar="DIR", help="Also write the run folder.")
 @options.html
@@ -133,8 +125,8 @@ def _repeated(
             reports[f"seed {seed}"].save(output / f"seed-{seed}")
     notes: list[str] = []
     records = spread(reports, notes)
-    grid = spread_grid(records, MEASURES.get(settings.protocol, MEASURES["native"]))
-    print_form(text_of(records, grid, style, *shape(), about_runs(reports), notes), "")
+    grids = [spread_grid(records, MEASURES.get(settings.protocol, MEASURES["native"]))]
+    print_form(text_of(records, grids, style, *shape(), about_runs(reports), notes), "")
     return 1 if any(report.failed or not report.ran for report in reports.values()) else 0
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from ood_toolkit.cli.choice import Choice
 from ood_toolkit.cli.listing import as_json
 from ood_toolkit.cli.place import Place
 from ood_toolkit.cli.streams import print_json, print_line
@@ -15,7 +16,7 @@ KINDS = ("scorers", "combiners", "datasets", "models")
 
 @click.command("check")
 @click.argument("name")
-@click.option("--kind", type=click.Choice(KINDS), help="What it is, where several things bear the name.")
+@click.option("--kind", type=Choice(KINDS), help="What it is, where several things bear the name.")
 @click.option("--data-root", type=Place(file_okay=False), help="Of a data set: where its pictures lie.")
 @as_json
 def command(name: str, kind: str | None, data_root: Path | None, as_json: bool) -> None:

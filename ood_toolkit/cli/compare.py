@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from ood_toolkit.cli import options
-from ood_toolkit.cli.bench import FORMATS
 from ood_toolkit.cli.place import Place
 from ood_toolkit.cli.streams import print_form, shape
 
@@ -30,14 +29,7 @@ from ood_toolkit.cli.streams import print_form, shape
 @click.option("--protocol", metavar="NAME", help="With --spread: compute the metrics of all runs again by these rules.")
 @options.ci_replicates
 @options.seed
-@click.option(
-    "--format",
-    "style",
-    type=click.Choice(FORMATS),
-    default="table",
-    show_default=True,
-    help="Form of the result.",
-)
+@options.style
 def command(
     runs: tuple[Path, ...], scorers: tuple[str, ...], against: str, spread: bool, protocol: str | None,
     ci_replicates: int, seed: int, style: str,
@@ -52,7 +44,13 @@ def command(
     from ood_toolkit.report import Report
     from ood_toolkit.report import comparison as comparing
     from ood_toolkit.report.columns import MEASURES
-    from ood_toolkit.report.comparison_tables import about_runs, differences_grid, spread_grid, text_of
+    from ood_toolkit.report.comparison_tables import (
+        about_differences,
+        about_runs,
+        differences_grids,
+        spread_grid,
+        text_of,
+    )
     from ood_toolkit.report.run_folder import read_run
 
     if spread and (against or scorers):
@@ -67,6 +65,7 @@ def command(
     if len(set(runs)) < len(runs):
         raise click.UsageError("a run is named twice")
     notes: list[str] = []
+    lines: list[str] = []
     reports = {}
     for run in runs:
         held = read_run(run)
@@ -76,10 +75,10 @@ def command(
             reports = {name: comparing.measured(report, protocol) for name, report in reports.items()}
         records = comparing.spread(reports, notes)
         rules = next(iter(reports.values())).header["protocol"]
-        grid = spread_grid(records, MEASURES.get(rules, MEASURES["native"]))
+        grids = [spread_grid(records, MEASURES.get(rules, MEASURES["native"]))]
     else:
         replicates = ci_replicates if "ci_replicates" in options.given() else None
         records = comparing.compared_runs(reports, scorers, against, replicates, seed, notes, progress)
         clear()
-        grid = differences_grid(records)
-    print_form(text_of(records, grid, style, *shape(), about_runs(reports), notes), "")
+        grids, lines = differences_grids(records), [about_differences(records)]
+    print_form(text_of(records, grids, style, *shape(), [*about_runs(reports), *lines], notes), "")

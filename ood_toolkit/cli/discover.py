@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ood_toolkit.cli import options
+from ood_toolkit.cli.choice import Choice
 from ood_toolkit.cli.place import Place
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     "--among-split",
     "splits",
     multiple=True,
-    type=click.Choice(["train", "val", "test"]),
+    type=Choice(["train", "val", "test"]),
     default=["train", "val"],
     show_default=True,
     help="Split of these sets to look through, where a set has it; repeat it for several. Test images are left for "
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     help="Share of ID validation images that the score is to take for known; the less, the more is kept.",
 )
 @click.option(
-    "--method", type=click.Choice(["dbscan", "hdbscan"]), default="dbscan", show_default=True, help="How to cluster."
+    "--method", type=Choice(["dbscan", "hdbscan"]), default="dbscan", show_default=True, help="How to cluster."
 )
 @click.option("--eps", metavar="X|knee", help="DBSCAN's radius, or knee: the knee of the sorted k-distances. Default: "
               "it follows from --noise.")  # fmt: skip

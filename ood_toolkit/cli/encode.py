@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from ood_toolkit.cli import options
+from ood_toolkit.cli.choice import Choice
 
 
 @click.command("encode")
@@ -17,7 +18,7 @@ from ood_toolkit.cli import options
     "--split",
     "splits",
     multiple=True,
-    type=click.Choice(["train", "val", "test", "all"]),
+    type=Choice(["train", "val", "test", "all"]),
     default=["test"],
     show_default=True,
     help="Split to encode; repeat it for several.",

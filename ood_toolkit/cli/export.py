@@ -8,6 +8,7 @@ import click
 
 from ood_toolkit.benchmark.settings import MODEL_HELP
 from ood_toolkit.cli import options
+from ood_toolkit.cli.choice import Choice
 from ood_toolkit.cli.place import Place
 from ood_toolkit.cli.streams import print_line, print_message
 
@@ -19,7 +20,7 @@ from ood_toolkit.cli.streams import print_line, print_message
     help="The file to write; an ONNX graph of torch that is there is replaced, any other file refused.",
 )  # fmt: skip
 @click.option(
-    "--inputs", type=click.Choice(("pixels", "features")),
+    "--inputs", type=Choice(("pixels", "features")),
     help="What goes in: preprocessed pixels, or what the image tower makes of them. [default: pixels where the file "
     "names a model that can be loaded]",
 )  # fmt: skip

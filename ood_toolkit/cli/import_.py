@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ood_toolkit.cli import options
+from ood_toolkit.cli.choice import Choice
 from ood_toolkit.cli.place import Place
 from ood_toolkit.cli.streams import print_line
 
@@ -23,7 +24,7 @@ from ood_toolkit.cli.streams import print_line
     metavar="BANK=FILE",
     help="With --text: embeddings of further texts, such as negatives=FILE, or candidates=FILE to mine negatives from.",
 )
-@click.option("--split", type=click.Choice(["test", "val", "train"]), default="test", show_default=True, help="Split.")
+@click.option("--split", type=Choice(["test", "val", "train"]), default="test", show_default=True, help="Split.")
 @click.option("--scores", is_flag=True, help="FILE holds ready scores, higher = more in-distribution.")
 @click.option("--key", help="With --scores: the array to take; by default scores, NAME, id_NAME or ood_NAME.")
 @click.option("--lower-is-id", is_flag=True, help="With --scores: lower = more in-distribution; they are negated.")

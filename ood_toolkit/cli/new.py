@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
+from ood_toolkit.cli.choice import Choice
 from ood_toolkit.cli.place import Place
 from ood_toolkit.cli.streams import print_line
 
 
 @click.command("new")
-@click.argument("kind", type=click.Choice(["scorer"]))
+@click.argument("kind", type=Choice(["scorer"]))
 @click.argument("name")
 @click.option("--output", type=Place(file_okay=False), default=Path(), help="Where its folder goes.")
 def command(kind: str, name: str, output: Path) -> None:

@@ -13,6 +13,7 @@ from click.core import ParameterSource
 
 from ood_toolkit.benchmark.option import Option, default_of, option_of
 from ood_toolkit.benchmark.settings import MODEL_HELP, Settings, options
+from ood_toolkit.cli.choice import Choice
 from ood_toolkit.cli.place import Place
 from ood_toolkit.errors import UsageError
 
@@ -48,7 +49,7 @@ def of(name: str, parameter: str | None = None, **changed: Any) -> Callable[[Com
 def _type(made: Option) -> Any:
     """Give the type of one value as it is typed."""
     if made.choices:
-        return click.Choice(made.choices)
+        return Choice(made.choices)
     if made.kind is int:
         return click.IntRange(None if made.least is None else int(made.least))
     if made.kind is float:
@@ -64,6 +65,10 @@ ci, ci_replicates, paired, against = (of(name) for name in ("ci", "ci_replicates
 seed, limit, keep, data_root, store = (of(name) for name in ("seed", "limit", "keep", "data_root", "store"))
 
 
+style = click.option(
+    "--format", "style", type=Choice(["table", "json", "csv", "markdown", "latex"]), default="table",
+    show_default=True, help="Form of the result.",
+)  # fmt: skip
 html = click.option(
     "--html", type=Place(dir_okay=False), metavar="FILE",
     help="Also write a page that opens offline: tables, charts with a movable threshold, the gravest errors. Needs the "

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from ood_toolkit.cli import options
+from ood_toolkit.cli.choice import Choice
 from ood_toolkit.cli.place import Place
 
 KINDS = ("roc", "hist", "thresholds", "risk-coverage", "scatter", "pareto", "reliability")
@@ -15,7 +16,7 @@ KINDS = ("roc", "hist", "thresholds", "risk-coverage", "scatter", "pareto", "rel
 
 @click.command("plot")
 @click.argument("run", type=Place())
-@click.option("--kind", type=click.Choice(KINDS), required=True, help="What is drawn.")
+@click.option("--kind", type=Choice(KINDS), required=True, help="What is drawn.")
 @click.option(
     "--output", "-o", type=Place(dir_okay=False), required=True, metavar="FILE.pdf|svg|png",
     help="Where to; a file of the same format that is there is replaced, any other refused.",

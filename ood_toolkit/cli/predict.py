@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ood_toolkit.cli.choice import Choice
 from ood_toolkit.cli.deciding import deciding, finder_of, gate_of
 from ood_toolkit.cli.place import Place
 from ood_toolkit.cli.streams import print_form, print_message
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     "--output", "-o", type=Place(dir_okay=False), metavar="FILE",
     help="Write JSON lines or CSV there instead of to stdout.",
 )  # fmt: skip
-@click.option("--only", type=click.Choice(["rejected", "accepted"]), help="Write these rows alone.")
+@click.option("--only", type=Choice(["rejected", "accepted"]), help="Write these rows alone.")
 @click.option(
     "--append", is_flag=True,
     help="Go on with a file, or a folder of parts, of an earlier run: what it holds, by name and content, is skipped.",

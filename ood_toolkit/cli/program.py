@@ -149,13 +149,13 @@ def _code(arguments: list[str]) -> int:
 
 
 def _show(error: click.ClickException) -> None:
-    """Print wrong usage as click does, a line at a time."""
+    """Print wrong usage as click does, a line at a time; a tab is blanks, not a sign to be shown."""
     from ood_toolkit.cli.streams import print_message
 
     shown = StringIO()
     error.show(shown)
     for line in shown.getvalue().splitlines():
-        print_message(line)
+        print_message(line.expandtabs(2))
 
 
 @contextmanager

@@ -7,26 +7,19 @@ from pathlib import Path
 import click
 
 from ood_toolkit.cli import options, printing
-from ood_toolkit.cli.bench import FORMATS
 from ood_toolkit.cli.place import Place
 
 
 @click.command("report")
 @click.argument("run", type=Place())
-@click.option(
-    "--format",
-    "style",
-    type=click.Choice(FORMATS),
-    default="table",
-    show_default=True,
-    help="Form of the result.",
-)
+@options.style
 @click.option(
     "--protocol",
     metavar="NAME",
     help="Compute the metrics again by these rules, from the scores of every image: native, openood-v1.5, "
     "pytorch-ood, mcm, clipn, knn-ood or vim.",
 )
+@click.option("--scorers", multiple=True, metavar="SPECS", help="Only these scorers of the run, such as msp,knn:k=100.")
 @options.html
 @printing.sort
 @options.ci
@@ -43,6 +36,7 @@ from ood_toolkit.cli.place import Place
 def command(
     run: Path,
     style: str,
+    scorers: tuple[str, ...],
     protocol: str | None,
     sort: str | None,
     ci: bool,
@@ -61,6 +55,7 @@ def command(
     if scores is not None:
         _write_scores(run, scores)
         return
+    from ood_toolkit.api.spec import split_specs
     from ood_toolkit.benchmark.checks import check_comparisons
     from ood_toolkit.benchmark.settings import Settings
     from ood_toolkit.cli.progress import clear, progress
@@ -68,6 +63,7 @@ def command(
     from ood_toolkit.report import Report
     from ood_toolkit.report.comparison import compared, measured
     from ood_toolkit.report.run_folder import read_run
+    from ood_toolkit.report.some_scorers import only
 
     with options.usage():
         check_comparisons(Settings(ci=ci, ci_replicates=ci_replicates, paired=paired, against=against))
@@ -81,6 +77,8 @@ def command(
         if html is not None:
             raise DataError(f"--html: {run} is a run of the seminar, which is tables alone; leave it out")
     report = Report(held.rows, held.header, held.answers, held.gallery)
+    if scorers:
+        report = only(report, [spec for text in scorers for spec in split_specs(text)])
     if protocol is not None:
         report = measured(report, protocol)
     report = compared(report, ci_replicates if ci else 0, paired, seed_of(held.header.get("seed")), against, progress)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ood_toolkit.cli import options
+from ood_toolkit.cli.choice import Choice
 from ood_toolkit.cli.place import Place
 from ood_toolkit.cli.streams import print_form
 from ood_toolkit.report.cells import csv_rows
@@ -33,7 +34,7 @@ ROWS = Kind("table of scores", beginning(",".join(HEADS).encode()))
 @click.option("--id", "name", required=True, metavar="NAME", help="ID set whose images are scored.")
 @click.option(
     "--split",
-    type=click.Choice(["test", "val", "train"]),
+    type=Choice(["test", "val", "train"]),
     default="test",
     show_default=True,
     help="Split to score.",

@@ -12,11 +12,11 @@ from typing import Any
 from ood_toolkit.api.model import ModelEntry
 from ood_toolkit.api.spec import nearest
 from ood_toolkit.errors import ModelError
+from ood_toolkit.models.classifier_options import ClassifierOptions, meanings
 from ood_toolkit.models.classifiers import IMAGENET, Classifier, imagenet_names, loaded, read_names
 from ood_toolkit.models.preprocessing import Preprocessing
 from ood_toolkit.models.pretrained import Hub, package_folder
-from ood_toolkit.models.weights import check_file, read_checkpoint
-from ood_toolkit.store.foreign.places import place_of
+from ood_toolkit.models.weights import read_checkpoint
 
 __all__ = ["TIMM", "check_timm", "known_names", "load_timm"]
 
@@ -41,18 +41,10 @@ def _tags_of(architecture: str) -> list[str]:
     return sorted({tag for text in _sources() for tag in quoted.findall(text)})
 
 
-def load_timm(
-    name: str,
-    *,
-    weights: str | None = None,
-    classes: str | None = None,
-    resize: str | int | None = None,
-    interpolation: str | None = None,
-    precision: str = "fp32",
-    download: bool = False,
-) -> Classifier:
+def load_timm(name: str, **options: Any) -> Classifier:
     """Load `ARCH.TAG` from the Hub's cache, or `ARCH` or `ARCH.TAG` with a weights file."""
-    file = _settled(name, weights, classes, Hub(download))
+    asked = ClassifierOptions(**options)
+    file = _settled(name, asked, Hub(asked.download))
     assert file is not None  # a hub that fetches gives a file or raises
     import timm
 
@@ -68,40 +60,31 @@ def load_timm(
     )
     rows = net.num_classes
     is_imagenet = bool(re.search(r"in1k(_\d+)?$", name)) and rows == config.num_classes == 1000
-    names = read_names(classes) if classes else imagenet_names() if is_imagenet else None
-    preprocessing = _preprocessing(name, _data_config(net)).changed(resize, interpolation)
-    model = Classifier(f"timm:{name}", net, names, preprocessing, precision)
+    names = read_names(asked.classes) if asked.classes else imagenet_names() if is_imagenet else None
+    preprocessing = _preprocessing(name, _data_config(net)).changed(asked.resize, asked.interpolation)
+    model = Classifier(f"timm:{name}", net, names, preprocessing, asked.precision)
     model.fingerprint, model.notes = held.fingerprint, held.notes
     model.architecture = json.dumps({"timm": name.partition(".")[0], "classes": rows})
-    model.label_space = IMAGENET if classes == IMAGENET or (is_imagenet and not classes) else ""
-    model.assumed_names = weights is not None and classes is None and is_imagenet
-    model.licence = "unknown" if weights else str(config.license or "unknown")
+    model.label_space = IMAGENET if asked.classes == IMAGENET or (is_imagenet and not asked.classes) else ""
+    model.assumed_names = asked.weights is not None and asked.classes is None and is_imagenet
+    model.licence = "unknown" if asked.weights else str(config.license or "unknown")
     return model
 
 
-def check_timm(
-    name: str,
-    *,
-    weights: str | None = None,
-    classes: str | None = None,
-    resize: str | int | None = None,
-    interpolation: str | None = None,
-    precision: str = "fp32",
-    download: bool = False,
-) -> None:
+def check_timm(name: str, **options: Any) -> None:
     """Refuse before anything heavy is imported what `load_timm` cannot load."""
-    _settled(name, weights, classes, Hub(download, fetch=False))
+    asked = ClassifierOptions(**options)
+    _settled(name, asked, Hub(asked.download, fetch=False))
 
 
-def files_of_timm(
-    name: str, *, weights: str | None = None, classes: str | None = None, download: bool = False, **options: Any
-) -> list[Path] | None:
+def files_of_timm(name: str, **options: Any) -> list[Path] | None:
     """Name the files that decide what `load_timm` gives."""
-    file = _settled(name, weights, classes, Hub(download, fetch=False))
-    return None if file is None else [file, *([] if classes is None else [place_of(classes)])]
+    asked = ClassifierOptions(**options)
+    file = _settled(name, asked, Hub(asked.download, fetch=False))
+    return None if file is None else asked.files(file)
 
 
-def _settled(name: str, weights: str | None, classes: str | None, hub: Hub) -> Path | None:
+def _settled(name: str, asked: ClassifierOptions, hub: Hub) -> Path | None:
     """Give the weights file where it is here; None where it is to be downloaded and not yet."""
     architecture, _, tag = name.partition(".")
     if architecture not in known_names():
@@ -109,11 +92,8 @@ def _settled(name: str, weights: str | None, classes: str | None, hub: Hub) -> P
     tags = _tags_of(architecture)
     if tag and tag not in tags:
         raise ModelError(f"timm:{architecture}: unknown tag {tag!r}; {nearest(tag, tags)}")
-    if classes is not None and classes != IMAGENET:
-        read_names(classes)
-    if weights is not None:
-        check_file(place_of(weights))
-        return place_of(weights)
+    if (given := asked.checked()) is not None:
+        return given
     if not tag:
         raise ModelError(f"timm:{architecture}: expected {architecture}.TAG, or :weights=FILE; tags: {', '.join(tags)}")
     local = f"pass a local file, timm:{name}:weights=FILE"
@@ -149,13 +129,6 @@ TIMM = ModelEntry(
     argument="ARCH.TAG",
     check=check_timm,
     files=files_of_timm,
-    options={
-        "weights": "a weights file, after ARCH or ARCH.TAG",
-        "classes": "a text file with the class names of a weights file, one a line, or imagenet-1k",
-        "precision": "fp32, bf16 or fp16: what the network computes in",
-        "resize": "pixels that the shorter side is resized to before the crop, such as 256",
-        "interpolation": "bicubic or bilinear",
-        "download": "get what is not on this machine",
-    },
+    options=meanings("a weights file, after ARCH or ARCH.TAG"),
     notes=("Weights are looked up in the Hugging Face Hub's cache.",),
 )

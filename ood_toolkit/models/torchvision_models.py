@@ -13,11 +13,11 @@ from typing import Any
 from ood_toolkit.api.model import ModelEntry
 from ood_toolkit.api.spec import nearest
 from ood_toolkit.errors import ModelError
+from ood_toolkit.models.classifier_options import ClassifierOptions, meanings
 from ood_toolkit.models.classifiers import IMAGENET, Classifier, imagenet_names, loaded, read_names
 from ood_toolkit.models.preprocessing import Preprocessing
 from ood_toolkit.models.pretrained import package_folder, refuse, torch_cache
-from ood_toolkit.models.weights import check_file, read_checkpoint, sha256_of
-from ood_toolkit.store.foreign.places import place_of
+from ood_toolkit.models.weights import read_checkpoint, sha256_of
 
 __all__ = ["TORCHVISION", "check_torchvision", "load_torchvision", "registered_weights"]
 
@@ -48,18 +48,10 @@ def _members(node: ast.ClassDef) -> dict[str, str]:
     return members
 
 
-def load_torchvision(
-    argument: str,
-    *,
-    weights: str | None = None,
-    classes: str | None = None,
-    resize: str | int | None = None,
-    interpolation: str | None = None,
-    precision: str = "fp32",
-    download: bool = False,
-) -> Classifier:
+def load_torchvision(argument: str, **options: Any) -> Classifier:
     """Load `ARCH/WEIGHTS` from torch.hub's cache, or `ARCH` with a weights file."""
-    architecture, tag, file = _settled(argument, weights, classes, download)
+    asked = ClassifierOptions(**options)
+    architecture, tag, file = _settled(argument, asked)
     if file is None:
         file = _downloaded(registered_weights()[architecture][tag])
     from torchvision.models import get_model_weights
@@ -76,60 +68,47 @@ def load_torchvision(
         _renamed(architecture, held.weights),
         f"torchvision:{argument}",
     )
-    names = read_names(classes) if classes else registered.meta["categories"] if tag else None
-    preprocessing = _preprocessing(registered).changed(resize, interpolation)
-    model = Classifier(f"torchvision:{argument}", net, names, preprocessing, precision)
+    names = read_names(asked.classes) if asked.classes else registered.meta["categories"] if tag else None
+    preprocessing = _preprocessing(registered).changed(asked.resize, asked.interpolation)
+    model = Classifier(f"torchvision:{argument}", net, names, preprocessing, asked.precision)
     model.fingerprint, model.notes = held.fingerprint, held.notes
     model.architecture = json.dumps({"torchvision": architecture, "classes": model.head.classes})
     model.label_space = IMAGENET if model.head.class_names == imagenet_names() else ""
     return model
 
 
-def check_torchvision(
-    argument: str,
-    *,
-    weights: str | None = None,
-    classes: str | None = None,
-    resize: str | int | None = None,
-    interpolation: str | None = None,
-    precision: str = "fp32",
-    download: bool = False,
-) -> None:
+def check_torchvision(argument: str, **options: Any) -> None:
     """Refuse before anything heavy is imported what `load_torchvision` cannot load."""
-    _settled(argument, weights, classes, download)
+    _settled(argument, ClassifierOptions(**options))
 
 
-def files_of_torchvision(
-    argument: str, *, weights: str | None = None, classes: str | None = None, download: bool = False, **options: Any
-) -> list[Path] | None:
+def files_of_torchvision(argument: str, **options: Any) -> list[Path] | None:
     """Name the files that decide what `load_torchvision` gives."""
-    file = _settled(argument, weights, classes, download)[2]
-    return None if file is None else [file, *([] if classes is None else [place_of(classes)])]
+    asked = ClassifierOptions(**options)
+    file = _settled(argument, asked)[2]
+    return None if file is None else asked.files(file)
 
 
-def _settled(argument: str, weights: str | None, classes: str | None, download: bool) -> tuple[str, str, Path | None]:
+def _settled(argument: str, asked: ClassifierOptions) -> tuple[str, str, Path | None]:
     """Give architecture, name of registered weights ("" for a file), and the file where it is here."""
     architecture, _, tag = argument.partition("/")
     known = registered_weights()
     if architecture not in known:
         raise ModelError(f"torchvision: unknown classifier {architecture!r}; {nearest(architecture, known)}")
-    if classes is not None and classes != IMAGENET:
-        read_names(classes)
-    if weights is not None:
-        if tag:
-            raise ModelError(f"torchvision:{argument}: weights={weights} names other weights; leave one out")
-        check_file(place_of(weights))
-        return architecture, "", place_of(weights)
+    if asked.weights is not None and tag:
+        raise ModelError(f"torchvision:{argument}: weights={asked.weights} names other weights; leave one out")
+    if (given := asked.checked()) is not None:
+        return architecture, "", given
     if tag not in known[architecture]:
         had = ", ".join(known[architecture])
         raise ModelError(f"torchvision:{architecture}: expected {architecture}/WEIGHTS, one of {had}, or :weights=FILE")
-    if classes is not None:
+    if asked.classes is not None:
         raise ModelError(f"torchvision:{argument}: registered weights name their classes; classes= is for files")
     url = known[architecture][tag]
     file = torch_cache() / Path(url).name
     if not file.is_file():
         local = f"put {Path(url).name} into {torch_cache()}, or pass torchvision:{architecture}:weights=FILE"
-        refuse(f"the weights of torchvision:{argument}", url, local, download=download)
+        refuse(f"the weights of torchvision:{argument}", url, local, download=asked.download)
         return architecture, tag, None
     return architecture, tag, file
 
@@ -198,13 +177,6 @@ TORCHVISION = ModelEntry(
     argument="ARCH/WEIGHTS",
     check=check_torchvision,
     files=files_of_torchvision,
-    options={
-        "weights": "a weights file in place of registered weights, after ARCH alone",
-        "classes": "a text file with the class names of a weights file, one a line, or imagenet-1k",
-        "precision": "fp32, bf16 or fp16: what the network computes in",
-        "resize": "pixels that the shorter side is resized to before the crop, such as 256",
-        "interpolation": "bicubic or bilinear",
-        "download": "get what is not on this machine",
-    },
+    options=meanings("a weights file in place of registered weights, after ARCH alone"),
     notes=("Weights are looked up in torch.hub's cache.",),
 )

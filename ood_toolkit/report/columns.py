@@ -13,12 +13,14 @@ __all__ = [
     "MEASURES",
     "NAMES",
     "against",
+    "cell_of",
     "footnotes",
     "ood_grid",
     "p_value",
     "paired_grid",
     "percent",
     "points",
+    "reference",
     "right_grid",
     "summary",
     "told_apart",
@@ -71,27 +73,35 @@ def paired_grid(header: Mapping[str, Any]) -> Grid | None:
     if not tests:
         return None
     whose = told_apart(tests, ("model", "decider"))
-    several = len({test["id"] for test in tests}) > 1
+    several, one = len({test["id"] for test in tests}) > 1, reference(tests, whose)
     names = {"model": "model", "decider": "decides"}
     columns = [
-        *(names[key] for key in whose), "scorer", "against", *(["ID"] if several else []), "OOD set",
-        "AUROC", "difference [95 % interval]", "p (Holm)",
+        *(names[key] for key in whose), "scorer", *([] if one else ["against"]), *(["ID"] if several else []),
+        "OOD set", "AUROC", "difference [95 % interval]", "p (Holm)",
     ]  # fmt: skip
     cells = [
         [
-            *(test.get(key, "") for key in whose), test["scorer"], against(test, whose),
+            *(test.get(key, "") for key in whose), test["scorer"], *([] if one else [against(test, whose)]),
             *([test["id"]] if several else []), test["ood"],
             percent(test["auroc"]), points(test, "difference", "low", "high"), p_value(test["p_holm"]),
         ]
         for test in tests
     ]  # fmt: skip
-    width = len(whose) + 3 + several
-    return Grid("AUROC, paired on the same images (%, points)", columns, cells, [False] * len(cells), width)
+    title = f"AUROC, paired on the same images{f', against {one}' if one else ''} (%, points)"
+    return Grid(title, columns, cells, [False] * len(cells), len(columns) - 3)
 
 
 def told_apart(tests: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> list[str]:
     """Give the keys that tell the compared things apart: those of which there are several values."""
     return [key for key in keys if len({one.get(key) for test in tests for one in (test, test["against"])}) > 1]
+
+
+def reference(tests: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> str:
+    """Name the one thing that all tests compare with: its scorer, and its values of keys; "" for several."""
+    first = tests[0]["against"] if tests else {}
+    if not tests or any(test["against"] != first for test in tests):
+        return ""
+    return " ".join([*(first[key] for key in keys if key in first), first["scorer"]])
 
 
 def against(test: Mapping[str, Any], keys: Sequence[str] = ()) -> str:
@@ -112,13 +122,13 @@ def p_value(p: float) -> str:
     return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def summary(header: Mapping[str, Any], *, brackets: bool = True) -> list[str]:
-    """Say in a few lines what was measured; `brackets` says that intervals stand in the tables."""
+def summary(header: Mapping[str, Any]) -> list[str]:
+    """Say in a few lines what was measured."""
     if "models" in header:
         parts = [{**header, **part} for part in header["models"]]
         lines = [line for part in parts for line in [*_of_encoder(part), *(f"  {line}" for line in _of_ids(part))]]
-        return [*lines, *_of_sets(parts[0]), *_of_all(header, brackets)]
-    return [*_of_ids(header), *_of_sets(header), *_of_encoder(header), *_of_all(header, brackets)]
+        return [*lines, *_of_sets(parts[0]), *_of_all(header)]
+    return [*_of_ids(header), *_of_sets(header), *_of_encoder(header), *_of_all(header)]
 
 
 def _of_ids(header: Mapping[str, Any]) -> list[str]:
@@ -170,14 +180,12 @@ def _of_encoder(header: Mapping[str, Any]) -> list[str]:
     return [", ".join(part for part in parts if part)]
 
 
-def _of_all(header: Mapping[str, Any], brackets: bool) -> list[str]:
+def _of_all(header: Mapping[str, Any]) -> list[str]:
     lines = [f"protocol {header['protocol']}"] if header.get("protocol", "native") != "native" else []
     made = header.get("intervals")
     if made:
         how = f"{made['auroc']} for AUROC, else {made['others']} with {made['replicates']} replicates"
-        share = f"{100 * made['confidence']:g} % intervals"
-        where = f"in brackets {share}" if brackets else f"{share} are in JSON and CSV"
-        lines.append(f"{where}: {how}, seed {made['seed']}")
+        lines.append(f"in brackets {100 * made['confidence']:g} % intervals: {how}, seed {made['seed']}")
     return lines
 
 
@@ -218,7 +226,7 @@ def _grid(title: str, part: list[Row], where: str | None, name: Any, measures: l
             *([row.id] if several else []),
             *([label] if where else []),
         ]
-        cells.append(left + [_cell(row, m) for m in measures])
+        cells.append(left + [cell_of(row, m) for m in measures])
         later = shown[place + 1] if place + 1 < len(shown) else row
         ends.append(where is not None and _block(row) != _block(later))
     blocks = len({_block(row) for row in shown})
@@ -231,7 +239,7 @@ def _block(row: Row) -> tuple[str, ...]:
     return row.model, row.scorer, row.decider, row.id
 
 
-def _cell(row: Row, measure: str) -> str:
+def cell_of(row: Row, measure: str) -> str:
     """Write a metric in per cent, with its interval where it has one."""
     low, high = (row.metrics.get(f"{measure}_{end}") for end in ("low", "high"))
     value = percent(row.metrics.get(measure))

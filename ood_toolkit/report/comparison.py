@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from ood_toolkit import metrics
-from ood_toolkit.api.spec import nearest
-from ood_toolkit.errors import DataError, MetricError, ScorerError
+from ood_toolkit.errors import DataError, MetricError
 from ood_toolkit.report.evaluation import About, mean_rows, ood_rows
 from ood_toolkit.report.images_of_rows import Case, aligned, case_of, cases_of
 from ood_toolkit.report.published import matched_again
 from ood_toolkit.report.report import Report
 from ood_toolkit.report.results import Row
+from ood_toolkit.report.some_scorers import check_known
 
 __all__ = [
     "FIRST",
@@ -112,7 +112,7 @@ def with_tests(report: Report, against: str = FIRST) -> Report:
             except (MetricError, DataError) as error:
                 notes.append(f"{case.row.scorer} on {ood}: no test against {reference.row.scorer}: {error}")
     if against not in (FIRST, BEST) and not any(row.scorer == against for row in report.rows):
-        raise ScorerError(f"--against: no scorer {against!r} in this run; {nearest(against, _specs(report.rows))}")
+        check_known([against], _specs(report.rows), "this run")
     notes += _untested({"": report}, {"": cases})
     if not tests and not notes:
         notes.append("--paired: there is nothing to test, the run has one scorer; name more after --scorers")
@@ -180,9 +180,7 @@ def compared_runs(
     cases = {name: [replace(case, run=name) for case in cases_of(report)] for name, report in runs.items()}
     first = next(iter(cases))
     known = list(dict.fromkeys(case.row.scorer for held in cases.values() for case in held))
-    for spec in [*scorers, *([against] if against not in ("", BEST) else [])]:
-        if spec not in known:
-            raise ScorerError(f"no scorer {spec!r} in these runs; {nearest(spec, known)}")
+    check_known([*scorers, *([against] if against not in ("", BEST) else [])], known, "these runs")
     pairs = _run_pairs(cases, first, scorers, against)
     if not pairs:
         raise DataError(

@@ -7,36 +7,44 @@ from typing import TYPE_CHECKING, Any
 
 from ood_toolkit.report import formats, table
 from ood_toolkit.report.cells import csv_rows, json_text
-from ood_toolkit.report.columns import NAMES, against, p_value, percent, points, told_apart
+from ood_toolkit.report.columns import NAMES, against, p_value, percent, points, reference, told_apart
 from ood_toolkit.report.comparison import NOT_TESTED
 from ood_toolkit.report.grid import Grid
 
 if TYPE_CHECKING:
     from ood_toolkit.report.report import Report
 
-__all__ = ["about_runs", "differences_grid", "spread_grid", "text_of"]
+__all__ = ["about_differences", "about_runs", "differences_grids", "spread_grid", "text_of"]
 
+COLUMNS = ("%", "difference", "p (Holm)")
 HEADS: Mapping[str, str] = {"run": "run", "model": "model", "decider": "decides"}
 
 
-def differences_grid(tests: Sequence[Mapping[str, Any]]) -> Grid:
-    """Lay out what `comparing.compared_runs` gives."""
+def differences_grids(tests: Sequence[Mapping[str, Any]]) -> list[Grid]:
+    """Lay out what `comparing.compared_runs` gives, a table for each metric; they stand side by side where they fit."""
     whose = told_apart(tests, tuple(HEADS))
-    columns = [
-        *(HEADS[key] for key in whose), "scorer", "against", "ID", "OOD set", "AUROC", "difference", "p (Holm)",
-        "FPR95(ID)", "difference", "p (Holm)",
-    ]  # fmt: skip
-    cells = [
-        [
-            *(test.get(key, "") for key in whose), test["scorer"], against(test, whose), test["id"], test["ood"],
-            percent(test["auroc"]), points(test, "difference", "low", "high"), p_value(test["p_holm"]),
-            percent(test["fpr95_id"]), points(test, *(f"fpr95_id_{k}" for k in ("difference", "low", "high"))),
-            p_value(test["fpr95_id_p_holm"]),
-        ]
-        for test in tests
-    ]  # fmt: skip
-    ends = [False] * len(cells)
-    return Grid("Differences on the same images (%, points, 95 % intervals)", columns, cells, ends, len(whose) + 4)
+    others = [] if reference(tests, whose) else ["against"]
+    names = [*(HEADS[key] for key in whose), "scorer", *others, "ID", "OOD set"]
+    grids = []
+    for metric, before in (("auroc", ""), ("fpr95_id", "fpr95_id_")):
+        cells = [
+            [
+                *(test.get(key, "") for key in whose), test["scorer"], *(against(test, whose) for _ in others),
+                test["id"], test["ood"], percent(test[metric]),
+                points(test, *(before + key for key in ("difference", "low", "high"))),
+                p_value(test[f"{before}p_holm"]),
+            ]
+            for test in tests
+        ]  # fmt: skip
+        title, columns = f"{NAMES[metric]} (%)", [*names, *COLUMNS]
+        grids.append(Grid(title, columns, cells, [False] * len(cells), len(names), short=NAMES[metric]))
+    return grids
+
+
+def about_differences(tests: Sequence[Mapping[str, Any]]) -> str:
+    """Say in a line what the columns of differences are."""
+    one = reference(tests, told_apart(tests, tuple(HEADS)))
+    return f"differences{f' from {one}' if one else ''} on the same images, in points with 95 % intervals"
 
 
 def spread_grid(rows: Sequence[Mapping[str, Any]], measures: Sequence[str]) -> Grid:
@@ -56,14 +64,14 @@ def spread_grid(rows: Sequence[Mapping[str, Any]], measures: Sequence[str]) -> G
 
 def text_of(
     records: Sequence[Mapping[str, Any]],
-    grid: Grid,
+    grids: Sequence[Grid],
     style: str,
     width: int | None,
     color: bool,
     lines: Sequence[str] = (),
     notes: Sequence[str] = (),
 ) -> str:
-    """Give records as JSON or CSV in full precision, or their table as text, Markdown or LaTeX.
+    """Give records as JSON or CSV in full precision, or their tables as text, Markdown or LaTeX.
 
     `lines` say what was compared and stand above the table, `notes` below it; CSV has the notes in its last column.
     """
@@ -74,11 +82,12 @@ def text_of(
         names = list(dict.fromkeys(key for row in flat for key in row))
         return csv_rows([names, *([row.get(name) for name in names] for row in flat)])
     if style == "markdown":
-        parts = [formats.markdown_list(lines), formats.markdown_grid(grid), formats.markdown_list(notes)]
+        parts = [formats.markdown_list(lines), *map(formats.markdown_grid, grids), formats.markdown_list(notes)]
         return "\n\n".join(part for part in parts if part) + "\n"
     if style == "latex":
-        return "\n".join(part for part in (formats.latex_grid(grid), formats.latex_notes([*lines, *notes])) if part)
-    return table.laid_out(lines, [grid], notes, width, color) + "\n"
+        parts = [*map(formats.latex_grid, grids), formats.latex_notes([*lines, *notes])]
+        return "\n".join(part for part in parts if part)
+    return table.laid_out(lines, grids, notes, width, color) + "\n"
 
 
 def about_runs(runs: Mapping[str, Report]) -> list[str]:

@@ -34,9 +34,7 @@ def laid(header: Mapping[str, Any], rows: Sequence[Row], sort: str | None = None
         return Layout(summary(header), [grid for grid in made if grid is not None], notes)
     grids = matrix_grids(header, ordered(rows, sort or _first(rows)))
     more = paired_matrix(header)
-    return Layout(
-        summary(header, brackets=False), [*grids, *([more] if more else [])], [*legend(grids, header), *notes]
-    )
+    return Layout(summary(header), [*grids, *([more] if more else [])], [*legend(grids, header), *notes])
 
 
 def _first(rows: Sequence[Row]) -> str:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ood_toolkit.report.columns import MEASURES, NAMES, p_value, percent
+from ood_toolkit.report.columns import MEASURES, NAMES, against, cell_of, p_value, percent, reference, told_apart
 from ood_toolkit.report.grid import Grid, Places
 from ood_toolkit.report.order import LOWER_IS_BETTER, block_of
 from ood_toolkit.report.results import Row
@@ -39,7 +39,9 @@ def matrix_grids(header: Mapping[str, Any], rows: Sequence[Row]) -> list[Grid]:
         if any(math.isfinite(value) for line in table for value in line):
             best = _best(table, metric in LOWER_IS_BETTER, len(names))
             tied = _tied(header, blocks, places, best, len(names)) if metric == "auroc" else frozenset()
-            texts = [[*cells[block], *map(percent, line)] for block, line in zip(blocks, table, strict=True)]
+            texts = [
+                [*cells[block], *(_cell(values.get((block, place)), metric) for place in places)] for block in blocks
+            ]
             grids.append(_grid(NAMES[metric], [*names, *heads], texts, len(names), best, tied))
     return [*grids, _own(rows, blocks, names, cells)]
 
@@ -82,6 +84,10 @@ def _value(row: Row | None, metric: str) -> float:
     return math.nan if row is None else row.metrics.get(metric, math.nan)
 
 
+def _cell(row: Row | None, metric: str) -> str:
+    return percent(None) if row is None else cell_of(row, metric)
+
+
 def _best(table: Sequence[Sequence[float]], lower: bool, before: int) -> Places:
     """Find the best cells of each column; where all are the same none is the best."""
     found = set()
@@ -118,24 +124,34 @@ def _place(blocks: Sequence[Block], one: Mapping[str, Any], id_name: str) -> int
 
 
 def paired_matrix(header: Mapping[str, Any]) -> Grid | None:
-    """Lay out paired tests with scorers down and OOD sets across: points of difference and the p-value."""
+    """Lay out paired tests with scorers down and OOD sets across: points of difference and the p-value.
+
+    What all tests of the table, or of a column, compare with stands in the title, or in the column's head.
+    """
     tests = header.get("paired") or []
     if not tests:
         return None
-    lines: dict[Block, dict[tuple[str, str], str]] = {}
-    for test in tests:
-        line = lines.setdefault((test.get("model", ""), test["scorer"], test.get("decider", "")), {})
-        against = test["against"]["scorer"]
-        line[test["id"], test["ood"]] = f"{100 * test['difference'] + 0.0:+.2f} ({p_value(test['p_holm'])}) {against}"
+    whose = told_apart(tests, ("model", "decider"))
+    one = reference(tests, whose)
     pairs = list(dict.fromkeys((test["id"], test["ood"]) for test in tests))
     several = len({of for of, _ in pairs}) > 1
+    ones = {pair: reference([test for test in tests if (test["id"], test["ood"]) == pair], whose) for pair in pairs}
+    lines: dict[Block, dict[tuple[str, str], str]] = {}
+    for test in tests:
+        pair = (test["id"], test["ood"])
+        line = lines.setdefault((test.get("model", ""), test["scorer"], test.get("decider", "")), {})
+        other = "" if ones[pair] else f" {against(test, whose)}"
+        line[pair] = f"{round(100 * test['difference'], 2) + 0.0:+.2f} ({p_value(test['p_holm'])}){other}"
     held = [place for place in range(3) if place == 1 or len({block[place] for block in lines}) > 1]
     names = [("model", "scorer", "decides")[place] for place in held]
-    heads = [f"{of}, {ood}" if several else ood for of, ood in pairs]
     rows = [
         [*(block[place] for place in held), *(line.get(pair, "-") for pair in pairs)] for block, line in lines.items()
     ]
-    title = "AUROC, paired on the same images: points more than a scorer, and p (Holm)"
+    heads = [
+        (f"{of}, {ood}" if several else ood) + (f" against {ones[of, ood]}" if ones[of, ood] and not one else "")
+        for of, ood in pairs
+    ]
+    title = f"AUROC, paired on the same images: points more than {one or 'another scorer'}, and p (Holm)"
     return Grid(title, [*names, *heads], rows, [False] * len(rows), len(names))
 
 

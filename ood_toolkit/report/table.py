@@ -35,8 +35,8 @@ def laid_out(lines: Sequence[str], tables: Sequence[Grid], notes: Sequence[str],
     """
     made = list(_folded(lines, width, "", color))
     for clean in _joined([_marked(grid.written(plain)) for grid in tables], width):
-        made += ["", *_folded([clean.title], width, BOLD, color)]
-        for part in _parts(clean, width):
+        for place, part in enumerate(_parts(clean, width)):
+            made += ["", *_folded([f"{clean.title}{', continued' if place else ''}"], width, BOLD, color)]
             made += _table(part, width, color)
     made += ["", *_folded(notes, width, DIM, color)] if notes else []
     return "\n".join(line for place, line in enumerate(made) if line or (place and made[place - 1]))

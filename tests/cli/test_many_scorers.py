@@ -45,3 +45,20 @@ def test_nothing_folds_inside_a_word(oodkit, run, monkeypatch, columns):
     folded = oodkit("report", run).out
     assert max(map(len, folded.splitlines())) <= columns
     assert {word for word in folded.split() if word not in runs and not word.startswith("─")} == set()
+
+
+@pytest.mark.parametrize("words", [("msp",), ("knn,msp",), ("msp", "--scorers", "mcm,energy")])
+def test_a_part_of_the_scorers_is_shown_alone(oodkit, run, words):
+    specs = [spec for word in words if word != "--scorers" for spec in word.split(",")]
+    report = ("report", run, "--scorers", *words)
+    rows = oodkit(*report, "--format", "json").read["rows"]
+    whole = oodkit("report", run, "--format", "json").read["rows"]
+    assert rows == [row for row in whole if row["scorer"] in specs]
+    table = oodkit(*report, "--ci", "--ci-replicates", "5", "--paired").out
+    assert "OOD detection (%)" in table
+    assert "skipped" not in table
+    assert table.count(" [") >= 2 * 3 * len(specs)
+
+
+def test_an_unknown_scorer_of_a_run_gets_a_hint(oodkit, run):
+    oodkit("report", run, "--scorers", "MSP").is_refused("no scorer 'MSP' in this run; did you mean 'msp'?")

@@ -107,7 +107,7 @@ def test_paired_tests_are_in_the_table_and_the_result(oodkit, tmp_path):
     run = tmp_path / "run"
     done = oodkit("bench", "--scorers", "msp,mcm", "--ood", "letters", "--limit", "60", "--paired", "--output", run)
     assert done.code == 0, done.err
-    assert "AUROC, paired on the same images (%, points)" in done.out
+    assert "AUROC, paired on the same images, against msp (%, points)" in done.out
     held = json.loads((run / "result.json").read_text())
     (test,) = held["paired"]
     assert (test["scorer"], test["against"]["scorer"], test["ood"]) == ("mcm", "msp", "letters")
@@ -122,7 +122,7 @@ def test_paired_tests_are_in_the_table_and_the_result(oodkit, tmp_path):
     turned = oodkit("report", run, "--paired", "--against", "mcm", "--format", "json").read["paired"]
     assert turned[0]["difference"] == -test["difference"]
     assert oodkit("report", run).out == done.out
-    assert r"\begin{tabular}{lllrrr}" in oodkit("report", run, "--format", "latex").out
+    assert r"\begin{tabular}{llrrr}" in oodkit("report", run, "--format", "latex").out
 
 
 WRONG = (None, True, 3, 0.5, "x", [], ["x"], [3], [None], [{}], {}, {"x": 3}, {"x": {}}, {"x": ["y"]}, [[1]])

@@ -11,7 +11,7 @@ from ood_toolkit.benchmark.runner import bench
 from ood_toolkit.errors import DataError, ScorerError
 from ood_toolkit.report import Report
 from ood_toolkit.report import comparison as comparing
-from ood_toolkit.report.comparison_tables import about_runs, differences_grid, text_of
+from ood_toolkit.report.comparison_tables import about_runs, differences_grids, text_of
 from ood_toolkit.report.report import joined
 from ood_toolkit.report.results import Answers
 
@@ -320,7 +320,7 @@ def test_what_is_not_tested_is_said_once(report):
     runs["one"] = replace(runs["one"], header={**runs["one"].header, "notes": [*kept, "of the run itself"]})
     notes = []
     found = comparing.compared_runs(runs, replicates=2000, notes=notes)
-    text = text_of(found, differences_grid(found), "table", None, False, about_runs(runs), notes)
+    text = text_of(found, differences_grids(found), "table", None, False, about_runs(runs), notes)
     assert text.count("needs train") == 1
     assert "of the run itself" in text
 

@@ -1,6 +1,7 @@
 """Tables for many scorers: what stands where, in which order, and what is marked."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -53,13 +54,58 @@ def test_more_than_eight_scorers_have_a_line_each():
     assert line.replace("*", " ").split()[1:] == [*expected, "0.375"]
 
 
-def test_intervals_are_said_to_be_in_brackets_only_where_tables_hold_them():
+@pytest.mark.parametrize("names", [NAMES, NAMES[:8], NAMES[:1]])
+@pytest.mark.parametrize("width", [80, 120, None])
+def test_intervals_stand_in_brackets_however_many_scorers_there_are(names, width):
     made = {"auroc": "DeLong", "others": "bootstrap", "replicates": 40, "confidence": 0.95, "seed": 0}
-    said = "95 % intervals{}: DeLong for AUROC, else bootstrap with 40 replicates, seed 0"
-    lines = table(Report(rows_of(), HEADER | {"intervals": made}))
-    assert said.format(" are in JSON and CSV") in lines
-    assert not any("[" in line for line in lines)
-    assert f"in brackets {said.format('')}" in table(Report(rows_of(NAMES[:8]), HEADER | {"intervals": made}))
+    rows = [
+        replace(row, metrics=row.metrics | {"auroc_low": row.auroc - 0.011, "auroc_high": row.auroc + 0.013})
+        if row.kind == "ood" else row
+        for row in rows_of(names)
+    ]  # fmt: skip
+    text = Report(rows, HEADER | {"intervals": made}).table(width)
+    said = "in brackets 95 % intervals: DeLong for AUROC, else bootstrap with 40 replicates, seed 0"
+    assert said in " ".join(text.split())
+    for row in rows:
+        ends = f" [{100 * row.auroc - 1.1:.1f}, {100 * row.auroc + 1.3:.1f}]"
+        assert row.kind != "ood" or f"{100 * row.auroc:.2f}{ends}" in text
+    assert width is None or max(map(len, text.splitlines())) <= width
+
+
+def paired_with(*references):
+    """Make a paired test of `gen` on each set against a reference."""
+    return [
+        {"id": "i", "ood": ood, "scorer": "gen", "against": other, "auroc": 0.5, "difference": -0.00001, "low": -0.02,
+         "high": 0.01, "p": 0.2, "p_holm": 0.4}
+        for ood, other in zip(("near", "far"), references, strict=True)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("names", [NAMES, ["gen", "msp", "knn"]])
+@pytest.mark.parametrize(
+    ("references", "whole"),
+    [
+        ([{"scorer": "msp"}] * 2, "points more than msp"),
+        ([{"scorer": "knn", "model": "m"}] * 2, "points more than m knn"),
+        ([{"scorer": "msp"}, {"scorer": "knn"}], "points more than another scorer"),
+    ],
+)
+def test_what_tests_compare_with_is_named_once(names, references, whole):
+    report = Report(rows_of(names), HEADER | {"paired": paired_with(*references)})
+    (title,) = [line for line in table(report) if line.startswith("AUROC, paired")]
+    lines = table(report)[table(report).index(title) :]
+    same = references[0] == references[1]
+    one = " ".join(reversed([*references[0].values()]))
+    if len(names) > 8:
+        assert whole in title
+        assert any("+0.00 (0.400)" in line for line in lines)  # never a minus nought
+        heads = ["near", "far"] if same else ["near against msp", "far against knn"]
+        (head,) = [line for line in lines if line.startswith(" scorer")]
+        assert [part.strip() for part in head.split("  ") if part.strip()] == ["scorer", *heads]
+    else:
+        assert (f", against {one}" in title) == same
+        assert any("against" in line for line in lines[1:]) != same
+    assert not same or sum(line.count(one) for line in lines) == 1
 
 
 def test_the_best_of_each_column_is_marked_and_named():
@@ -113,7 +159,7 @@ def test_what_cannot_be_told_apart_from_the_best_is_marked():
     assert {name for name, line in cells.items() if "~" in line} == {"odin", "gen"}
     assert "85.00~" in cells["odin"]
     assert any(line.startswith("~ not told apart from the best") for line in table(report))
-    assert any("-1.00 (0.049) react" in line for line in table(report))
+    assert any("-1.00 (0.049)" in line for line in table(report))
     against_another = [test | {"against": {"scorer": "msp"}} for test in tests]
     assert "~" not in Report(rows_of(), HEADER | {"paired": against_another}).table(200)
 

@@ -52,6 +52,17 @@ def test_no_line_is_longer_than_the_terminal():
     assert max(map(len, lines(Report(rows(LONGEST, notes=(long,)), HEADER)))) <= 80
 
 
+@pytest.mark.parametrize("width", [40, 55, 80])
+def test_what_a_table_goes_on_in_says_of_what_it_is(width):
+    table = lines(Report(rows(LONGEST), HEADER), width)
+    titles = [place for place, line in enumerate(table) if line.startswith("OOD detection (%)")]
+    assert [table[place] for place in titles] == [
+        "OOD detection (%)", *["OOD detection (%), continued"] * (len(titles) - 1)
+    ]  # fmt: skip
+    assert len(titles) == sum("──" in line for line in table) - 1  # the table of right and wrong has the other rule
+    assert len(titles) > 1 or width == 80
+
+
 def test_the_columns_and_numbers_by_hand():
     table = lines(Report(rows(), HEADER))
     (head,) = (line for line in table if "OOD set" in line)

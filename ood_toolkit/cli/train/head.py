@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ood_toolkit.cli import options
+from ood_toolkit.cli.choice import Choice
 from ood_toolkit.cli.listing import as_json
 from ood_toolkit.cli.streams import print_command, print_form, print_json, print_line, shape
 from ood_toolkit.cli.train import options as shared
@@ -29,9 +30,9 @@ EMBEDDED = ("letters", "patches")
 @click.option("--id", "ids", multiple=True, required=True, metavar="NAME", help="ID set to learn; repeat it for a head "
               "of each.")  # fmt: skip
 @options.model
-@click.option("--preset", type=click.Choice(PRESETS), default="default", show_default=True, help="Recipe: L-BFGS to "
+@click.option("--preset", type=Choice(PRESETS), default="default", show_default=True, help="Recipe: L-BFGS to "
               "the minimum, AdamW with early stopping, or the seminar's SGD.")  # fmt: skip
-@click.option("--input", type=click.Choice(["embeddings", "features"]), help="Learn from unit rows, or from features "
+@click.option("--input", type=Choice(["embeddings", "features"]), help="Learn from unit rows, or from features "
               "as the model emits them.  [default: embeddings; ust-etri: features]")  # fmt: skip
 @click.option("--scale", type=click.FloatRange(0, min_open=True), help="What the rows are multiplied by.  [default: 1; "
               "adamw: 20]")  # fmt: skip
@@ -45,7 +46,7 @@ EMBEDDED = ("letters", "patches")
               "validation; ust-etri: 0]")  # fmt: skip
 @click.option("--patience", type=click.IntRange(1), help="Epochs without a better validation accuracy before training "
               "stops.  [adamw: 10; others: never]")  # fmt: skip
-@click.option("--rule", type=click.Choice(RULES), help="What gives the class-wise confidence thresholds at the end of "
+@click.option("--rule", type=Choice(RULES), help="What gives the class-wise confidence thresholds at the end of "
               "each epoch.  [default: tpr]")  # fmt: skip
 @click.option("--val-split", type=click.FloatRange(0, 1, min_open=True, max_open=True), help="Share of the training "
               "images to validate on instead of learning from them.  [default: the set's own validation, else folds; "

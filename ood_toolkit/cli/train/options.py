@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ood_toolkit.cli.choice import Choice
 from ood_toolkit.cli.place import Place
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ LOOP = (
     click.option("--warmup", type=click.IntRange(0), help="Steps in which the learning rate rises."),
     click.option("--accumulate", type=click.IntRange(1), help="Parts that a batch is embedded in, to save memory; "
                  "the gradient stays that of the whole batch.  [default: 1]"),
-    click.option("--amp", type=click.Choice(["fp32", "bf16", "fp16"]), help="Mixed precision of the towers while they "
+    click.option("--amp", type=Choice(["fp32", "bf16", "fp16"]), help="Mixed precision of the towers while they "
                  "learn.  [default: fp32]"),
     click.option("--checkpoint-every", type=click.IntRange(0), help="Steps between checkpoints, beside the one at each "
                  "epoch's end."),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ood_toolkit.cli import options
+from ood_toolkit.cli.choice import Choice
 from ood_toolkit.cli.streams import print_command, print_line
 from ood_toolkit.cli.train import options as shared
 
@@ -25,7 +26,7 @@ LOOP = ("epochs", "batch", "learning_rate", "weight_decay", "accumulate", "amp",
 @click.command("prompts")
 @click.option("--id", "name", required=True, metavar="NAME", help="Labelled set whose train split is learnt from.")
 @options.model
-@click.option("--method", type=click.Choice(["coop", "locoop"]), default="coop", show_default=True, help="CoOp, or "
+@click.option("--method", type=Choice(["coop", "locoop"]), default="coop", show_default=True, help="CoOp, or "
               "LoCoOp, which also makes patches unsure that do not show the class.")  # fmt: skip
 @click.option("--shots", type=click.IntRange(1), help="Images of each class, drawn with the seed.  [default: all]")
 @click.option("--context", "length", type=click.IntRange(1), default=16, show_default=True, help="Vectors that stand "
