@@ -20,7 +20,7 @@ from ood_toolkit.outputs.head import Head
 from ood_toolkit.outputs.ledger import Ledger
 from ood_toolkit.outputs.outputs import NONNEGATIVE, Outputs
 from ood_toolkit.report.results import TEST, VAL, Answers, Row
-from ood_toolkit.scorers.calibration import calibration_scores, learns_from_val, shared_with_train
+from ood_toolkit.scorers.calibration import calibration_scores, learns_from_val, missed, shared_with_train
 from ood_toolkit.scorers.families.margin import Margin
 from ood_toolkit.scorers.scores import checked, fit
 from ood_toolkit.scorers.thresholds import threshold
@@ -127,14 +127,15 @@ class Scoring:
             spec = scorer.spec
             if spec not in known or isinstance(scorer, StreamScorer):
                 continue
-            cut = scorer.threshold
-            if cut is None:
-                cut = threshold("tpr", self.calibration.get((name, spec), known[spec]))[0]
+            own, fresh = scorer.threshold, self.calibration.get((name, spec), known[spec])
+            cut = threshold("tpr", fresh)[0] if own is None else own
             self.cuts[name, spec] = cut
             for said in answers.values():
                 if spec in said.scores:
                     said.accepted[spec] = said.scores[spec] >= cut
                     said.cuts[spec] = cut
+            if own is None and spec in answers[TEST].accepted:
+                self.said[name, spec] += missed(fresh, cut, answers[TEST].accepted[spec])
 
     def _by_head(self, name: str, member: Member, given: Head | None) -> list[tuple[Head | None, list[AnyScorer]]]:
         """Group the scorers by the head that their prompts make, one for each declaration, the given one first."""

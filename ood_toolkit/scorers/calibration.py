@@ -8,6 +8,7 @@ import numpy as np
 
 from ood_toolkit.api.scorer import Scorer
 from ood_toolkit.errors import ScorerError, one_line
+from ood_toolkit.metrics.binomial import predicted_count
 from ood_toolkit.outputs import Outputs
 from ood_toolkit.outputs.arrays import to_numpy
 from ood_toolkit.scorers.scores import fitted_on, scores_of
@@ -20,6 +21,7 @@ __all__ = [
     "folds_of",
     "halves",
     "learns_from_val",
+    "missed",
     "shared_with_train",
 ]
 
@@ -28,6 +30,8 @@ FOLDS = 5
 LEARNT = frozenset({"val", "val_labels"})
 FEW = 0.01
 """Share of validation images that may be training images too before it is said; real sets hold some twice."""
+TARGET, TOLERANCE, CHANCE = 0.95, 0.03, 0.05
+"""What a `tpr` threshold accepts of ID, how far off it may be, and how rarely by chance before that is said."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +104,27 @@ def shared_with_train(scorer: Scorer, val: Outputs, train: Outputs | None) -> tu
     if count <= FEW * len(val):
         return ()
     return (f"{count} of {len(val)} validation images are training images too: the threshold rejects too much of ID",)
+
+
+def missed(known: np.ndarray, cut: float, accepted: np.ndarray) -> tuple[str, ...]:
+    """Note that a threshold of 95 % of validation accepts another share of the ID test, and chance hardly explains it.
+
+    `known` (n,) are the scores that the threshold `cut` was taken from, `accepted` (m,) bool are the decisions on the
+    test. Were validation and test drawn from one source, the count accepted would be beta-binomial, by the rank of
+    the threshold. Of tied scores the rank is taken that explains most.
+    """
+    share, below = float(accepted.mean()), int((known < cut).sum())
+    off = round(share - TARGET, 9)
+    rank = below if off > 0 else below + 1
+    if abs(off) < TOLERANCE or rank == 0:
+        return ()
+    told = predicted_count(len(known) - rank + 1, rank, len(accepted), int(accepted.sum()))
+    if told.chance >= CHANCE:
+        return ()
+    return (
+        f"ID accepted is 3 points or more {'above' if off > 0 else 'below'} 95 %, as it is by chance in fewer than 5 % "
+        "of runs: to this score, or to its threshold, the ID test is unlike validation",
+    )
 
 
 def folds_of(val: Outputs, folds: int = FOLDS, seed: int = 0) -> np.ndarray:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ood_toolkit import get_registry
+from ood_toolkit import bench, get_registry
 from ood_toolkit.scorers.thresholds import threshold
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "calibration.py"
@@ -68,3 +68,13 @@ def test_a_line_marks_what_misses_and_what_is_only_reported(script):
     assert script.line("msp", [[94.0, 96.0], [95.0, 95.0]]) == "| msp | 95.0 (0.7) | 95.0 (0.0) |  |"
     assert script.line("klm", [[79.0, 79.0]]) == "| klm | 79.0 (0.0) | missed |"
     assert script.line("grid", [[70.0]]) == "| grid | 70.0 (0.0) | reported |"
+
+
+@pytest.mark.parametrize(("mixed", "noted"), [(False, 5), (True, 0)])
+def test_what_misses_on_another_split_has_a_note_in_its_rows(script, data, mixed, noted):
+    drawn = script.food_draw(data, mixed=mixed)
+    draws = [drawn(seed, 500) for seed in SEEDS]
+    rows = [bench("variance", draw.fresh, {"val": draw.val}, draw.val).rows[0] for draw in draws]
+    shares = [100 * row.id_accepted for row in rows]
+    assert bool(abs(np.mean(shares) - 95) > 3) is (noted > 0)
+    assert sum(any("unlike validation" in note for note in row.notes) for row in rows) == noted

@@ -219,7 +219,7 @@ def test_of_equal_ones_the_default_is_kept_then_the_first_of_the_grid(problem):
     problem["val"] = Outputs(features=torch.zeros(20, 4))
     report = bench(Column(), **{**problem, "tune": flat})
     assert values(report) == ["column"]
-    assert report.rows[0].notes[0].endswith("which=0 of 2, 1, 0, 3 (AUROC 50.00, the default)")
+    assert report.rows[0].notes[-1].endswith("which=0 of 2, 1, 0, 3 (AUROC 50.00, the default)")
     better = {"a": Outputs(features=torch.tensor([[1.0, -1.0, -1.0, 0.0]]).repeat(20, 1))}
     assert values(bench(Column(), **{**problem, "tune": better})) == ["column:which=2"]
 

@@ -1,10 +1,19 @@
+from math import comb
+
 import numpy as np
 import pytest
 import torch
 
 from ood_toolkit import Detector, Member, Outputs, bench, get_registry
 from ood_toolkit.errors import ScorerError
-from ood_toolkit.scorers.calibration import calibration_scores, folds_of, halves, learns_from_val, shared_with_train
+from ood_toolkit.scorers.calibration import (
+    calibration_scores,
+    folds_of,
+    halves,
+    learns_from_val,
+    missed,
+    shared_with_train,
+)
 from ood_toolkit.scorers.klm import KLMatching
 from ood_toolkit.scorers.thresholds import threshold
 
@@ -211,3 +220,43 @@ def test_a_combination_takes_its_threshold_from_cross_fitted_scores(make_outputs
     (row,) = [row for row in report.rows if row.decider == "mean-score" and row.kind == "ood"]
     assert row.id_accepted == pytest.approx(accepted(fitted.score(test), cut))  # one member: standardising keeps it
     assert cut < threshold("tpr", fitted.score(val).numpy())[0]
+
+
+def draws_below(n, rank, m, rejected):
+    """Say how often at most, and at least, so many of m images lie below the rank-th of n scores."""
+    ways = [comb(rank - 1 + j, j) * comb(n - rank + m - j, m - j) for j in range(m + 1)]
+    return sum(ways[: rejected + 1]) / comb(n + m, m), sum(ways[rejected:]) / comb(n + m, m)
+
+
+@pytest.mark.parametrize(
+    ("n", "accepted", "side"),
+    [(200, 400, "above"), (200, 345, "below"), (200, 370, None), (60, 394, None), (500, 393, "above")],
+)
+def test_a_test_unlike_validation_is_said_where_chance_hardly_explains_it(n, accepted, side):
+    known = np.arange(n, dtype=np.float64)
+    rank = n - int(np.ceil(0.95 * n)) + 1
+    notes = missed(known, float(rank - 1), np.arange(400) < accepted)
+    few, _ = draws_below(n, rank - 1, 400, 400 - accepted)
+    _, many = draws_below(n, rank, 400, 400 - accepted)
+    rare = 2 * (few if accepted > 380 else many) < 0.05 and abs(accepted / 400 - 0.95) >= 0.03
+    assert bool(notes) is rare is (side is not None)
+    assert all(f" {side} 95 %" in note for note in notes)
+
+
+@pytest.mark.parametrize("tied", [np.zeros(300), np.repeat([0.0, 1.0], [30, 270]), np.repeat([0.0, 1.0], [15, 285])])
+def test_ties_are_no_surprise(tied):
+    cut, _ = threshold("tpr", tied)
+    assert missed(tied, cut, np.resize(tied, 4000) >= cut) == ()
+
+
+@pytest.mark.parametrize(
+    ("spec", "shift", "side"),
+    [("energy", 2, "above"), ("maxlogit", 1, "above"), ("energy", -1, "below"), ("klm", -1, "below"), ("klm", 0, None)],
+)
+def test_the_rows_of_a_shifted_test_say_so(spec, shift, side):
+    draw = np.random.default_rng(0)
+    val, test = (Outputs.from_logits(draw.normal([at, 0, 0], size=(400, 3))) for at in (3.0, 3.0 + shift))
+    row = bench(spec, test, {"ood": val}, val).rows[0]
+    said = [note for note in row.notes if "unlike validation" in note]
+    assert len(said) == int(side is not None)
+    assert all(f" {side} 95 %" in note for note in said)
