@@ -11,8 +11,8 @@ import numpy as np
 from ood_toolkit.detectors.rows import Rows, same_names
 from ood_toolkit.errors import DetectorError
 from ood_toolkit.metrics.binomial import accepted_share, clopper_pearson
-from ood_toolkit.scorers.promises import conformal_rank, pac_rank, tpr_rank, true_class_threshold
-from ood_toolkit.scorers.rules import NEEDS_RIGHT, Rule
+from ood_toolkit.scorers.promises import true_class_threshold
+from ood_toolkit.scorers.rules import Rule
 from ood_toolkit.scorers.thresholds import class_thresholds, threshold
 
 __all__ = ["Accepted", "Calibration", "Cuts", "cuts_of", "guarantee", "measured", "record"]
@@ -43,6 +43,12 @@ class Accepted:
         if made.share is None or not numbers or not _counts(made.n) or not isinstance(made.basis, str):
             raise DetectorError("calibration: expected shares from 0 to 1, each of a number of images")
         return made
+
+    @classmethod
+    def of_future(cls, rank: int, n: int) -> Accepted:
+        """Give the share of images to come that the rank-th smallest of n calibration scores accepts."""
+        found = accepted_share(rank, n)
+        return cls(found.value, found.low, found.high, n, "future")
 
 
 def _counts(*values: object) -> bool:
@@ -116,7 +122,7 @@ def cuts_of(rule: Rule, rows: Rows, classes: int, class_names: Sequence[str] | N
     Rules that look at true classes leave images out whose class is not known.
     """
     order, right = rows.order, rows.right(class_names)
-    looks = rule.by == "true" or (rule.name in NEEDS_RIGHT and right is not None)
+    looks = rule.by == "true" or (rule.needs_right and right is not None)
     kept = order[rows.known[order]] if looks and rows.known.any() else order
     lost = len(order) - len(kept)
     left_out = (f"{lost:,} of {len(rows):,} calibration images have no known class: {rule.name} leaves them out",)
@@ -145,7 +151,7 @@ def _set_form(rule: Rule, score: np.ndarray, label: np.ndarray, names: Sequence[
     place = np.full(classes + 1, -1)
     place[known] = np.arange(len(known))
     called = [str(c) if names is None else names[c] for c in known]
-    return true_class_threshold(score, place[label], len(known), rule.share, called)
+    return true_class_threshold(score, place[label], len(known), rule.aim, called)
 
 
 def record(
@@ -155,13 +161,13 @@ def record(
     fresh = about.get("fresh", True)
     by_class, n = _by_class(rule, rows, cuts, class_names, fresh), len(rows)
     fell_back = any("took the tpr threshold" in note for note in cuts.notes)
-    counted = Rule.of("tpr", rule.share) if fell_back else rule
-    rank = _rank(counted, cuts.n)
+    counted = Rule.of("tpr", rule.aim) if fell_back else rule
+    rank = counted.rank(cuts.n)
     if cuts.by_class is not None and fresh and by_class:
         share = sum(one.n * one.share for one in by_class.values()) / sum(one.n for one in by_class.values())
         accepted = Accepted(share, n=n, basis="future, the mean over classes")
     elif cuts.by_class is None and fresh and rank is not None and counted.by in (None, "none"):
-        accepted = _future(rank, cuts.n)
+        accepted = Accepted.of_future(rank, cuts.n)
     else:
         accepted = _in_sample(rows, cuts)
     if cuts.by_class is not None:
@@ -186,48 +192,22 @@ def guarantee(
     rule: Rule, *, fresh: bool = True, empty: bool = False, fell_back: bool = False, each: bool = False
 ) -> str:
     """Say in one sentence what a rule promises; `each`: within each predicted class, as class-wise scorers apply it."""
-    share = "" if rule.target is None else f"{100 * float(rule.target):g} %"
-    sure = f"With {100 * (1 - float(rule.delta or 0)):g} % confidence"
     by = "predicted" if each else rule.by
     of_class = {"predicted": " predicted as each class", "true": " of each true class"}.get(by or "none", "")
-    if fell_back or rule.name in ("tpr", "mean", "f1", "youden"):
-        return f"No promise: the threshold fits the calibration images, and {NO_OOD}."
-    if rule.name == "cost":
-        return f"No promise: the threshold is cheapest on the calibration images, and {NO_OOD}."
+    if fell_back or not rule.promises:
+        return f"No promise: the threshold {rule.kind.fits} the calibration images, and {NO_OOD}."
     if not fresh:
         return f"No promise: the scorer took part in the calibration images, and {NO_OOD}."
-    if rule.name == "risk" and empty:
+    if empty:
         return "Nothing is accepted: no threshold was shown to keep errors low enough."
-    if rule.name == "risk":
-        return (
-            f"{sure} at most {share} of the accepted ID images{of_class} are predicted wrongly, {SAME}; accepted OOD "
-            f"images are not counted, and {NO_OOD}."
-        )
-    if rule.name == "pac":
-        return f"{sure} at least {share} of future ID images{of_class} are accepted, {SAME}; {NO_OOD}."
-    if rule.name == "conformal":
-        average = "on average over calibration sets"
-        return f"At least {share} of future ID images{of_class} are accepted, {average}, {SAME}; {NO_OOD}."
-    raise DetectorError(f"rule: nothing is said here of what {rule.name} promises")
+    share, sure = f"{100 * rule.aim:g} %", f"{100 * (1 - float(rule.delta or 0)):g} %"
+    said = rule.kind.promise.format(share=share, sure=sure, of_class=of_class, same=SAME, no_ood=NO_OOD)
+    return said[0].upper() + said[1:]
 
 
 def with_measured(known: Calibration, shares: Mapping[str, Accepted]) -> Calibration:
     """Add what was measured on sets that chose nothing."""
     return replace(known, measured={**known.measured, **shares})
-
-
-def _rank(rule: Rule, n: int) -> int | None:
-    """Give the rank of the calibration score that is the threshold, None where the rule takes none."""
-    if rule.name == "tpr":
-        return tpr_rank(n, rule.share)
-    if rule.name == "conformal" and rule.by != "true":
-        return conformal_rank(n, rule.share)
-    return pac_rank(n, rule.share, float(rule.delta or 0)) if rule.name == "pac" else None
-
-
-def _future(rank: int, n: int) -> Accepted:
-    share = accepted_share(rank, n)
-    return Accepted(share.value, share.low, share.high, n, "future")
 
 
 def _in_sample(rows: Rows, cuts: Cuts) -> Accepted:
@@ -254,6 +234,6 @@ def _by_class(
         n = int(mine.sum())
         called = str(c) if class_names is None else class_names[c]
         called = called if called not in found else f"{called} ({c})"
-        rank = _rank(rule, n) if cuts.by_class is not None and fresh else None
-        found[called] = Accepted(float(kept[mine].mean()), n=n) if rank is None else _future(rank, n)
+        rank = rule.rank(n) if cuts.by_class is not None and fresh else None
+        found[called] = Accepted(float(kept[mine].mean()), n=n) if rank is None else Accepted.of_future(rank, n)
     return found

@@ -28,7 +28,7 @@ from ood_toolkit.errors import DetectorError, ScorerError
 from ood_toolkit.outputs import Outputs, as_outputs
 from ood_toolkit.outputs.arrays import ArrayLike, to_numpy
 from ood_toolkit.outputs.head import Head
-from ood_toolkit.scorers.rules import NEEDS_RIGHT, RULES, Rule
+from ood_toolkit.scorers.rules import RULES, Rule
 from ood_toolkit.scorers.scores import STREAM, check_needs, scores_of
 from ood_toolkit.store.foreign.guard import guarded
 
@@ -207,7 +207,7 @@ class Detector:
                 f"{self.scorer.spec}: decides by itself, by a rule that is its parameter; fit it again, such as "
                 f"classwise:rule={wanted.name}"
             )
-        if not rows.known.any() and (wanted.name in NEEDS_RIGHT or wanted.by == "true"):
+        if not rows.known.any() and (wanted.needs_right or wanted.by == "true"):
             raise DetectorError(f"{wanted.text}: needs labels of the calibration images, and this detector has none")
         if known.how and wanted.promises != known.fresh:
             raise DetectorError(

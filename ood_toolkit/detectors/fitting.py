@@ -13,13 +13,11 @@ from ood_toolkit.detectors.calibration import Accepted, Calibration, guarantee
 from ood_toolkit.detectors.probe import Probe
 from ood_toolkit.detectors.rows import Rows
 from ood_toolkit.errors import ScorerError
-from ood_toolkit.metrics.binomial import accepted_share
 from ood_toolkit.outputs import Outputs
 from ood_toolkit.outputs.arrays import to_numpy
 from ood_toolkit.scorers.calibration import calibration_scores, copies, halves, learns_from_val
 from ood_toolkit.scorers.classwise import Classwise
 from ood_toolkit.scorers.families.margin import Margin
-from ood_toolkit.scorers.promises import conformal_rank, pac_rank
 from ood_toolkit.scorers.rules import Rule, check_rule
 from ood_toolkit.scorers.scores import fitted_on, scores_of
 
@@ -53,9 +51,9 @@ class Fitted:
             mine = rows.prediction == c
             n = int(mine.sum())
             called = str(c) if names is None else names[c]
-            rank = _rank(rule, n) if rule is not None and apart else None
+            rank = rule.rank(n) if rule is not None and apart else None
             by_class[called if called not in by_class else f"{called} ({c})"] = (
-                Accepted(float(kept[mine].mean()), n=n) if rank is None else _future(rank, n)
+                Accepted(float(kept[mine].mean()), n=n) if rank is None else Accepted.of_future(rank, n)
             )
         text = f"{scorer.name} 0" if rule is None else rule.text
         said = guarantee(rule or Rule.of("tpr"), fresh=apart, each=True)
@@ -65,17 +63,6 @@ class Fitted:
             guarantee=said, accepted=Accepted(float(kept.mean()), n=len(rows)), by_class=by_class,
             accepts_all=0 if always is None else int(always.sum()), **{**about, "fresh": False},
         )  # fmt: skip
-
-
-def _rank(rule: Rule, n: int) -> int | None:
-    if rule.name == "conformal":
-        return conformal_rank(n, rule.share)
-    return pac_rank(n, rule.share, float(rule.delta or 0)) if rule.name == "pac" else None
-
-
-def _future(rank: int, n: int) -> Accepted:
-    share = accepted_share(rank, n)
-    return Accepted(share.value, share.low, share.high, n, "future")
 
 
 def fitted(made: Scorer, val: Outputs, train: Outputs | None, rule: Rule, seed: int, *, allow_same: bool) -> Fitted:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ood_toolkit.scorers.families.margin import ClasswiseMargin
-from ood_toolkit.scorers.thresholds import check_rule
+from ood_toolkit.scorers.rules import check_rule
 
 if TYPE_CHECKING:
     from numpy import ndarray
@@ -36,6 +36,6 @@ class Mean(ClasswiseMargin):
     def _accepts(self) -> tuple[str, ...]:
         """Say what the target is a share of."""
         rule = check_rule(self.rule, self.target)
-        if rule.name not in ("tpr", "conformal", "pac"):
+        if rule.kind.rank is None:
             return ()
-        return (f"its threshold is the mean of those that accept {rule.share:.4g} of each predicted class, not of ID",)
+        return (f"its threshold is the mean of those that accept {rule.aim:.4g} of each predicted class, not of ID",)

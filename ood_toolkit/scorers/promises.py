@@ -1,4 +1,4 @@
-"""Thresholds that promise something of images to come: ranks for `conformal` and `pac`, tests for `risk`; and `cost`.
+"""Thresholds that promise something of images to come: ranks for `conformal` and `pac`, tests for `risk`.
 
 All promises are of ID images that are exchangeable with the calibration images. No rule can promise how much OOD is
 detected, for it has seen none.
@@ -16,7 +16,7 @@ import numpy as np
 from ood_toolkit.errors import ScorerError
 from ood_toolkit.outputs.class_names import shown
 
-__all__ = ["conformal_rank", "cost_threshold", "pac_rank", "risk_threshold", "tpr_rank", "true_class_threshold"]
+__all__ = ["conformal_rank", "pac_rank", "risk_threshold", "tpr_rank", "true_class_threshold"]
 
 FIFTH = 5
 """One part in so many of the calibration images gives the grid of `risk`; the rest are tested."""
@@ -85,26 +85,6 @@ def risk_threshold(scores: Any, right: Any, target: float, delta: float, seed: i
     )
     count = len(grid) if passed.all() else int(np.argmin(passed))
     return float(grid[count - 1]) if count else math.inf
-
-
-def cost_threshold(scores: Any, right: Any, error: float, reject: float) -> float:
-    """Give the threshold of least cost: `error` for each accepted wrong image, `reject` for each rejected one.
-
-    scores (n,), right (n,) bool. Ties go to the lower threshold; plus infinity where rejecting all is cheapest. For a
-    calibrated confidence the limit is Chow's 1 - reject / error (1970). It promises nothing.
-    """
-    values, correct = np.asarray(scores, dtype=np.float64), np.asarray(right, dtype=bool)
-    cuts, place = np.unique(values, return_inverse=True)
-    wrong = np.cumsum(np.bincount(place, ~correct, len(cuts))[::-1])[::-1]  # accepted and wrong at each cut
-    rejected = np.concatenate([[0], np.cumsum(np.bincount(place, minlength=len(cuts)))])
-    paid, turned = Fraction(str(error)), Fraction(str(reject))
-    scale = math.lcm(paid.denominator, turned.denominator)
-    costs = [
-        int(paid * scale) * int(w) + int(turned * scale) * int(r)
-        for w, r in zip(np.append(wrong, 0), rejected, strict=True)
-    ]
-    best = min(range(len(costs)), key=lambda place: (costs[place], place))
-    return float(cuts[best]) if best < len(cuts) else math.inf
 
 
 def true_class_threshold(scores: Any, labels: Any, classes: int, target: float, names: Any = None) -> float:

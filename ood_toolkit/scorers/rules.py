@@ -1,33 +1,95 @@
-"""`Rule`: a threshold rule with its parameters, written like a spec: `pac:target=0.95:delta=0.05`."""
+"""`Rule`: a threshold rule with its parameters, written like a spec: `pac:delta=0.05`; `KINDS`: all there are."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ood_toolkit.api.spec import format_value, nearest, parse_spec, unquote
 from ood_toolkit.errors import ScorerError, SpecError
+from ood_toolkit.scorers.cuts import cost_threshold, f1_threshold, mean_threshold, youden_threshold
+from ood_toolkit.scorers.promises import conformal_rank, pac_rank, risk_threshold, tpr_rank
 
-__all__ = ["BY", "NEEDS_RIGHT", "PROMISING", "RULES", "Rule", "check_rule"]
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = ["BY", "KINDS", "RULES", "Kind", "Rule", "check_rule"]
 
 BY = ("none", "predicted", "true")
-DEFAULTS: Mapping[str, Mapping[str, Any]] = {
-    "tpr": {"target": 0.95},
-    "mean": {"target": 0.95},
-    "f1": {"target": 0.95},
-    "youden": {"target": 0.95},
-    "conformal": {"target": 0.95, "by": "none"},
-    "pac": {"target": 0.95, "delta": 0.05},
-    "risk": {"target": 0.02, "delta": 0.1},
-    "cost": {"error": 10.0, "reject": 1.0},
+BOTH = "right or wrong predictions"
+ACCEPTED = "at least {share} of future ID images{of_class} are accepted"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """What there is to know of the rules of one name: a row of `KINDS`. It has a `rank` or a `cut`."""
+
+    parameters: Mapping[str, Any]
+    """With their defaults. Rules that fall back use `target` for the `tpr` threshold that they then take."""
+    rank: Callable[[Rule, int], int] | None = None
+    """Which of n scores, counted from the smallest, is the threshold; 0 for minus infinity."""
+    cut: Callable[[Rule, np.ndarray, np.ndarray], float | None] | None = None
+    """Of a rule that compares right with wrong predictions, and so needs labels: the threshold of scores (n,), of which
+    `right` (n,) bool are right; None where it finds too few of a kind among them."""
+    compares: str = ""
+    """Of which predictions `cut` needs some, else the `tpr` threshold is taken; "" for a rule that never falls back."""
+    shrinks: bool = False
+    """Whether the threshold of a class with few images is drawn toward the global one."""
+    promise: str = ""
+    """What holds for images to come, if those are exchangeable with the calibration images; "" for no promise."""
+    fits: str = "fits"
+    """What a threshold without a promise does to the calibration images."""
+
+    @property
+    def takes_target(self) -> bool:
+        """Whether its `target` is the share of ID to accept, which scorers have as a parameter of their own."""
+        return self.rank is not None or bool(self.compares)
+
+
+KINDS: Mapping[str, Kind] = {
+    "tpr": Kind(parameters={"target": 0.95}, rank=lambda rule, n: tpr_rank(n, rule.aim), shrinks=True),
+    "mean": Kind(
+        parameters={"target": 0.95},
+        cut=lambda rule, scores, right: mean_threshold(scores, right),
+        compares="right predictions",
+        shrinks=True,
+    ),
+    "f1": Kind(
+        parameters={"target": 0.95},
+        cut=lambda rule, scores, right: f1_threshold(scores, right),
+        compares=BOTH,
+        shrinks=True,
+    ),
+    "youden": Kind(
+        parameters={"target": 0.95},
+        cut=lambda rule, scores, right: youden_threshold(scores, right),
+        compares=BOTH,
+        shrinks=True,
+    ),
+    "conformal": Kind(
+        parameters={"target": 0.95, "by": "none"},
+        rank=lambda rule, n: conformal_rank(n, rule.aim),
+        promise=f"{ACCEPTED}, on average over calibration sets, {{same}}; {{no_ood}}.",
+    ),
+    "pac": Kind(
+        parameters={"target": 0.95, "delta": 0.05},
+        rank=lambda rule, n: pac_rank(n, rule.aim, rule.chance),
+        promise=f"with {{sure}} confidence {ACCEPTED}, {{same}}; {{no_ood}}.",
+    ),
+    "risk": Kind(
+        parameters={"target": 0.02, "delta": 0.1},
+        cut=lambda rule, scores, right: risk_threshold(scores, right, rule.aim, rule.chance),
+        promise="with {sure} confidence at most {share} of the accepted ID images{of_class} are predicted wrongly, "
+        "{same}; accepted OOD images are not counted, and {no_ood}.",
+    ),
+    "cost": Kind(
+        parameters={"error": 10.0, "reject": 1.0},
+        cut=lambda rule, scores, right: cost_threshold(scores, right, rule.error or 0.0, rule.reject or 0.0),
+        fits="is cheapest on",
+    ),
 }
-"""The parameters of each rule. `mean`, `f1` and `youden` use the target where they fall back to `tpr`."""
-RULES = tuple(DEFAULTS)
-NEEDS_RIGHT = frozenset({"mean", "f1", "youden", "risk", "cost"})
-"""Rules that compare right with wrong predictions, and so need validation labels."""
-PROMISING = frozenset({"conformal", "pac", "risk"})
-"""Rules that promise something of images to come, if those are exchangeable with the calibration images."""
+RULES = tuple(KINDS)
 
 
 @dataclass(frozen=True)
@@ -55,9 +117,9 @@ class Rule:
             spec = parse_spec(str(rule))
         except SpecError as error:
             raise ScorerError(f"rule: {error}") from None
-        if spec.name not in DEFAULTS:
+        if spec.name not in KINDS:
             raise ScorerError(f"rule: unknown rule {spec.name!r}; {nearest(spec.name, RULES)}")
-        values = dict(DEFAULTS[spec.name])
+        values = dict(KINDS[spec.name].parameters)
         if target is not None and "target" in values:
             values["target"] = target
         for key, text in spec.arguments.items():
@@ -81,27 +143,50 @@ class Rule:
     @property
     def text(self) -> str:
         """The canonical text that parses back to an equal rule; parameters at their defaults are left out."""
-        known = DEFAULTS[self.name]
+        known = self.kind.parameters
         given = {f.name: getattr(self, f.name) for f in fields(self)}
         parts = [f"{k}={v if k == 'by' else format_value(v)}" for k, v in given.items() if k in known and v != known[k]]
         return ":".join([self.name, *parts])
 
     @property
-    def promises(self) -> bool:
-        """Whether it promises something of images to come."""
-        return self.name in PROMISING
+    def kind(self) -> Kind:
+        """What there is to know of rules of this name."""
+        return KINDS[self.name]
 
     @property
-    def share(self) -> float:
+    def promises(self) -> bool:
+        """Whether it promises something of images to come."""
+        return bool(self.kind.promise)
+
+    @property
+    def needs_right(self) -> bool:
+        """Whether it compares right with wrong predictions, and so needs validation labels."""
+        return self.kind.cut is not None
+
+    @property
+    def aim(self) -> float:
         """The target, of a rule that has one."""
         assert self.target is not None
         return self.target
+
+    @property
+    def chance(self) -> float:
+        """`delta`, of a rule that has one."""
+        assert self.delta is not None
+        return self.delta
+
+    def rank(self, n: int) -> int | None:
+        """Give which of n scores, from the smallest, is the one threshold of them: 0 for minus infinity, None for none.
+
+        The set form, `conformal:by=true`, has a rank within each true class alone.
+        """
+        return None if self.kind.rank is None or self.by == "true" else self.kind.rank(self, n)
 
 
 def check_rule(rule: str, target: float | None = None) -> Rule:
     """Give the rule of a scorer's parameters, whose field `target` holds for rules about a share of ID to accept."""
     made = Rule.of(rule)
-    if made.name in ("risk", "cost"):
+    if not made.kind.takes_target:
         if target not in (None, 0.95):
             raise ScorerError(f"target: {made.name} takes its numbers in the rule, as rule='{made.name}:...'")
         return made

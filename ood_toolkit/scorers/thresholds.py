@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -11,21 +11,13 @@ import numpy as np
 
 from ood_toolkit.errors import ScorerError
 from ood_toolkit.outputs.class_names import shown
-from ood_toolkit.scorers.promises import conformal_rank, cost_threshold, pac_rank, risk_threshold, tpr_rank
-from ood_toolkit.scorers.rules import NEEDS_RIGHT, RULES, Rule, check_rule
+from ood_toolkit.scorers.promises import tpr_rank
+from ood_toolkit.scorers.rules import BOTH, Rule
 
-__all__ = [
-    "NEEDS_RIGHT", "RULES", "Thresholds", "balanced_accuracy", "check_rule", "class_thresholds", "grid_threshold",
-    "threshold",
-]  # fmt: skip
+__all__ = ["Thresholds", "balanced_accuracy", "class_thresholds", "grid_threshold", "threshold"]
 
-Merit = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 ENOUGH = 20
 """Images of a class from which its threshold stands alone; below, it is shrunk toward the global one."""
-KAPPA = 0.9
-"""How far below the mean score of the right ones the rule `mean` puts the threshold."""
-NO_FALLBACK = frozenset({"conformal", "pac", "risk", "cost"})
-"""Rules that never take another's threshold, nor shrink: what they promise, or cost, would not be theirs."""
 
 
 @dataclass(frozen=True)
@@ -53,13 +45,15 @@ def threshold(
     values, correct = _arrays(scores, right, made.name)
     found = _one(made, values, correct)
     if found is None:
-        return _accepting(values, made.share), (f"{made.name}: {_lacking(made.name, correct)}; took the tpr threshold",)
+        return _accepting(values, made.aim), (
+            f"{made.name}: {_lacking(made.kind.compares, correct)}; took the tpr threshold",
+        )
     if np.isfinite(found):
         return found, ()
     if found > 0:
         return found, (f"{made.name}: no threshold is good enough; threshold inf, all are rejected",)
     return found, (
-        f"{made.name}: {len(values)} images are too few to promise {float(made.share):g} of ID; threshold -inf, "
+        f"{made.name}: {len(values)} images are too few to promise {float(made.aim):g} of ID; threshold -inf, "
         "all are accepted",
     )
 
@@ -80,10 +74,10 @@ def class_thresholds(
     predicted = _numpy(prediction).astype(np.int64)
     if predicted.shape != values.shape:
         raise ScorerError(f"prediction: expected shape {values.shape}, one a score, got {predicted.shape}")
-    if made.name in NO_FALLBACK:
+    if not made.kind.shrinks:
         return _apart(made, values, predicted, classes, correct, names)
     overall, said = threshold(made, values, correct)
-    used = made if not said else Rule.of("tpr", made.share)
+    used = made if not said else Rule.of("tpr", made.aim)
     notes, found = list(said), np.full(classes, overall)
     fell = 0
     for c, mine in enumerate(_rows_of(predicted, classes)):
@@ -94,7 +88,7 @@ def class_thresholds(
         else:
             found[c] = own if n >= ENOUGH else (n * own + ENOUGH * overall) / (n + ENOUGH)
     if fell:
-        lacked = _kinds(used.name)
+        lacked = used.kind.compares
         notes.append(f"{used.name}: {fell} of {classes} classes lack {lacked}; they take the global threshold")
     return Thresholds(found, overall, tuple(notes))
 
@@ -144,7 +138,7 @@ def grid_threshold(
     """
     values, correct = _arrays(scores, right, "grid")
     if correct is None or correct.all() or not correct.any():
-        return _accepting(values, 0.95), (f"{_lacking('grid', correct)}; took the tpr threshold",)
+        return _accepting(values, 0.95), (f"{_lacking(BOTH, correct)}; took the tpr threshold",)
     grid = np.linspace(*(bounds or (float(values.min()), float(values.max()))), num=points)
     return float(grid[np.argmax([balanced_accuracy(values >= theta, correct) for theta in grid])]), ()
 
@@ -174,27 +168,14 @@ def _arrays(scores: Any, right: Any, rule: str) -> tuple[np.ndarray, np.ndarray 
 
 def _one(rule: Rule, values: np.ndarray, right: np.ndarray | None) -> float | None:
     """Apply a rule to one group of scores; None where it has not got what it compares."""
-    if rule.name == "tpr":
-        return _accepting(values, rule.share)
-    if rule.name in ("conformal", "pac"):
-        place = _rank(rule, len(values))
+    kind = rule.kind
+    if kind.rank is not None:
+        place = kind.rank(rule, len(values))
         return float(np.sort(values)[place - 1]) if place else -np.inf
-    if rule.name in ("risk", "cost"):
-        if right is None:
-            raise ScorerError(f"{rule.name}: needs the labels of ID validation, got none; it cannot tell errors")
-        if rule.name == "risk":
-            return risk_threshold(values, right, rule.share, rule.delta or 0.0)
-        return cost_threshold(values, right, rule.error or 0.0, rule.reject or 0.0)
-    if right is None or not right.any():
-        return None
-    if rule.name == "mean":
-        mean = float(values[right].mean())
-        return mean - (1 - KAPPA) * abs(mean)
-    return None if right.all() else _best_cut(MERITS[rule.name], values, right)
-
-
-def _rank(rule: Rule, n: int) -> int:
-    return conformal_rank(n, rule.share) if rule.name == "conformal" else pac_rank(n, rule.share, rule.delta or 0.0)
+    assert kind.cut is not None
+    if right is None and not kind.compares:
+        raise ScorerError(f"{rule.name}: needs the labels of ID validation, got none; it cannot tell errors")
+    return None if right is None else kind.cut(rule, values, right)
 
 
 def _accepting(values: np.ndarray, target: float) -> float:
@@ -202,34 +183,5 @@ def _accepting(values: np.ndarray, target: float) -> float:
     return float(np.sort(values)[tpr_rank(len(values), target) - 1])
 
 
-def _f1(kept_right: np.ndarray, kept_wrong: np.ndarray, right: np.ndarray) -> np.ndarray:
-    merit: np.ndarray = 2 * kept_right / (kept_right + kept_wrong + right.sum())
-    return merit
-
-
-def _youden(kept_right: np.ndarray, kept_wrong: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """TPR - FPR times both counts: whole numbers, so that ties are equal."""
-    merit: np.ndarray = kept_right * (~right).sum() - kept_wrong * right.sum()
-    return merit
-
-
-MERITS: Mapping[str, Merit] = {"f1": _f1, "youden": _youden}
-"""What `f1` and `youden` make as large as possible."""
-
-
-def _best_cut(merit: Merit, values: np.ndarray, right: np.ndarray) -> float:
-    """Try every score as the threshold; ties in what is to be largest go to the lower one."""
-    cuts, place = np.unique(values, return_inverse=True)
-    kept_right = np.cumsum(np.bincount(place, right, len(cuts))[::-1])[::-1]
-    kept_wrong = np.cumsum(np.bincount(place, ~right, len(cuts))[::-1])[::-1]
-    return float(cuts[np.argmax(merit(kept_right, kept_wrong, right))])
-
-
-def _lacking(rule: str, right: np.ndarray | None) -> str:
-    if right is None:
-        return "no validation labels"
-    return f"validation lacks {_kinds(rule)}"
-
-
-def _kinds(rule: str) -> str:
-    return "right predictions" if rule == "mean" else "right or wrong predictions"
+def _lacking(compares: str, right: np.ndarray | None) -> str:
+    return "no validation labels" if right is None else f"validation lacks {compares}"

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ood_toolkit.errors import ScorerError
+from ood_toolkit.scorers.cuts import cost_threshold
 from ood_toolkit.scorers.promises import (
     conformal_rank,
-    cost_threshold,
     pac_rank,
     risk_threshold,
     tpr_rank,

@@ -1,8 +1,10 @@
+from dataclasses import fields
+
 import pytest
 
 from ood_toolkit import Detector, get_registry
 from ood_toolkit.errors import ScorerError
-from ood_toolkit.scorers.rules import RULES, Rule, check_rule
+from ood_toolkit.scorers.rules import KINDS, RULES, Rule, check_rule
 
 pytestmark = pytest.mark.quick
 
@@ -34,6 +36,14 @@ def test_a_target_given_apart_holds_where_the_text_names_none():
     assert Rule.of("pac:target=0.8", 0.9).target == 0.8
     assert Rule.of("risk", 0.05).target == 0.05
     assert [Rule.of(name).promises for name in RULES] == [n in ("conformal", "pac", "risk") for n in RULES]
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+def test_a_row_of_the_table_is_whole(kind):
+    assert (kind.rank is None) != (kind.cut is None)
+    assert not (kind.shrinks and kind.promise)  # what is promised would not be of the shrunk threshold
+    assert not (kind.compares and (kind.cut is None or "target" not in kind.parameters))
+    assert set(kind.parameters) <= {one.name for one in fields(Rule)}
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from ood_toolkit.api.spec import nearest
 from ood_toolkit.errors import TrainingError
-from ood_toolkit.scorers.thresholds import check_rule
+from ood_toolkit.scorers.rules import check_rule
 
 __all__ = ["DECAYS", "RECIPES", "HeadRecipe", "Input", "Optimizer", "find_recipe"]
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from ood_toolkit.api.scorer import Prompts, Scorer
 from ood_toolkit.scorers.msp import MSP
-from ood_toolkit.scorers.thresholds import NEEDS_RIGHT, Thresholds, check_rule, class_thresholds
+from ood_toolkit.scorers.rules import check_rule
+from ood_toolkit.scorers.thresholds import Thresholds, class_thresholds
 
 if TYPE_CHECKING:
     from numpy import ndarray
@@ -111,7 +112,7 @@ class ClasswiseMargin(Margin):
     @property
     def needs(self) -> frozenset[str]:
         """What the base score needs, ID validation, and its labels where the rule compares right with wrong."""
-        return super().needs | ({"val_labels"} if check_rule(self.rule).name in NEEDS_RIGHT else set())
+        return super().needs | ({"val_labels"} if check_rule(self.rule).needs_right else set())
 
     def by_class(self, scores: Tensor, val: Outputs) -> Thresholds:
         """Apply the rule to the images predicted as each class."""
