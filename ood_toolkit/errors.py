@@ -155,6 +155,11 @@ def place(error: BaseException, module: str) -> str:
     return found
 
 
+def kind_of(value: object) -> str:
+    """Name what a caller handed over instead of what was expected: its type, or `None`."""
+    return "None" if value is None else type(value).__name__
+
+
 def refusal(error: OSError) -> str:
     """Give in words why the system refused something and what to do, without the path; "" for a reason unknown here."""
     return REASONS.get(error.errno or 0, "")

@@ -11,7 +11,7 @@ import numpy as np
 
 from ood_toolkit.api.dataset import DataSet, Pictures
 from ood_toolkit.api.model import Model, ModelEntry
-from ood_toolkit.errors import DataError, ModelError, OodkitError, PluginError, ScorerError, one_line
+from ood_toolkit.errors import DataError, ModelError, OodkitError, PluginError, ScorerError, kind_of, one_line
 
 __all__ = ["check_loaded", "check_needs_words", "check_pictures", "guarded_dataset", "guarded_model"]
 
@@ -32,7 +32,7 @@ def check_needs_words(needs: object, who: str) -> None:
 def check_pictures(pictures: object, split: str, classes: tuple[str, ...] = ()) -> Pictures:
     """Refuse what is no `Pictures` with one distinct id, and one label if any, for each picture; `DataError`."""
     if not isinstance(pictures, Pictures):
-        raise DataError(f"open({split!r}): expected Pictures, got {_kind(pictures)}")
+        raise DataError(f"open({split!r}): expected Pictures, got {kind_of(pictures)}")
     count = len(pictures.items)
     if count == 0:
         raise DataError(f"open({split!r}): expected at least one picture, got none")
@@ -67,7 +67,7 @@ def _check_labels(labels: np.ndarray, count: int, classes: int, split: str) -> N
 def check_loaded(model: object) -> Model:
     """Refuse what is no `Model`, or lacks an attribute that its features are stored by; `ModelError`."""
     if not isinstance(model, Model):
-        raise ModelError(f"load: expected a Model, got {_kind(model)}")
+        raise ModelError(f"load: expected a Model, got {kind_of(model)}")
     for name in REQUIRED:
         if getattr(model, name, None) in (None, ""):
             raise ModelError(f"load: {type(model).__name__} lacks the attribute {name}; its features are stored by it")
@@ -121,7 +121,7 @@ def _check_files(files: object, *_: object) -> Sequence[os.PathLike[str]] | None
     if files is None:
         return None
     if isinstance(files, str) or not isinstance(files, Sequence) or not all(hasattr(f, "__fspath__") for f in files):
-        raise ModelError(f"files: expected paths of files, or None, got {_kind(files)}")
+        raise ModelError(f"files: expected paths of files, or None, got {kind_of(files)}")
     return files
 
 
@@ -140,7 +140,3 @@ def _renamed(error: OodkitError, who: str) -> NoReturn:
     if not str(error).startswith("plugin "):
         error.args = (f"{who}: {error}", *error.args[1:])
     raise error
-
-
-def _kind(value: object) -> str:
-    return "None" if value is None else type(value).__name__

@@ -53,7 +53,7 @@ def command(file: Path, host: str, port: int, **given: Any) -> None:
     Needs ood-toolkit[serve].
     """
     from ood_toolkit.cli.progress import clear, progress
-    from ood_toolkit.detectors.serving.running import serve
+    from ood_toolkit.detectors.serving.serve import serve
 
     def say(text: str) -> None:
         clear()

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ood_toolkit.errors import DetectorError
+from ood_toolkit.errors import DetectorError, kind_of
 from ood_toolkit.outputs import Outputs
 
 __all__ = ["as_matrix", "is_empty", "unusable"]
@@ -103,11 +103,7 @@ def _stacked(array: np.ndarray, what: str) -> np.ndarray:
             raise DetectorError(f"{what}: expected a column of vectors of one length; stack them first") from None
         if made.dtype != object:
             return made
-    raise DetectorError(f"{what}: expected numbers (n, d), got objects such as {_kind(array.reshape(-1)[0])}")
-
-
-def _kind(value: object) -> str:
-    return "None" if value is None else type(value).__name__
+    raise DetectorError(f"{what}: expected numbers (n, d), got objects such as {kind_of(array.reshape(-1)[0])}")
 
 
 def is_empty(x: Any) -> bool:

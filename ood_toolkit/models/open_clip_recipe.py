@@ -24,7 +24,7 @@ from ood_toolkit.models.pretrained import (
 )
 from ood_toolkit.models.weights import SUFFIXES, check_file, sha256_of
 from ood_toolkit.store.foreign.guard import read_bytes, shown
-from ood_toolkit.store.foreign.objects import read_json
+from ood_toolkit.store.foreign.objects import json_kind, read_json
 from ood_toolkit.store.foreign.places import place_of
 
 __all__ = ["OpenClipRecipe", "of_folder", "of_name", "of_repository"]
@@ -284,7 +284,7 @@ def _short(value: Any) -> str:
 def _read(file: Path, what: str) -> dict[str, Any]:
     held = read_json(file, ModelError, f"{what}: cannot read {file.name}")
     if not isinstance(held, dict):
-        raise ModelError(f"{what}: expected {file.name} to hold an object, got {type(held).__name__}")
+        raise ModelError(f"{what}: expected {file.name} to hold an object, got {json_kind(type(held))}")
     return held
 
 

@@ -17,7 +17,8 @@ from ood_toolkit.report.run_header import check_header, csid_names, id_names, pa
 from ood_toolkit.report.shapes import is_number
 from ood_toolkit.store.files import replaced_folder
 from ood_toolkit.store.foreign.arrays import listed, read_npz
-from ood_toolkit.store.foreign.objects import read_json
+from ood_toolkit.store.foreign.guard import quoted
+from ood_toolkit.store.foreign.objects import json_kind, read_json
 
 __all__ = ["Run", "answers_of_run", "check_new_folder", "read_run", "write_run"]
 
@@ -150,18 +151,19 @@ def _result(file: Path) -> tuple[dict[str, Any], list[Row]]:
         )
     found = read_json(file)
     if not isinstance(found, dict) or found.get("schema") != SCHEMA:
-        got = found.get("schema") if isinstance(found, dict) else _kind(found)
-        raise DataError(f"{file}: expected a result of schema {SCHEMA}, got {got!r}; read it with its own version")
+        got = repr(found.get("schema")) if isinstance(found, dict) else json_kind(type(found))
+        raise DataError(f"{file}: expected a result of schema {SCHEMA}, got {got}; read it with its own version")
     listed = found.pop("rows", None)
     found.pop("schema")
     if not isinstance(listed, list):
-        raise DataError(f"{file}: rows: expected a list, got {_kind(listed)}")
+        raise DataError(f"{file}: rows: expected a list, got {json_kind(type(listed))}")
     check_header(file, found)
     return found, [_row(file, place, one) for place, one in enumerate(listed)]
 
 
-def _kind(value: object) -> str:
-    return "null" if value is None else type(value).__name__
+def _got(value: object) -> str:
+    """Write a number, and name another value by its kind."""
+    return quoted(value, 40) if type(value) in (int, float) else json_kind(type(value))
 
 
 def _row(file: Path, place: int, found: Any) -> Row:
@@ -172,13 +174,14 @@ def _row(file: Path, place: int, found: Any) -> Row:
     for key, value in known.items():
         number = isinstance(value, int | float) and not is_number(value)
         if not isinstance(value, ROW_TYPES[key]) or isinstance(value, bool) or number:
-            raise DataError(f"{where}: {key}: expected {ROW_TYPES[key][0].__name__}, got {_kind(value)}")
+            wanted = "a whole number" if ROW_TYPES[key] == (int,) else json_kind(ROW_TYPES[key][0])
+            raise DataError(f"{where}: {key}: expected {wanted}, got {_got(value)}")
     if known["kind"] not in KINDS or known.get("status", "ok") not in STATES:
         raise DataError(f"{where}: unknown kind {known['kind']!r} or status {known.get('status')!r}")
     metrics = known.get("metrics", {})
     for key, value in metrics.items():
         if value is not None and not is_number(value):
-            raise DataError(f"{where}: {key}: expected a number, got {_kind(value)}")
+            raise DataError(f"{where}: {key}: expected a number, got {_got(value)}")
     numbers = {key: float("nan") if value is None else float(value) for key, value in metrics.items()}
     return Row(**{**known, "notes": tuple(map(str, known.get("notes", ()))), "metrics": numbers})
 

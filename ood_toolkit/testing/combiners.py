@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 
 from ood_toolkit.api.combiner import Combiner, Scored
-from ood_toolkit.errors import NotFittedError, ScorerError
+from ood_toolkit.errors import NotFittedError, ScorerError, kind_of
 from ood_toolkit.testing.expectations import expect, expect_same, snapshot
 from ood_toolkit.testing.outcome import CheckReport, outcome
 
@@ -84,7 +84,7 @@ def _declaration(combiner: Combiner) -> None:
 
 def _shape(combiner: Combiner) -> None:
     got: object = _fitted(combiner).combine(said(1, own=False))
-    expect(isinstance(got, Scored), "a Scored", "None" if got is None else type(got).__name__)
+    expect(isinstance(got, Scored), "a Scored", kind_of(got))
     assert isinstance(got, Scored)  # for the type checker alone
     expect(len(got) == ROWS, f"{ROWS} rows, one an image", len(got))
 

@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from ood_toolkit import Detector, Outputs
-from ood_toolkit.detectors.serving import running, server
+from ood_toolkit.detectors.serving import serve, server
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def test_what_cannot_be_is_refused_before_anything_is_loaded(oodkit, file, tmp_p
 def test_without_the_extra_it_says_what_to_install(oodkit, tmp_path, monkeypatch):
     whole = importlib.util.find_spec
     monkeypatch.setattr(
-        running, "find_spec", lambda name: None if name in ("uvicorn", "python_multipart") else whole(name)
+        serve, "find_spec", lambda name: None if name in ("uvicorn", "python_multipart") else whole(name)
     )
     oodkit("serve", tmp_path / "none").is_refused("needs uvicorn, python-multipart: pip install 'ood-toolkit[serve]'")
 

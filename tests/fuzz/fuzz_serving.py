@@ -241,9 +241,9 @@ def main() -> int:
         seconds = time.monotonic() - start
         server.should_exit = True
         thread.join()
-    door = service.door
+    admission = service.admission
     print(f"{sum(statuses.values()):,} requests in {seconds:.0f} s")
-    print(f"{door.accepted:,} were accepted, {door.answered:,} of them answered")
+    print(f"{admission.accepted:,} were accepted, {admission.answered:,} of them answered")
     print(", ".join(f"{status or 'closed'}: {n:,}" for status, n in sorted(statuses.items())))
     print(f"5xx: {sum(n for status, n in statuses.items() if status >= 500)}, other faults: {len(faults)}")
     for line in faults[:20]:

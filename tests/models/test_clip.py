@@ -307,7 +307,7 @@ def test_folders_that_hold_no_model(tmp_path, folder, tiny):
         load_local_dir(str(path))
     (path / "open_clip_config.json").write_text("[1]")
     (path / "other.pt").unlink()
-    with pytest.raises(ModelError, match="to hold an object, got list"):
+    with pytest.raises(ModelError, match="to hold an object, got a list"):
         load_local_dir(str(path))
     (path / "open_clip_config.json").write_text('{"model_cfg": {}}')
     with pytest.raises(ModelError, match="expected model_cfg with embed_dim"):

@@ -20,15 +20,15 @@ from ood_toolkit import __version__
 from ood_toolkit.detectors.detector import Detector
 from ood_toolkit.detectors.gate import Gate
 from ood_toolkit.detectors.serving import answers
-from ood_toolkit.detectors.serving.asked import SMALL, Asked, Pictures, read_form, read_json
+from ood_toolkit.detectors.serving.admission import Admission, Place
 from ood_toolkit.detectors.serving.batcher import Batcher
 from ood_toolkit.detectors.serving.body import Body
-from ood_toolkit.detectors.serving.desk import Desk, Observer
-from ood_toolkit.detectors.serving.door import Door, Place
+from ood_toolkit.detectors.serving.decider import Decider, Observer
 from ood_toolkit.detectors.serving.drift import drift_of
 from ood_toolkit.detectors.serving.limits import Limits
 from ood_toolkit.detectors.serving.metrics import Metrics
 from ood_toolkit.detectors.serving.page import POLICY, page
+from ood_toolkit.detectors.serving.payload import SMALL, Payload, Pictures, read_form, read_json
 from ood_toolkit.detectors.serving.token import Guarded
 from ood_toolkit.detectors.summary import facts
 from ood_toolkit.report.cells import plain
@@ -41,7 +41,7 @@ WHAT = "Tells which images a classifier should not be trusted on: a prediction, 
 
 
 class Service:
-    """A detector as a web application: `app` is the ASGI application, `door` counts its requests."""
+    """A detector as a web application: `app` is the ASGI application, `admission` counts its requests."""
 
     def __init__(
         self,
@@ -55,14 +55,14 @@ class Service:
     ) -> None:
         """Take what decides, and who else sees decisions; without a gate pictures are refused."""
         self.detector, self.limits = detector, limits
-        self.door, self.metrics = Door(limits), Metrics(detector)
+        self.admission, self.metrics = Admission(limits), Metrics(detector)
         seen = (drift_of(detector, self.metrics), observer)
-        self.desk = Desk(
+        self.decider = Decider(
             detector, gate, limits, self.metrics, batch=batch, observers=[one for one in seen if one is not None]
         )
-        self.metrics.gauge("queue_length", "Requests accepted and not answered yet.", lambda: self.door.inside)
-        self.metrics.gauge("queue_bytes", "Bytes of their bodies.", lambda: self.door.held)
-        for lane in (self.desk.pictures, self.desk.vectors):
+        self.metrics.gauge("queue_length", "Requests accepted and not answered yet.", lambda: self.admission.inside)
+        self.metrics.gauge("queue_bytes", "Bytes of their bodies.", lambda: self.admission.held)
+        for lane in (self.decider.pictures, self.decider.vectors):
             self.metrics.gauge(f"waiting_{lane.name}", f"Rows that wait for the thread of {lane.name}.", _waiting(lane))
         self.digest = detector.digest
         self.app = self._made(token)
@@ -70,7 +70,7 @@ class Service:
     @asynccontextmanager
     async def _life(self, app: FastAPI) -> AsyncIterator[None]:
         with ThreadPoolExecutor(1, thread_name_prefix="reader") as self.reader:
-            async with self.desk:
+            async with self.decider:
                 yield
 
     def _made(self, token: str | None) -> FastAPI:
@@ -116,7 +116,7 @@ class Service:
         body = Body(request)
         try:
             try:
-                with self.door.entered() as place:
+                with self.admission.entered() as place:
                     response = await self._decided(body, place)
                     response.background = BackgroundTask(self._left)
             except HTTPException as busy:
@@ -128,14 +128,14 @@ class Service:
 
     async def _left(self) -> None:
         """Count an answer that was sent; as a coroutine, for which no thread is taken."""
-        self.door.leave()
+        self.admission.leave()
 
     async def _decided(self, body: Body, place: Place) -> Response:
         """Answer a request that was let in, or refuse it."""
         try:
             async with asyncio.timeout(self.limits.seconds):
-                asked = await self._asked(body, place)
-                rows = await self.desk.decide(asked)
+                payload = await self._payload(body, place)
+                rows = await self.decider.decide(payload)
         except TimeoutError:
             said = f"the request took longer than {self.limits.seconds:g} seconds; ask for fewer rows, or later"
             return await _dropped(body, HTTPException(LATE, said))
@@ -145,7 +145,7 @@ class Service:
             return answers.refusal(422, rows[0]["why"])
         return answers.answer(self.digest, rows)
 
-    async def _asked(self, body: Body, place: Place) -> Asked:
+    async def _payload(self, body: Body, place: Place) -> Payload:
         """Read what a request asks, in the form that its content type says."""
         given = body.request.headers.get("content-type", "")
         kind, most = given.partition(";")[0].strip().lower(), self.limits.rows
@@ -172,7 +172,7 @@ class Service:
     async def info(self) -> Response:
         """Describe the detector: its thresholds, its calibration and guarantee, its encoder; and the limits here."""
         about = {
-            **facts(self.detector), "takes_pictures": self.desk.gate is not None,
+            **facts(self.detector), "takes_pictures": self.decider.gate is not None,
             "takes_embeddings_of_width": self.detector.features_width, "limits": asdict(self.limits),
             "version": __version__,
         }  # fmt: skip

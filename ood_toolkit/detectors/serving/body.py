@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 from fastapi import HTTPException, Request
 
-from ood_toolkit.detectors.serving.door import Place
+from ood_toolkit.detectors.serving.admission import Place
 
 __all__ = ["Body"]
 

@@ -9,12 +9,20 @@ from typing import Any
 from ood_toolkit.errors import DataError, OodkitError
 from ood_toolkit.store.foreign.guard import MIB, guarded, read_bytes, reason
 
-__all__ = ["DEEPEST", "LARGEST", "parsed", "read_json", "read_object"]
+__all__ = ["DEEPEST", "LARGEST", "json_kind", "parsed", "read_json", "read_object"]
 
 LARGEST = 32 * MIB
 """Bytes of JSON; as objects in memory it takes up to twenty times as much."""
 DEEPEST = 64
 """Lists and objects inside each other; what is deeper makes Python's own walks over it fail."""
+
+
+KINDS = {dict: "an object", list: "a list", str: "text", bool: "true or false", type(None): "null"}
+
+
+def json_kind(kind: type) -> str:
+    """Name a type of a JSON value as JSON does: `an object`, `a list`, `text`, `true or false`, `null`, `a number`."""
+    return KINDS.get(kind, "a number")
 
 
 def read_json(file: os.PathLike[str] | str, raises: type[OodkitError] = DataError, where: str = "") -> Any:
@@ -29,7 +37,7 @@ def read_object(file: os.PathLike[str] | str, raises: type[OodkitError] = DataEr
     """Read a JSON file that holds one object."""
     found = read_json(file, raises, where)
     if not isinstance(found, dict):
-        raise raises(f"{where or file}: expected a JSON object, got {type(found).__name__}")
+        raise raises(f"{where or file}: expected a JSON object, got {json_kind(type(found))}")
     return found
 
 

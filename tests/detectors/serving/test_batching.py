@@ -120,7 +120,7 @@ def test_requests_that_come_together_go_through_the_network_together(client, gat
     assert gate.began.wait(60)  # it is alone with the network before the others come
     rest = asking(post, *pngs[1:6])
     end = time.monotonic() + 60
-    while client.portal.call(lambda: client.service.desk.pictures.rows) < 5:
+    while client.portal.call(lambda: client.service.decider.pictures.rows) < 5:
         assert time.monotonic() < end
         time.sleep(0.005)
     gate.free.set()

@@ -251,5 +251,5 @@ def test_an_error_inside_is_told_without_its_traceback(client, gate, pngs):
     assert (found.status_code, found.json()) == (500, {"error": "this server could not decide; its log says why"})
     del gate.decide_prepared
     assert client.post("/predict", files=files(pngs[0])).status_code == 200
-    assert client.service.door.inside == client.service.door.held == 0
-    assert client.service.door.answered == client.service.door.accepted == 2
+    assert client.service.admission.inside == client.service.admission.held == 0
+    assert client.service.admission.answered == client.service.admission.accepted == 2

@@ -5,20 +5,20 @@ import random
 import pytest
 from fuzz_serving import ask_app, damaged, fault, pictures
 
-from ood_toolkit.detectors.serving.door import Door
+from ood_toolkit.detectors.serving.admission import Admission
 
 
 def test_damaged_requests_get_a_4xx_or_an_answer(served):
     seeds, statuses = pictures(), set()
     with served(upload=1 << 20, pixels=1_000_000, rows=100, seconds=20) as client:
-        door: Door = client.service.door
+        admission: Admission = client.service.admission
         for number in range(300):
             one = damaged(random.Random(number), seeds, 64)
             status, kind, body = client.portal.call(ask_app, client.service.app, one)
             assert fault(status, kind, body) == "", (number, status, body[:300], one.raw[:500])
-            assert door.inside == door.held == 0
+            assert admission.inside == admission.held == 0
             statuses.add(status)
-        assert door.accepted == door.answered
+        assert admission.accepted == admission.answered
     assert statuses >= {200, 400, 404, 415, 422}
 
 

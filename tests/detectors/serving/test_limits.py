@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from ood_toolkit.detectors.serving import body as body_module
-from ood_toolkit.detectors.serving.desk import FORMATS
+from ood_toolkit.detectors.serving.decider import FORMATS
 from ood_toolkit.detectors.serving.limits import Limits
 from ood_toolkit.errors import UsageError
 
@@ -38,8 +38,8 @@ def encoded(size, form, **how):
 
 def empty_of(client):
     """Check that nothing is held after a refusal."""
-    door = client.service.door
-    assert (door.inside, door.held, door.accepted) == (0, 0, door.answered)
+    admission = client.service.admission
+    assert (admission.inside, admission.held, admission.accepted) == (0, 0, admission.answered)
 
 
 def test_a_body_may_not_be_larger_than_the_limit(served, pngs):
@@ -231,7 +231,7 @@ def test_a_full_queue_is_a_429_and_says_when_to_come_again(served, gate, pngs, a
     with served(queue=3) as client:
         gate.free.clear()
         waiting = asking(lambda one: client.post("/predict", content=one, headers=PNG), *pngs[:3])
-        while client.service.door.inside < 3:
+        while client.service.admission.inside < 3:
             gate.began.wait(0.01)
         found = client.post("/predict", content=pngs[3], headers=PNG)
         assert (found.status_code, found.headers["Retry-After"]) == (429, "1")
@@ -249,7 +249,7 @@ def test_bodies_together_may_not_hold_more_than_eight_of_the_largest(served, gat
     with served(upload=1000) as client:
         gate.free.clear()
         waiting = asking(lambda one: client.post("/predict", content=one, headers=PNG), *[fat] * 8)
-        while client.service.door.held < 8 * 900:
+        while client.service.admission.held < 8 * 900:
             gate.began.wait(0.01)
         found = client.post("/predict", content=fat, headers=PNG)
         assert (found.status_code, "bytes of requests are held" in found.json()["error"]) == (429, True)

@@ -85,7 +85,7 @@ def test_what_was_accepted_is_answered(number, detector, gate, pngs):
         )
         head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: {len(pngs[7])}\r\n\r\n"
         slow.sendall(head.encode() + pngs[7][:20])
-        until(lambda: service.door.inside == 7)
+        until(lambda: service.admission.inside == 7)
         os.kill(os.getpid(), number)
         until(lambda: refused(port))
         assert found == []
@@ -101,7 +101,7 @@ def test_what_was_accepted_is_answered(number, detector, gate, pngs):
         assert [status for status, _ in found] == [200] * 6
 
     during(service, work)
-    assert (service.door.accepted, service.door.answered, service.door.inside) == (8, 8, 0)
+    assert (service.admission.accepted, service.admission.answered, service.admission.inside) == (8, 8, 0)
 
 
 def test_a_second_signal_ends_it_at_once(detector, gate, pngs):
@@ -118,7 +118,7 @@ def test_a_second_signal_ends_it_at_once(detector, gate, pngs):
     def work(port):
         thread = threading.Thread(target=ask, args=(port,))
         thread.start()
-        until(lambda: service.door.inside == 1)
+        until(lambda: service.admission.inside == 1)
         os.kill(os.getpid(), signal.SIGTERM)
         until(lambda: refused(port))
         os.kill(os.getpid(), signal.SIGTERM)
@@ -126,7 +126,7 @@ def test_a_second_signal_ends_it_at_once(detector, gate, pngs):
         thread.join(20)
 
     during(service, work)
-    assert service.door.accepted == 1
+    assert service.admission.accepted == 1
 
 
 def test_what_is_no_http_is_refused(detector):

@@ -144,7 +144,7 @@ def test_the_token_is_asked_of_all_but_health(served, pngs):
             found = client.post("/predict", files=[("f", pngs[0])], headers=headers)
             assert found.status_code == 401
             assert SECRET not in found.text
-        assert client.service.door.accepted == 0
+        assert client.service.admission.accepted == 0
         right = {"Authorization": f"Bearer {SECRET}"}
         assert client.post("/predict", files=[("f", pngs[0])], headers=right).status_code == 200
         assert client.get("/openapi.json", headers=right).json()["security"] == [{"token": []}]

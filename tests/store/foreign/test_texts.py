@@ -93,7 +93,7 @@ def test_json_as_people_nest_it_is_read(tmp_path):
     (tmp_path / "a.json").write_bytes(b"\xef\xbb\xbf" + json.dumps({"a": ["개", None]}).encode())
     assert read_object(tmp_path / "a.json") == {"a": ["개", None]}
     (tmp_path / "a.json").write_text("[1]")
-    with pytest.raises(DataError, match="expected a JSON object, got list"):
+    with pytest.raises(DataError, match="expected a JSON object, got a list"):
         read_object(tmp_path / "a.json")
     with pytest.raises(DataError, match="no such file"):
         read_object(tmp_path / "none.json")

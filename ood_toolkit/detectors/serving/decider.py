@@ -1,4 +1,4 @@
-"""`Desk`: a gate and a detector that decide on what requests ask, batched, within the limits on pictures."""
+"""`Decider`: a gate and a detector that decide on what requests ask, batched, within the limits on pictures."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from ood_toolkit.detectors.decisions import Decisions, unscored
 from ood_toolkit.detectors.detector import Detector
 from ood_toolkit.detectors.gate import Gate
 from ood_toolkit.detectors.pictures import Item
-from ood_toolkit.detectors.serving.asked import Asked, Vectors
 from ood_toolkit.detectors.serving.batcher import Batcher, Row
 from ood_toolkit.detectors.serving.limits import Limits
 from ood_toolkit.detectors.serving.metrics import Metrics
+from ood_toolkit.detectors.serving.payload import Payload, Vectors
 from ood_toolkit.errors import DataError, OodkitError
 
-__all__ = ["FORMATS", "Desk", "Observer"]
+__all__ = ["FORMATS", "Decider", "Observer"]
 
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
 """Formats that are decoded. Pillow reads more, by older readers that strangers should not reach."""
@@ -42,7 +42,7 @@ class Observer(Protocol):
         """Take the decisions on one batch of pictures that could be read, or of vectors."""
 
 
-class Desk:
+class Decider:
     """Decides on requests. Pictures and vectors have a thread each, so that neither waits for the other."""
 
     def __init__(
@@ -63,7 +63,7 @@ class Desk:
         self.ready = asyncio.Semaphore(READY * batch)
         self.pool: ThreadPoolExecutor | None = None
 
-    async def __aenter__(self) -> Desk:
+    async def __aenter__(self) -> Decider:
         self.ready = asyncio.Semaphore(READY * self.batch)
         self.pool = None if self.gate is None else self.gate.pool()
         self.work = [asyncio.create_task(lane.run()) for lane in (self.pictures, self.vectors)]
@@ -78,35 +78,35 @@ class Desk:
         if self.pool is not None:
             self.pool.shutdown(wait=False, cancel_futures=True)
 
-    async def decide(self, asked: Asked) -> list[Row]:
+    async def decide(self, payload: Payload) -> list[Row]:
         """Decide on a request, a dict a row; 422 for what this detector cannot take."""
-        if isinstance(asked, Vectors):
-            return await self._decide_vectors(asked) if len(asked) else []
+        if isinstance(payload, Vectors):
+            return await self._decide_vectors(payload) if len(payload) else []
         if self.gate is None:
             raise HTTPException(422, "this server has no model, so it takes embeddings or logits and no pictures")
         rows: list[Row] = []
-        for start in range(0, len(asked), self.batch):
-            part = asked.named[start : start + self.batch]
+        for start in range(0, len(payload), self.batch):
+            part = payload.named[start : start + self.batch]
             rows += await asyncio.gather(*(self._decide_picture(start + row, *one) for row, one in enumerate(part)))
         return rows
 
-    def check(self, asked: Asked) -> None:
+    def check(self, payload: Payload) -> None:
         """Refuse with 422 vectors of another width than this detector takes."""
-        if not isinstance(asked, Vectors) or not len(asked):
+        if not isinstance(payload, Vectors) or not len(payload):
             return
-        made, got = self.detector, asked.matrix.shape[1]
-        wanted = (made.features_width or 0) if asked.is_features else made.classes
-        name = "embeddings" if asked.is_features else "logits"
+        made, got = self.detector, payload.matrix.shape[1]
+        wanted = (made.features_width or 0) if payload.is_features else made.classes
+        name = "embeddings" if payload.is_features else "logits"
         if not wanted:
             raise HTTPException(422, f"{name}: this detector takes none")
         if got != wanted:
             raise HTTPException(422, f"{name}: expected rows of {wanted:,} numbers, got {got:,}")
 
-    async def _decide_vectors(self, asked: Vectors) -> list[Row]:
-        self.check(asked)
-        kind = (asked.is_features, asked.matrix.dtype)
+    async def _decide_vectors(self, payload: Vectors) -> list[Row]:
+        self.check(payload)
+        kind = (payload.is_features, payload.matrix.dtype)
         try:
-            rows = await self.vectors.ask(asked, len(asked), kind)
+            rows = await self.vectors.ask(payload, len(payload), kind)
         except OodkitError as error:
             raise HTTPException(422, str(error)) from None
         return [{**row, "id": str(place)} for place, row in enumerate(rows)]

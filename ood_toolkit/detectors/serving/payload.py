@@ -21,8 +21,9 @@ from torch import Tensor
 from ood_toolkit.detectors.inputs import as_matrix
 from ood_toolkit.errors import OodkitError
 from ood_toolkit.report.cells import plain
+from ood_toolkit.store.foreign.objects import json_kind
 
-__all__ = ["SMALL", "Asked", "Pictures", "Vectors", "read_form", "read_json"]
+__all__ = ["SMALL", "Payload", "Pictures", "Vectors", "read_form", "read_json"]
 
 KEYS = ("image", "images", "embeddings", "logits")
 SMALL = 1 << 16
@@ -54,10 +55,10 @@ class Vectors:
         return len(self.matrix)
 
 
-Asked = Pictures | Vectors
+Payload = Pictures | Vectors
 
 
-def read_json(body: bytes, most: int, widest: int) -> Asked:
+def read_json(body: bytes, most: int, widest: int) -> Payload:
     """Read a JSON body of at most so many rows of so many numbers; 400 for no JSON, 422 for what is not as asked."""
     if len(body) > SMALL:
         _check_size(body, most, widest)
@@ -66,7 +67,7 @@ def read_json(body: bytes, most: int, widest: int) -> Asked:
     except (ValueError, RecursionError) as error:
         raise HTTPException(400, f"body: expected JSON, got {_told(error)}") from None
     if not isinstance(given, dict) or len(given) != 1 or next(iter(given)) not in KEYS:
-        got = f"the keys {_told(', '.join(given))}" if isinstance(given, dict) else _kind(given)
+        got = f"the keys {_told(', '.join(given))}" if isinstance(given, dict) else json_kind(type(given))
         raise HTTPException(
             422,
             f"body: expected an object with one of the keys {', '.join(KEYS)}, got {got}; a request holds the data "
@@ -75,7 +76,7 @@ def read_json(body: bytes, most: int, widest: int) -> Asked:
     ((key, value),) = given.items()
     rows = [value] if key == "image" else value
     if not isinstance(rows, list):
-        raise HTTPException(422, f"{key}: expected a list, got {_kind(rows)}")
+        raise HTTPException(422, f"{key}: expected a list, got {json_kind(type(rows))}")
     _check_count(len(rows), most)
     if key in ("image", "images"):
         return Pictures(tuple(("", _of_base64(one, key)) for one in rows))
@@ -96,7 +97,7 @@ def _check_size(body: bytes, most: int, widest: int) -> None:
 
 def _of_base64(text: Any, key: str) -> bytes:
     if not isinstance(text, str):
-        raise HTTPException(422, f"{key}: expected the bytes of a picture file in base64, got {_kind(text)}")
+        raise HTTPException(422, f"{key}: expected the bytes of a picture file in base64, got {json_kind(type(text))}")
     try:
         return base64.b64decode("".join(text.split()), validate=True)
     except (ValueError, binascii.Error):
@@ -106,8 +107,8 @@ def _of_base64(text: Any, key: str) -> bytes:
 
 def _vectors(rows: list[Any], key: str) -> Vectors:
     if not all(isinstance(row, list) for row in rows):
-        odd = next(row for row in rows if not isinstance(row, list))
-        raise HTTPException(422, f"{key}: expected a list of rows, each a list of numbers, got {_kind(odd)} as a row")
+        kind = next(json_kind(type(row)) for row in rows if not isinstance(row, list))
+        raise HTTPException(422, f"{key}: expected a list of rows, each a list of numbers, got {kind} as a row")
     try:
         return Vectors(as_matrix(rows, key), key == "embeddings")
     except (OodkitError, OverflowError) as error:
@@ -168,8 +169,3 @@ def _told(what: object, most: int = TOLD) -> str:
     """Say back what a client sent, as one line that is not long."""
     text = plain(" ".join(str(what)[: 4 * most].split()))
     return text if len(text) <= most else f"{text[: most - 3]}..."
-
-
-def _kind(value: object) -> str:
-    names = {dict: "an object", list: "a list", str: "text", bool: "true or false", type(None): "null"}
-    return names.get(type(value), "a number")

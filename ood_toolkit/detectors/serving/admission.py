@@ -1,4 +1,4 @@
-"""`Door`: lets a request in while there is room for it, and counts who is inside."""
+"""`Admission`: lets a request in while there is room for it, and counts who is inside."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from fastapi import HTTPException
 
 from ood_toolkit.detectors.serving.limits import Limits
 
-__all__ = ["Door", "Place"]
+__all__ = ["Admission", "Place"]
 
 RETRY = {"Retry-After": "1"}
 
 
-class Door:
+class Admission:
     """Counts requests and the bytes of their bodies; used by the event loop alone, so it needs no lock."""
 
     def __init__(self, limits: Limits) -> None:
@@ -52,15 +52,15 @@ class Door:
 class Place:
     """What one request holds."""
 
-    def __init__(self, door: Door) -> None:
-        self.door, self.bytes = door, 0
+    def __init__(self, admission: Admission) -> None:
+        self.admission, self.bytes = admission, 0
 
     def take(self, count: int) -> None:
         """Hold more bytes: 413 for a body that is too large, 429 where all bodies together are."""
-        limits = self.door.limits
+        limits = self.admission.limits
         if self.bytes + count > limits.upload:
             raise HTTPException(413, f"body: expected at most {limits.upload:,} bytes, got more")
-        if self.door.held + count > limits.held:
-            raise HTTPException(429, f"busy: {self.door.held:,} bytes of requests are held; try again soon", RETRY)
+        if self.admission.held + count > limits.held:
+            raise HTTPException(429, f"busy: {self.admission.held:,} bytes of requests are held; try again soon", RETRY)
         self.bytes += count
-        self.door.held += count
+        self.admission.held += count

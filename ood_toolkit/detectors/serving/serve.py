@@ -41,22 +41,22 @@ def serve(
     """Serve a detector until it is told to stop. The address is taken first, so that what cannot be is said at once."""
     check_extra()
     from ood_toolkit.detectors.serving.app import Service
-    from ood_toolkit.detectors.serving.opening import opened
+    from ood_toolkit.detectors.serving.served import Served
     from ood_toolkit.detectors.serving.server import bound, is_local, run
     from ood_toolkit.detectors.serving.token import VARIABLE, token_from
 
     limits = Limits(max(1, int(max_upload * (1 << 20))), max_pixels, max_rows, timeout, queue)
     token = token_from(os.environ)
     with bound(host, port) as taken:
-        made = opened(file, batch=batch_size, **opening)
+        made = Served.load(file, batch=batch_size, **opening)
         service = Service(made.detector, made.gate, limits, token=token, batch=batch_size)
         if made.note:
             say(made.note)
         if token is None and not is_local(host):
             say(f"warning: {host} is reached from other machines, and anybody may ask: set {VARIABLE} to a secret")
         run(service.app, taken, timeout, lambda: say(f"serving {file} ({service.digest}) on {_url(taken, host)}"))
-    door = service.door
-    say(f"stopped: {door.answered:,} of {door.accepted:,} accepted requests were answered")
+    counts = service.admission
+    say(f"stopped: {counts.answered:,} of {counts.accepted:,} accepted requests were answered")
 
 
 def _url(taken: socket.socket, host: str) -> str:
