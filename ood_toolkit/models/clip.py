@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ood_toolkit.api.model import Model, ModelEntry
 from ood_toolkit.errors import ModelError
-from ood_toolkit.models.contexts import Context, check_context, read_context
+from ood_toolkit.models.contexts import check_context, read_context
 from ood_toolkit.models.digits_clip import check_digits_clip, files_of_digits_clip, load_digits_clip, weights_in
 from ood_toolkit.models.names import PRECISIONS
 from ood_toolkit.models.open_clip_recipe import OpenClipRecipe, of_folder, of_name, of_repository
 from ood_toolkit.models.pretrained import Hub
+from ood_toolkit.models.two_towers import TwoTowers
 from ood_toolkit.models.weights import load_strictly, read_checkpoint, sha256_of
 from ood_toolkit.store.foreign.guard import reason
 from ood_toolkit.store.foreign.places import place_of
@@ -24,12 +25,11 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
-    from ood_toolkit.outputs.head import Head
 
 __all__ = ["HF_HUB", "LOCAL_DIR", "OPEN_CLIP", "OpenClip", "load_hf_hub", "load_local_dir", "load_open_clip"]
 
 
-class OpenClip(Model):
+class OpenClip(TwoTowers):
     """A model of open_clip in eval mode, with its own preprocessing and tokenizer, or with a learned prompt.
 
     Its weights stay in float32; with precision bf16 or fp16 the layers compute under `torch.autocast`, which keeps
@@ -55,67 +55,10 @@ class OpenClip(Model):
         self.tokenizer = _tokenizer_text(recipe)
         self.licence = recipe.licence
         self.kinds = kinds_of(clip.visual)
-        self.context: Context | None = None
 
     def preprocess(self, image: Image) -> Tensor:
         """Turn one picture, of any mode and size, into a (3, h, w) float32 input on the CPU."""
         return self.preprocess_image(image)
-
-    def encode_images(self, batch: Tensor) -> Tensor:
-        """Embed (b, 3, h, w) inputs as (b, d) float32 rows, not normalised, on the model's device."""
-        with self._autocast():
-            return self.clip.encode_image(batch.to(self.clip.logit_scale), normalize=False).float()
-
-    def encode(self, batch: Tensor, kinds: Sequence[str], head: Head | None = None) -> dict[str, Tensor]:
-        """Give several kinds of output of (b, 3, h, w) inputs from one pass; see `Model.encode`."""
-        from ood_toolkit.models.image_tower import asked_of
-
-        if set(kinds) <= {"features"}:
-            return {"features": self.encode_images(batch)}
-        return asked_of(self, batch, kinds, head)
-
-    def run(self, batch: Tensor, kinds: Sequence[str]) -> dict[str, Tensor]:
-        """Give what the image tower makes of (b, 3, h, w) inputs; `local` is (b, r, d) embeddings of patches."""
-        from ood_toolkit.models.image_tower import run_tower
-
-        with self._autocast():
-            return run_tower(self.clip.visual, batch.to(self.clip.logit_scale), kinds)
-
-    def encode_texts(self, texts: Sequence[str]) -> Tensor:
-        """Embed m prompts, or class names where the prompt is learned, as (m, d) float32 rows, not normalised."""
-        from ood_toolkit.models.text_tower import embed_texts, embed_with_context, is_plain
-
-        learned = self.context
-        tokens = self._tokens(texts if learned is None else learned.sentences(texts))
-        with self._autocast():
-            if learned is None:
-                embed = embed_texts if is_plain(self.clip) else type(self.clip).encode_text
-                return embed(self.clip, tokens).float()
-            return embed_with_context(self.clip, tokens, learned.vectors_of(texts)).float()
-
-    def overlong(self, texts: Sequence[str]) -> tuple[int, ...]:
-        """Give the places of the texts that do not fit the context of the text tower."""
-        from ood_toolkit.models.tokens import overlong
-
-        return overlong(self.tokenize, texts if self.context is None else self.context.sentences(texts))
-
-    def put_context(self, context: Context) -> None:
-        """Let learned vectors stand before each class name from now on, in place of a prompt."""
-        self.context, self.templates, self.learned_prompt = context, ("{}",), True
-        self.tokenizer += f", {context.length} learned vectors of sha256 {context.sha256}"
-
-    def _tokens(self, texts: Sequence[str]) -> Tensor:
-        return self.tokenize(list(texts)).to(self.clip.logit_scale.device)
-
-    def to(self, device: str) -> OpenClip:
-        """Move both towers to a device and return this model."""
-        self.clip.to(device)
-        return self
-
-    def _autocast(self) -> Any:
-        from ood_toolkit.models.precision import autocast
-
-        return autocast(self.clip.logit_scale.device, self.precision)
 
 
 def architecture_of(config: Mapping[str, Any]) -> str:

@@ -64,14 +64,6 @@ class Clipn(OpenClip):
         said = {**json.loads(self.architecture), "no_tower": {"learned_prompts": prompts}}
         self.architecture = json.dumps(said, sort_keys=True, separators=(",", ":"))
 
-    def encode_no_texts(self, texts: Sequence[str]) -> Tensor:
-        """Embed m sentences with the "no" tower as (m, d) float32 rows, not normalised, on the model's device."""
-        from ood_toolkit.models.text_tower import embed_no
-
-        tokens = self._tokens(texts)
-        with self._autocast():
-            return embed_no(self.clip, tokens).float()
-
 
 def load_clipn(
     argument: str, *, quotes: str | bool = True, precision: str = "fp32", **changes: Any

@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ood_toolkit.api.model import Model, ModelEntry
+from ood_toolkit.api.model import ModelEntry
 from ood_toolkit.errors import ModelError
 from ood_toolkit.models.configuration import check_size
 from ood_toolkit.models.contexts import Context, check_context, read_context
+from ood_toolkit.models.two_towers import TwoTowers
 from ood_toolkit.models.weights import load_strictly, sha256_of
 from ood_toolkit.store.files import replaced_file
 from ood_toolkit.store.foreign.guard import guarded, in_file, shown
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
-    from ood_toolkit.outputs.head import Head
 
 __all__ = ["DIGITS_CLIP", "DigitsClip", "DigitsClipn", "load_digits_clip"]
 
@@ -75,7 +75,7 @@ def image_to_tensor(image: Image) -> Tensor:
     return (white - GREY_MEAN) / GREY_DEVIATION
 
 
-class DigitsClip(Model):
+class DigitsClip(TwoTowers):
     """An `open_clip.CLIP` of grey pictures, in eval mode and float32 whatever its weights are stored in."""
 
     name = "digits-clip"
@@ -98,7 +98,6 @@ class DigitsClip(Model):
 
         self.clip = clip.float().eval().requires_grad_(False)
         self.kinds = kinds_of(clip.visual)
-        self.context: Context | None = None
         self.tokenize = build_tokenizer()
         self.scale = float(clip.logit_scale.exp())
         self.fingerprint = fingerprint
@@ -108,55 +107,14 @@ class DigitsClip(Model):
         """Turn one picture, of any mode and size, into a (1, 16, 16) float32 input on the CPU."""
         return image_to_tensor(image)
 
-    def encode_images(self, batch: Tensor) -> Tensor:
-        """Embed (b, 1, 16, 16) inputs as (b, 64) float32 rows, not normalised, on the model's device."""
-        return self.clip.encode_image(self._in_colour(batch))
-
-    def encode(self, batch: Tensor, kinds: Sequence[str], head: Head | None = None) -> dict[str, Tensor]:
-        """Give several kinds of output of (b, 1, 16, 16) inputs from one pass; see `Model.encode`."""
-        from ood_toolkit.models.image_tower import asked_of
-
-        if set(kinds) <= {"features"}:
-            return {"features": self.encode_images(batch)}
-        return asked_of(self, batch, kinds, head)
-
-    def run(self, batch: Tensor, kinds: Sequence[str]) -> dict[str, Tensor]:
-        """Give what the image tower makes of (b, 1, 16, 16) inputs; `local` is (b, 16, 64) embeddings of patches."""
-        from ood_toolkit.models.image_tower import run_tower
-
-        return run_tower(self.clip.visual, self._in_colour(batch), kinds)
-
-    def _in_colour(self, batch: Tensor) -> Tensor:
-        # The tower's stem has three input channels, as open_clip's always has; grey goes to all of them.
-        return batch.to(self.clip.logit_scale).expand(-1, 3, -1, -1)
-
-    def encode_texts(self, texts: Sequence[str]) -> Tensor:
-        """Embed m prompts, or class names where the prompt is learned, as (m, 64) float32 rows, not normalised."""
-        from ood_toolkit.models.text_tower import embed_texts, embed_with_context
-
-        learned = self.context
-        said = list(texts) if learned is None else learned.sentences(texts)
-        tokens = self.tokenize(said).to(self.clip.logit_scale.device)
-        if learned is None:
-            return embed_texts(self.clip, tokens)
-        return embed_with_context(self.clip, tokens, learned.vectors_of(texts))
-
-    def overlong(self, texts: Sequence[str]) -> tuple[int, ...]:
-        """Give the places of the texts of more than 75 letters, which are cut."""
-        from ood_toolkit.models.tokens import overlong
-
-        return overlong(self.tokenize, texts if self.context is None else self.context.sentences(texts))
+    def inputs(self, batch: Tensor) -> Tensor:
+        """Give grey (b, 1, 16, 16) inputs to all three channels of the tower's stem, which open_clip's always has."""
+        return super().inputs(batch).expand(-1, 3, -1, -1)
 
     def put_context(self, context: Context) -> None:
         """Let learned vectors stand before each class name from now on, in place of a prompt."""
-        self.context, self.templates, self.learned_prompt = context, ("{}",), True
+        super().put_context(context)
         self.no_templates = ()  # "no" texts are words that the vectors would take the place of
-        self.tokenizer = f"{type(self).tokenizer}, {context.length} learned vectors of sha256 {context.sha256}"
-
-    def to(self, device: str) -> DigitsClip:
-        """Move both towers to a device and return this model."""
-        self.clip.to(device)
-        return self
 
 
 class DigitsClipn(DigitsClip):
@@ -174,12 +132,6 @@ class DigitsClipn(DigitsClip):
         prompts = 0 if clip.prompt_no is None else len(clip.prompt_no)
         said = {**json.loads(DigitsClip.architecture), "no_tower": {"learned_prompts": prompts}}
         self.architecture = json.dumps(said, sort_keys=True, separators=(",", ":"))
-
-    def encode_no_texts(self, texts: Sequence[str]) -> Tensor:
-        """Embed m sentences with the "no" tower as (m, 64) float32 rows, not normalised, on the model's device."""
-        from ood_toolkit.models.text_tower import embed_no
-
-        return embed_no(self.clip, self.tokenize(list(texts)).to(self.clip.logit_scale.device))
 
 
 def save_digits_clip(clip: Any, path: str | os.PathLike[str], *, half: bool = True, **notes: object) -> None:
