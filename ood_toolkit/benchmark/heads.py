@@ -12,7 +12,7 @@ from ood_toolkit.benchmark.settings import Settings
 from ood_toolkit.encode.sets import Sets
 from ood_toolkit.errors import DataError
 from ood_toolkit.models.bank_files import holds_arrays, read_bank
-from ood_toolkit.outputs.class_names import ClassNames, shown
+from ood_toolkit.outputs.class_names import ClassNames, first_few
 from ood_toolkit.outputs.head import Head
 from ood_toolkit.store.head_file import read_head
 
@@ -57,7 +57,7 @@ def _trained(settings: Settings, sets: Sets, name: str) -> Head:
     if lacking:
         raise DataError(
             f"--head: {file} has no class {lacking[0]!r} of {name}; it was trained on {saved.head.classes} classes "
-            f"({shown(saved.head.class_names, write=str)})"
+            f"({first_few(saved.head.class_names, write=str)})"
         )
     if settings.texts:
         raise DataError(f"--texts {next(iter(settings.texts))}: goes with a head of text embeddings, not with --head")

@@ -10,7 +10,7 @@ from ood_toolkit.benchmark.settings import Settings
 from ood_toolkit.data.by_path import real_place
 from ood_toolkit.encode.sets import Sets
 from ood_toolkit.errors import DataError
-from ood_toolkit.outputs.class_names import shown
+from ood_toolkit.outputs.class_names import first_few
 
 __all__ = ["sets_header"]
 
@@ -56,7 +56,7 @@ def _classes(settings: Settings, sets: Sets) -> list[str]:
             known = ()
         if known:
             which = "1 class" if len(known) == 1 else f"{len(known):,} classes"
-            notes.append(f"{name}: {which}: {shown(known, 10, str)}")
+            notes.append(f"{name}: {which}: {first_few(known, 10, str)}")
     return notes
 
 

@@ -10,7 +10,7 @@ import click
 from ood_toolkit.cli import options
 from ood_toolkit.cli.listing import as_json, print_rows
 from ood_toolkit.cli.streams import print_form, print_json
-from ood_toolkit.outputs.class_names import shown
+from ood_toolkit.outputs.class_names import first_few
 from ood_toolkit.report.cells import plain
 
 
@@ -41,7 +41,7 @@ def command(key: str | None, as_json: bool, store: Path | None) -> None:
 
 def _row(key: str, found: dict[str, Any]) -> dict[str, Any]:
     classes = found.get("classes", [])
-    named = shown(classes, 4, str, counts=True)
+    named = first_few(classes, 4, str, counts=True)
     what = f"{len(found['negatives']):,} of {found.get('candidates', 0):,} words ({found.get('words')}), for {named}"
     return {"name": key[:12], "what": what, "model": found.get("model"), "share": found.get("share"),
             "templates": found.get("templates")}  # fmt: skip

@@ -10,7 +10,7 @@ import numpy as np
 from ood_toolkit.api.spec import nearest
 from ood_toolkit.encode.wordnet_ids import WordNetIds
 from ood_toolkit.errors import DataError
-from ood_toolkit.outputs.class_names import ClassNames, is_wordnet_id, shown
+from ood_toolkit.outputs.class_names import ClassNames, first_few, is_wordnet_id
 from ood_toolkit.outputs.head import Head
 
 __all__ = ["IMAGENET", "Labelled", "labels_among"]
@@ -80,8 +80,8 @@ class Labelled:
             hint = self.why_no_ids
         which = "class" if len(lacking) == 1 else "classes"
         return (
-            f"{self.name}: the {which} {shown(lacking)} of its images: expected names of the head's "
-            f"{len(known):,} classes, {shown(known)}; {hint}"
+            f"{self.name}: the {which} {first_few(lacking)} of its images: expected names of the head's "
+            f"{len(known):,} classes, {first_few(known)}; {hint}"
         )
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ood_toolkit.errors import OutputsError
 from ood_toolkit.outputs.arrays import ArrayLike, as_tensor, check_rows, scoring_precision
-from ood_toolkit.outputs.class_names import ClassNames, shown, text_of
+from ood_toolkit.outputs.class_names import ClassNames, first_few, text_of
 from ood_toolkit.outputs.head import Head
 
 __all__ = ["STEP", "check_contradiction", "checked", "checked_names", "numbered"]
@@ -68,7 +68,7 @@ def numbered(labels: ArrayLike, names: Sequence[str] | None) -> ArrayLike:
     known = ClassNames(names)
     found = {one: known.place(text_of(one), "labels") for one in dict.fromkeys(texts.flat)}
     if lost := [text_of(one) for one, place in found.items() if place < 0]:
-        raise OutputsError(f"labels: {shown(lost)} among no classes; known are {shown(known.names)}")
+        raise OutputsError(f"labels: {first_few(lost)} among no classes; known are {first_few(known.names)}")
     return np.array([found[one] for one in texts.flat]).reshape(texts.shape)
 
 

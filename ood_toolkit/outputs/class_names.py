@@ -10,7 +10,7 @@ from typing import Any
 
 from ood_toolkit.errors import DataError
 
-__all__ = ["ClassNames", "comparable", "is_wordnet_id", "named_alike", "shown", "text_of"]
+__all__ = ["ClassNames", "comparable", "first_few", "is_wordnet_id", "named_alike", "text_of"]
 
 INVISIBLE = re.compile("[\ufeff\u200b]")
 """The byte order mark and the blank without width."""
@@ -84,7 +84,7 @@ def is_wordnet_id(name: str) -> bool:
     return WORDNET_ID.fullmatch(name) is not None
 
 
-def shown(names: Sequence[str], most: int = 3, write: Callable[[str], str] = repr, *, counts: bool = False) -> str:
+def first_few(names: Sequence[str], most: int = 3, write: Callable[[str], str] = repr, *, counts: bool = False) -> str:
     """Write the first names for a message: `'a', 'b', 'c', ...`, or, where the rest `counts`, `... and 4 more`."""
     left = len(names) - most
     more = "" if left <= 0 else f" and {left:,} more" if counts else ", ..."

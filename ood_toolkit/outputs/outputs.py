@@ -21,7 +21,7 @@ from ood_toolkit.outputs.arrays import (
     scoring_precision,
 )
 from ood_toolkit.outputs.checking import STEP, check_contradiction, checked, checked_names, numbered
-from ood_toolkit.outputs.class_names import ClassNames, shown
+from ood_toolkit.outputs.class_names import ClassNames, first_few
 from ood_toolkit.outputs.derived import Derived
 from ood_toolkit.outputs.head import Bank, Head, ReadOnly
 from ood_toolkit.outputs.notebook import facts_html
@@ -135,7 +135,7 @@ class Outputs(Derived):
         return f"Outputs(n={len(self)}, classes={self.classes}, provides=[{held}])"
 
     def _repr_html_(self) -> str:
-        held, names = sorted(self.provides), shown(self.class_names or (), 10, str)
+        held, names = sorted(self.provides), first_few(self.class_names or (), 10, str)
         facts = {
             "images": f"{len(self):,}", "classes": f"{self.classes:,}", "class names": names,
             "labels": "yes" if self.has_labels else "no", "provides": ", ".join(held), "device": self.device,

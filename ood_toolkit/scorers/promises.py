@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ood_toolkit.errors import ScorerError
-from ood_toolkit.outputs.class_names import shown
+from ood_toolkit.outputs.class_names import first_few
 
 __all__ = ["conformal_rank", "pac_rank", "risk_threshold", "tpr_rank", "true_class_threshold"]
 
@@ -102,7 +102,7 @@ def true_class_threshold(scores: Any, labels: Any, classes: int, target: float, 
         need = math.ceil(1 / (1 - Fraction(str(target)))) - 1
         raise ScorerError(
             f"conformal:by=true: expected at least {need} images of each class, for with fewer a class accepts "
-            f"everything; too few of {shown(called, 10, str, counts=True)}; lower the target or bring more images"
+            f"everything; too few of {first_few(called, 10, str, counts=True)}; lower the target or bring more images"
         )
     cuts = [np.sort(values[truth == c])[conformal_rank(int(sizes[c]), target) - 1] for c in range(classes)]
     return float(min(cuts))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ood_toolkit.errors import ScorerError
-from ood_toolkit.outputs.class_names import shown
+from ood_toolkit.outputs.class_names import first_few
 from ood_toolkit.scorers.promises import tpr_rank
 from ood_toolkit.scorers.rules import BOTH, Rule
 
@@ -125,7 +125,7 @@ def _named(chosen: np.ndarray, names: Sequence[str] | None) -> str:
     if names is None or chosen.all():
         return ""
     called = [str(names[c]) for c in np.flatnonzero(chosen).tolist()]
-    return f": {shown(called, 10, str, counts=True)}"
+    return f": {first_few(called, 10, str, counts=True)}"
 
 
 def grid_threshold(

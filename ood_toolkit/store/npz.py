@@ -11,7 +11,7 @@ import numpy as np
 
 from ood_toolkit.errors import DataError
 from ood_toolkit.outputs import Outputs
-from ood_toolkit.outputs.class_names import ClassNames, is_wordnet_id, shown
+from ood_toolkit.outputs.class_names import ClassNames, first_few, is_wordnet_id
 from ood_toolkit.outputs.doubts import doubts_of_head, doubts_of_outputs
 from ood_toolkit.outputs.head import Head
 from ood_toolkit.store.foreign.arrays import listed, read_npz
@@ -202,8 +202,8 @@ def _doubts_of_labels(arrays: Mapping[str, np.ndarray]) -> list[str]:
         lacking = sorted({one for one in given[strange].tolist() if one and not is_wordnet_id(one)})
         strange = strange & (given == "")
         if lacking:
-            called = shown(arrays["classes"].tolist())
-            notes.append(f"the labels {shown(lacking)} are none of its classes {called}: it cannot be an ID set so")
+            called = first_few(arrays["classes"].tolist())
+            notes.append(f"the labels {first_few(lacking)} are none of its classes {called}: it cannot be an ID set so")
     if count := int(strange.sum()):
         share = f"{100 * count / len(labels):.1f} %"
         notes.append(f"{count:,} of its {len(labels):,} labels are -1 ({share}): the class of these is not known")

@@ -5,7 +5,7 @@ import unicodedata
 import pytest
 
 from ood_toolkit.errors import DataError
-from ood_toolkit.outputs.class_names import ClassNames, comparable, named_alike, shown, text_of
+from ood_toolkit.outputs.class_names import ClassNames, comparable, first_few, named_alike, text_of
 
 KNOWN = ClassNames(["apple pie", "Hot_Dog", "crème brûlée", "C++", "C", "1.5 l", "+5V", "-5V", "T-shirt/top"])
 
@@ -68,8 +68,8 @@ def test_names_that_mean_one_class_are_found():
 
 
 def test_the_first_names_are_shown():
-    assert shown(["a", "b", "c"]) == "'a', 'b', 'c'"
-    assert shown(["a", "b", "c", "d"]) == "'a', 'b', 'c', ..."
+    assert first_few(["a", "b", "c"]) == "'a', 'b', 'c'"
+    assert first_few(["a", "b", "c", "d"]) == "'a', 'b', 'c', ..."
 
 
 def test_names_are_compared_without_torch():

@@ -15,7 +15,7 @@ from ood_toolkit.api.spec import nearest
 from ood_toolkit.data.readers.below import Below, look_below
 from ood_toolkit.data.readers.suffixes import counted
 from ood_toolkit.errors import DataError
-from ood_toolkit.outputs.class_names import comparable, shown
+from ood_toolkit.outputs.class_names import comparable, first_few
 from ood_toolkit.store.foreign.guard import quoted
 
 __all__ = [
@@ -177,7 +177,7 @@ def _of_empty(folders: list[str]) -> str:
     which, counts = f"{len(folders)} class folders,", "they count"
     if len(folders) == 1:
         which, counts = "the class folder", "it counts"
-    return f"{which} {shown(folders, 5)} without images: {counts} among the classes"
+    return f"{which} {first_few(folders, 5)} without images: {counts} among the classes"
 
 
 def _one_name_each(place: Path, folders: list[str]) -> tuple[str, ...]:

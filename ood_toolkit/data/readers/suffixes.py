@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from ood_toolkit.outputs.class_names import shown
+from ood_toolkit.outputs.class_names import first_few
 
 __all__ = ["SUFFIXES", "counted", "is_picture", "suffix_of"]
 
@@ -32,4 +32,4 @@ def counted(names: Iterable[str]) -> str:
     """Count names by their suffix: `.txt 2, .heic 1`."""
     found = Counter(suffix_of(name) for name in names).most_common()
     said = [f"{f'.{suffix}' if suffix else 'without suffix'} {count:,}" for suffix, count in found]
-    return shown(said, 5, str)
+    return first_few(said, 5, str)
