@@ -22,13 +22,13 @@ EMBEDDED = "embedded"
 
 def seminar(place: str | None, given: Collection[str], settings: Settings) -> Report:
     """Run the seminar on its own sets, on the embedded ones, or on the vectors in a folder."""
+    vectors = None if place == EMBEDDED else place
+    check_seminar(settings, given, vectors)
     from ood_toolkit.cli.progress import progress
     from ood_toolkit.learning.heads.recipe import RECIPES
     from ood_toolkit.learning.seminar.figures import published
     from ood_toolkit.learning.seminar.study import study
 
-    vectors = None if place == EMBEDDED else place
-    check_seminar(settings, given, vectors)
     figures, seed = published(), settings.seed
     about: dict[str, Any] = {"command": sys.argv[1:], "seed": seed}
     notes: tuple[str, ...] = ()
