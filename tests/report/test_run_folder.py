@@ -114,7 +114,7 @@ ROW = {"kind": "ood", "scorer": "msp", "id": "i"}
         ("{", "expected JSON"),
         (b"\xff\xfe", "expected JSON"),
         ("[" * 100_000, "expected JSON"),
-        ("[]", "expected a result of schema 1, got 'list'"),
+        ("[]", "expected a result of schema 1, got a list"),
         ("{}", "expected a result of schema 1, got None"),
         (GOOD | {"schema": 2}, "expected a result of schema 1, got 2"),
         (GOOD | {"rows": {}}, "rows: expected a list, got an object"),
