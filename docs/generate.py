@@ -131,10 +131,12 @@ def refresh(page: Path, vectors: Path | None, store: Path) -> None:
         before, kind, command, after = block.groups()
         if kind == "vectors" and vectors is None:
             return block.group(0)
-        return before + _printed(command, vectors if kind == "vectors" and vectors else folder, store) + after
+        return before + _printed(command, folder, store) + after
 
     text = page.read_text()
     with tempfile.TemporaryDirectory() as empty:
+        for file in sorted(vectors.iterdir()) if vectors else ():
+            Path(empty, file.name).symlink_to(file)
         made = BLOCK.sub(lambda block: fill(block, Path(empty)), text)
     if made != text:
         page.write_text(made)

@@ -76,6 +76,7 @@ def register_combiners() -> dict[str, str]:
         "max-confidence": "ood_toolkit.combiners.max_confidence:MaxConfidence",
         "vote": "ood_toolkit.combiners.vote:Vote",
         "mean-score": "ood_toolkit.combiners.mean_score:MeanScore",
+        "mean-probability": "ood_toolkit.combiners.mean_probability:MeanProbability",
     }
 
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
 from ood_toolkit.api.component import Component
 from ood_toolkit.errors import OutputsError
 
-__all__ = ["Combiner", "Scored", "check_aligned"]
+__all__ = ["PROBABILITIES", "Combiner", "Scored", "check_aligned"]
+
+PROBABILITIES = "probabilities"
+"""The need of a combiner that merges the probabilities of all classes, not scores."""
 
 Self = TypeVar("Self", bound="Combiner")
 
@@ -34,6 +37,10 @@ class Scored:
     calibration: np.ndarray | None = None
     """(n,) scores as of fresh images, to take a threshold from; None: `score`. They differ on validation images that
     the scorer has learnt from."""
+    probabilities: np.ndarray | None = None
+    """(n, k) softmax over `classes`; only for a combiner that needs them."""
+    classes: np.ndarray | None = None
+    """(k,) names of the classes, in the order of the columns of `probabilities`."""
 
     def __post_init__(self) -> None:
         """Take array-likes; `OutputsError` where they are not four (n,) arrays of finite numbers."""
@@ -50,6 +57,22 @@ class Scored:
                 raise OutputsError(f"Scored.{name}: expected {len(self)} rows, as many as prediction, got {len(array)}")
             if array is not None and not np.isfinite(array).all():
                 raise OutputsError(f"Scored.{name}: expected finite numbers, got NaN or infinity")
+        if self.probabilities is not None:
+            self._check_probabilities()
+
+    def _check_probabilities(self) -> None:
+        """Take the probabilities and their classes; `OutputsError` unless one row an image, one column a class."""
+        found = np.asarray(self.probabilities)
+        classes = _row([] if self.classes is None else self.classes, "classes").astype(str)
+        if found.shape != (len(self), len(classes)):
+            raise OutputsError(
+                f"Scored.probabilities: expected shape ({len(self)}, {len(classes)}), one row an image and one column "
+                f"for each of classes, got {found.shape}"
+            )
+        if not np.isfinite(found).all():
+            raise OutputsError("Scored.probabilities: expected finite numbers, got NaN or infinity")
+        object.__setattr__(self, "probabilities", found)
+        object.__setattr__(self, "classes", classes)
 
     def __len__(self) -> int:
         return len(self.prediction)
@@ -90,6 +113,10 @@ class Combiner(Component, ABC):
     >>> First().combine([Scored(["cat"], [0.9], [0.4], [0.1])]).margin.tolist()
     [0.1]
     """
+
+    needs: ClassVar[frozenset[str]] = frozenset()
+    """`probabilities`: it merges what the members say of all classes and no score; so it stands once in a run, whatever
+    the scorers, and its members share an ID set."""
 
     def fit(self: Self, val: Sequence[Scored]) -> Self:
         """Learn from what each member says of ID validation images; by default nothing."""

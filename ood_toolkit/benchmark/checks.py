@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from ood_toolkit.api.combiner import PROBABILITIES, Combiner
 from ood_toolkit.api.prompts import WORDNET
 from ood_toolkit.benchmark.settings import RECIPES, Settings, options
 from ood_toolkit.errors import DataError, ScorerError, UsageError
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SEMINAR", "averaged", "check_command", "check_comparisons", "check_labels", "check_options", "check_scorers",
-    "check_seminar", "check_sets", "has_negatives", "reference", "wants_averages",
+    "check_seminar", "check_sets", "has_negatives", "merging", "reference", "wants_averages",
 ]  # fmt: skip
 
 SEMINAR = "ust-etri"
@@ -65,9 +66,10 @@ def check_options(settings: Settings) -> None:
         raise UsageError("--share goes with --engine ray")
     if settings.data_root is not None and not settings.data_root.is_dir() and not settings.download:
         raise DataError(f"--data-root: no such folder: {settings.data_root}")
-    if settings.heads and settings.prompts:
-        raise UsageError("--head and --prompts are two heads; give one")
-    _ = settings.trained  # looks for the files
+    for part in settings.each_classifier() if settings.combines_classifiers else [settings]:
+        if part.heads and part.prompts:
+            raise UsageError("--head and --prompts are two heads; give one")
+        _ = part.trained  # looks for the files
 
 
 def check_comparisons(settings: Settings) -> None:
@@ -92,8 +94,8 @@ def check_sets(settings: Settings, scorers: Sequence[AnyScorer]) -> None:
         raise UsageError("--ood: name the OOD sets, such as --ood letters,patches")
     if both := [name for name in ids if name in ood]:
         raise DataError(f"{both[0]}: named after --id and --ood; an OOD set cannot be an ID set too")
-    if settings.combiners and len(ids) < 2:
-        raise UsageError("--combiners: merges the models of several ID sets; repeat --id")
+    if settings.combines_classifiers:
+        _check_classifiers(settings)
     if tune:
         _check_tuned(settings, scorers)
     if csid and len(ids) > 1:
@@ -101,6 +103,39 @@ def check_sets(settings: Settings, scorers: Sequence[AnyScorer]) -> None:
     for option, others in (("--id", ids), ("--ood", ood), ("--tune", tune)):
         if both := [name for name in csid if name in others]:
             raise DataError(f"{both[0]}: named after --csid and {option}; a set has one part in a run")
+
+
+def _check_classifiers(settings: Settings) -> None:
+    """Refuse combiners of one classifier, and what goes with one alone."""
+    if twice := [head for head in settings.heads if settings.heads.count(head) > 1]:
+        raise DataError(f"--head: {twice[0]} is named twice; each classifier counts once")
+    if max(len(settings.models), 1) + len(settings.heads) < 2:
+        raise UsageError(
+            "--combiners: merges several classifiers; repeat --model, add a trained --head, or repeat --id to merge "
+            "models of several ID sets"
+        )
+    for flag, given in (("--scores", settings.ready), ("--tune", settings.tune)):
+        if given:
+            raise UsageError(f"{flag}: goes with one classifier; leave out --combiners")
+
+
+def merging(
+    combiners: str | Combiner | Iterable[str | Combiner], registry: Registry, several_sets: bool
+) -> list[Combiner]:
+    """Give the combiners of a run; `UsageError` for one of probabilities where models of several ID sets are merged.
+
+    Those have different classes. `all` is then all the others.
+    """
+    found = registry.combiners(combiners) if combiners else []
+    if not several_sets:
+        return found
+    unfit = [combiner for combiner in found if PROBABILITIES in combiner.needs]
+    if unfit and combiners != "all":
+        raise UsageError(
+            f"combiners: {unfit[0].name} averages probabilities of the same classes, but there are several ID sets; "
+            "give one ID set and several classifiers, by --model or --head"
+        )
+    return [combiner for combiner in found if combiner not in unfit]
 
 
 def _check_tuned(settings: Settings, scorers: Sequence[AnyScorer]) -> None:

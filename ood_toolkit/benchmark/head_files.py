@@ -9,7 +9,7 @@ from ood_toolkit.errors import DataError
 from ood_toolkit.report.results import file_name
 from ood_toolkit.store.foreign.places import place_of
 
-__all__ = ["HEAD", "head_files"]
+__all__ = ["HEAD", "head_files", "trained_on"]
 
 HEAD = "head.safetensors"
 """What the file of a trained head is called in the folder of an ID set."""
@@ -29,6 +29,19 @@ def head_files(given: Sequence[str], ids: Sequence[str]) -> dict[str, str]:
     if found and (lacking := [name for name in ids if name not in found]):
         raise DataError(f"--head: expected a head for each ID set, got none for {lacking[0]}; add {lacking[0]}=FILE")
     return found
+
+
+def trained_on(file: str, models: Sequence[str]) -> str:
+    """Give the one of several models that the head in a file was trained on; `DataError` where it is none of them."""
+    from ood_toolkit.store.head_file import read_head
+
+    known = str(read_head(file).encoder.get("model"))
+    if known not in models:
+        raise DataError(
+            f"--head: {file} was trained on features of {known!r}, expected one of --model {', '.join(models)}; add "
+            f"--model {known}"
+        )
+    return known
 
 
 def _head_file(place: Path, name: str, ids: int) -> Path:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ood_toolkit.api.scorer import Prompts
+from ood_toolkit.api.spec import nearest
 from ood_toolkit.errors import DataError, OutputsError
 from ood_toolkit.outputs import Outputs
 from ood_toolkit.outputs.class_names import ClassNames
@@ -16,6 +17,7 @@ from ood_toolkit.report.results import TEST, VAL, test_key
 
 __all__ = [
     "Member",
+    "check_groups",
     "check_shifted",
     "class_names",
     "common_names",
@@ -23,6 +25,8 @@ __all__ = [
     "head_print",
     "member_sets",
     "named",
+    "shared_set",
+    "sharing",
 ]
 
 
@@ -56,6 +60,61 @@ def named(members: Mapping[str, Member] | Sequence[Member]) -> dict[str, Member]
         if set(member.ood) != set(next(iter(named.values())).ood):
             raise OutputsError(f"members: {name!r} has other OOD sets than the first member")
     return {name: _aligned(name, member, named) for name, member in named.items()}
+
+
+def check_groups(groups: Mapping[str, Sequence[str]], ood: Mapping[str, Outputs]) -> None:
+    """Refuse a group of an OOD set that is not there."""
+    for group, names in groups.items():
+        for name in names:
+            if name not in ood:
+                raise OutputsError(f"groups: {group!r} names the unknown OOD set {name!r}; {nearest(name, ood)}")
+
+
+def shared_set(members: Mapping[str, Member] | Sequence[Member]) -> str | None:
+    """Give the one ID set that several members are classifiers of; None where each has a set of its own."""
+    listed = list(members.values() if isinstance(members, Mapping) else members)
+    tests = {tuple(member.tests) for member in listed}
+    only = next(iter(tests), ())
+    return only[0] if len(listed) > 1 and len(tests) == len(only) == 1 else None
+
+
+def sharing(members: Mapping[str, Member] | Sequence[Member], id_name: str) -> dict[str, Member]:
+    """Give the classifiers of one ID set by name, all with the images in the order of the first.
+
+    `OutputsError` where they have no names, other OOD or covariate-shifted sets, or other images.
+    """
+    if not isinstance(members, Mapping):
+        raise OutputsError(
+            f"members: expected one for each ID set, got {len(members)} for {id_name}; pass a dict by the names of the "
+            "classifiers"
+        )
+    first = next(iter(members.values()))
+    for name, member in members.items():
+        for kind, sets, others in (("OOD", member.ood, first.ood), ("csid", member.csid, first.csid)):
+            if set(sets) != set(others):
+                raise OutputsError(f"members: {name!r} has other {kind} sets than the first member")
+    wanted = _on_one_set(first, id_name)
+    return {name: _like_first(name, _on_one_set(member, id_name), wanted, id_name) for name, member in members.items()}
+
+
+def _on_one_set(member: Member, id_name: str) -> Member:
+    return replace(member, val=_val_of(member, id_name, id_name))
+
+
+def _like_first(name: str, member: Member, first: Member, id_name: str) -> Member:
+    """Bring every set of a classifier into the row order of the first one's."""
+    val, like = member.val, first.val
+    assert not isinstance(val, Mapping)
+    assert not isinstance(like, Mapping)
+    if (val is None) != (like is None):
+        raise OutputsError(f"members: expected validation images of every classifier or of none; see {name!r}")
+    return replace(
+        member,
+        val=None if val is None else _like(name, f"the validation of {id_name}", val, like),
+        tests={id_name: _like(name, id_name, member.tests[id_name], first.tests[id_name])},
+        ood={key: _like(name, key, member.ood[key], x) for key, x in first.ood.items()},
+        csid={key: _like(name, key, member.csid[key], x) for key, x in first.csid.items()},
+    )
 
 
 def check_shifted(members: Mapping[str, Member]) -> None:
@@ -157,18 +216,19 @@ def class_names(x: Outputs) -> np.ndarray:
     return np.array(names, dtype=object)
 
 
-def common_names(members: Mapping[str, Member]) -> dict[str, np.ndarray]:
-    """Give the class names (k,) of each member, a class of one under the name that an earlier one has for it.
+def common_names(tests: Mapping[str, Outputs]) -> dict[str, np.ndarray]:
+    """Give the class names (k,) of each member, whose outputs for its ID test `tests` are.
 
+    A class of one has the name that an earlier one has for it.
     Names are matched as labels are: as they are, else in the form that is compared, so that `Apple-Pie` of one member
     is the `apple_pie` of another. `DataError` for a name that fits two classes, and for two that fit one.
     """
     known: dict[str, None] = {}
     found = {}
-    for name, member in members.items():
+    for name, test in tests.items():
         places, where = ClassNames(known), f"members: {name!r}"
         meant: dict[str, str] = {}
-        for own in class_names(member.tests[name]):
+        for own in class_names(test):
             at = places.place(own, where)
             meant[own] = own if at < 0 else places.names[at]
         taken: dict[str, str] = {}
@@ -177,7 +237,7 @@ def common_names(members: Mapping[str, Member]) -> dict[str, np.ndarray]:
                 raise DataError(
                     f"{where}: its classes {taken[other]!r} and {own!r} both fit {other!r} of another member"
                 )
-        found[name] = np.array([meant[own] for own in class_names(member.tests[name])], dtype=object)
+        found[name] = np.array([meant[own] for own in class_names(test)], dtype=object)
         known |= dict.fromkeys(found[name])
     return found
 

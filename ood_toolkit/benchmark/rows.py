@@ -23,7 +23,7 @@ from ood_toolkit.report.evaluation import (
 )
 from ood_toolkit.report.results import TEST, VAL, Answers, Row, union
 
-__all__ = ["UNION", "Rows"]
+__all__ = ["UNION", "Rows", "blamed"]
 
 UNION = "union"
 """What the ID tests of all members together are called."""
@@ -70,12 +70,12 @@ class Rows:
     def _of_scores(self, about: About, name: str, whole: Answers | None) -> list[Row]:
         """Show scores of single images on a member's own ID test, on its full spectrum and on the union of all."""
         sets = self.answers[name]
-        rows = self._evaluated(about, sets[TEST], sets)
+        rows = self.evaluated(about, sets[TEST], sets)
         if whole is not None:
-            rows += self._evaluated(about.full, whole, sets)
+            rows += self.evaluated(about.full, whole, sets)
         if about.decider:
             all_tests = union(sets, name, list(self.members))
-            rows += self._evaluated(replace(about, id_name=UNION), all_tests, sets)
+            rows += self.evaluated(replace(about, id_name=UNION), all_tests, sets)
         return rows
 
     def _of_stream(self, about: About, sets: Mapping[str, Answers]) -> list[Row]:
@@ -94,7 +94,7 @@ class Rows:
 
     def of_combination(self, combiner: Combiner, spec: str) -> list[Row]:
         """Show a combination on the union of all ID tests."""
-        row = self._why_not(spec)
+        row = self.why_not(spec)
         if row is None:
             try:
                 fitted = combiner.clone()
@@ -104,14 +104,13 @@ class Rows:
                 self.merged |= {(f"{combiner.spec}+{spec}", key): said for key, said in sets.items()}
                 notes = tuple(getattr(fitted, "notes_", ()))
                 about = About(spec, UNION, combiner.spec, notes, self.scoring.seconds[spec])
-                return self._evaluated(about, sets[TEST], sets)
+                return self.evaluated(about, sets[TEST], sets)
             except Exception as error:  # a combiner may be anybody's: its row says what it raised
-                why = f"{_owner(combiner)}{combiner.name}: {one_line(error, type(combiner).__module__)}"
-                row = Row("ood", spec, UNION, status="failed", notes=(why,))
+                row = Row("ood", spec, UNION, status="failed", notes=(blamed(combiner, error),))
         first = next(iter(self.members.values()))
         return [replace(row, id=UNION, decider=combiner.spec, ood=ood) for ood in first.ood]
 
-    def _why_not(self, spec: str) -> Row | None:
+    def why_not(self, spec: str) -> Row | None:
         """Give the row that says why nothing can be combined, if nothing can."""
         if any(scorer.spec == spec and isinstance(scorer, StreamScorer) for scorer in self.scoring.scorers):
             why = "combining needs a score of single images; this one is of streams"
@@ -132,7 +131,8 @@ class Rows:
             notes += ("its own prompts need a text tower; the given head's texts are used",)
         return notes + self.tuned.get(scorer.spec, ())
 
-    def _evaluated(self, about: About, test: Answers, sets: Mapping[str, Answers]) -> list[Row]:
+    def evaluated(self, about: About, test: Answers, sets: Mapping[str, Answers]) -> list[Row]:
+        """Show scores against every OOD set, and misclassification."""
         return [*self._ood_rows(about, test, sets), *misclassification(about, test)]
 
     def _ood_rows(self, about: About, test: Answers, sets: Mapping[str, Answers]) -> list[Row]:
@@ -141,8 +141,9 @@ class Rows:
         return [*rows, *mean_rows(rows, self.groups)]
 
 
-def _owner(combiner: Combiner) -> str:
-    """Name the plugin of a combiner that one registered."""
+def blamed(combiner: Combiner, error: Exception) -> str:
+    """Say what a combiner raised, and the plugin of one that a plugin registered."""
     registry = get_registry()
     owner = registry.provider("combiners", combiner.name) if combiner.name in registry.names("combiners") else BUILT_IN
-    return "" if owner == BUILT_IN else f"{owner}: "
+    whose = "" if owner == BUILT_IN else f"{owner}: "
+    return f"{whose}{combiner.name}: {one_line(error, type(combiner).__module__)}"

@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ood_toolkit.benchmark.checks import averaged, check_labels, check_options, check_sets, wants_averages
+from ood_toolkit.benchmark.checks import averaged, check_labels, check_options, check_sets, merging, wants_averages
 from ood_toolkit.benchmark.opening import asked_by, opened
 from ood_toolkit.benchmark.preflight import check_here, check_ready
 from ood_toolkit.benchmark.settings import Settings, options
@@ -58,6 +58,8 @@ def run(
     from ood_toolkit.report.report import joined
 
     parts = planned(settings, registry, suggested)
+    if len(parts) > 1 and settings.combiners:
+        return _of_classifiers(parts, registry, told, command, gallery)
     return joined([_of_model(part, registry, told, given, command, gallery) for part in parts])
 
 
@@ -67,12 +69,11 @@ def checked(settings: Settings, registry: Registry) -> Settings:
     if wants_averages(settings):
         settings = replace(settings, scorers=averaged(settings.scorers, registry))
     scorers = registry.scorers(settings.scorers, {})  # what is out of service becomes rows of the report
-    if settings.combiners:
-        registry.combiners(settings.combiners)
     check_labels(settings.ready, [scorer.spec for scorer in scorers])
     settings = settings.with_default_sets()
     check_options(settings)
     check_sets(settings, scorers)
+    merging(settings.combiners, registry, len(settings.ids) > 1)
     return asked_by(settings, scorers, settings.scorers, registry)
 
 
@@ -80,7 +81,7 @@ def planned(settings: Settings, registry: Registry, suggested: Sequence[str] | N
     """Give the settings of each model's part of a run; refuse all that can be refused before the first one runs."""
     settings = checked(settings, registry)
     check_ready(settings)
-    parts = list(settings.each_model())
+    parts = list(settings.each_classifier() if settings.combines_classifiers else settings.each_model())
     for part in parts:
         check_here(part, registry, suggested)
     return parts
@@ -120,6 +121,37 @@ def _of_model(
         tune=found.tune or None,
         ready=imported(settings, sets, found.members),
     )
+    return with_gallery(report, sets, gallery, told.progress) if gallery else report
+
+
+def _of_classifiers(
+    parts: Sequence[Settings], registry: Registry, told: Told, command: Sequence[str], gallery: int
+) -> Report:
+    """Encode what the store lacks for every classifier of an ID set, score, and combine."""
+    told.loading()
+    out_of_service: dict[str, str] = {}
+    scorers = registry.scorers(parts[0].scorers, out_of_service)
+    needs = {need for scorer in scorers for need in scorer.needs}
+    from ood_toolkit.benchmark.classifiers import Classifiers
+    from ood_toolkit.benchmark.gather import ready_scores
+    from ood_toolkit.benchmark.members import sharing
+    from ood_toolkit.benchmark.progress import spoken
+    from ood_toolkit.benchmark.thumbnails import with_gallery
+
+    members, about = {}, {}
+    for part in parts:
+        sets = opened(part, registry, told.progress)
+        if ready_scores(sets, [*part.ids, *part.ood, *part.csid]) is not None:
+            raise UsageError("--combiners: does not apply to sets of which ready scores were imported")
+        found = gathered(part, sets, needs, told)
+        label = part.heads[0] if part.heads else sets.label
+        members[label] = found.members[part.ids[0]]
+        about[label] = {**found.about, "command": list(command)}
+    (id_name,) = parts[0].ids
+    run = Classifiers(
+        id_name, sharing(members, id_name), scorers, spoken(told.progress), found.groups, part.protocol, part.seed
+    )
+    report = run.report(registry.combiners(part.combiners), out_of_service, about)
     return with_gallery(report, sets, gallery, told.progress) if gallery else report
 
 

@@ -11,19 +11,19 @@ import numpy as np
 from ood_toolkit.api.combiner import Combiner
 from ood_toolkit.api.registry import get_registry
 from ood_toolkit.api.scorer import Prompts
-from ood_toolkit.api.spec import nearest
 from ood_toolkit.api.stream import AnyScorer
-from ood_toolkit.benchmark.checks import check_labels
-from ood_toolkit.benchmark.members import Member, check_shifted, named
+from ood_toolkit.benchmark.checks import check_labels, merging
+from ood_toolkit.benchmark.classifiers import Classifiers
+from ood_toolkit.benchmark.members import Member, check_groups, check_shifted, named, shared_set, sharing
 from ood_toolkit.benchmark.progress import spoken
 from ood_toolkit.benchmark.ready import checked, put
+from ood_toolkit.benchmark.reported import lost, reported
 from ood_toolkit.benchmark.rows import Rows
 from ood_toolkit.benchmark.scoring import Scoring
 from ood_toolkit.benchmark.tuning import tuned
 from ood_toolkit.errors import OutputsError
 from ood_toolkit.metrics import find_protocol
 from ood_toolkit.outputs import Outputs, as_outputs
-from ood_toolkit.outputs.doubts import doubts_of_head, doubts_of_outputs
 from ood_toolkit.outputs.head import Head
 from ood_toolkit.report import Report
 from ood_toolkit.report.comparison import compared
@@ -66,7 +66,8 @@ def bench(
     """Score an ID test set and OOD sets with every scorer and report how well they are told apart.
 
     `test`, `val` and `train` are ID outputs of one model, `ood` maps names to OOD outputs under the same head; or
-    `members` names several models, one an ID set, and `combiners` merge them. `fit` sees `val` and `train` only.
+    `members` names several models, one an ID set, or several classifiers of one ID set, and `combiners` merge them.
+    `fit` sees `val` and `train` only.
     Without `val` no decision is made and scorers that need it are skipped. `groups` maps a name to OOD sets that are
     averaged together; `heads` makes the head of a scorer's own prompts; `about` is added to the header;
     `seed` shuffles what scorers of streams see, the ID test and one OOD set at a time, and draws the `ci` resamples
@@ -92,20 +93,27 @@ def bench(
     registry, out_of_service = get_registry(), dict[str, str]()
     find_protocol(protocol)
     instances = registry.scorers(scorers, out_of_service)
-    merging = registry.combiners(combiners) if combiners else []
+    shared = None if members is None else shared_set(members)
+    merged_by = merging(combiners, registry, members is not None and shared is None)
     if members is None:
         if test is None:
             raise OutputsError("bench: expected test=, the ID test outputs, or members=")
-        if merging:
+        if merged_by:
             raise OutputsError("bench: combiners merge members; pass members= with one for each model")
         by_name = {id_name: _only_member(id_name, test, ood, val, train, heads, csid)}
     elif any(given is not None for given in (test, ood, val, train, csid)):
         raise OutputsError("bench: expected members= or test=, ood=, val=, train= and csid=, got both")
+    elif shared is not None:
+        if ready or tune is not None:
+            raise OutputsError(f"bench: {'ready' if ready else 'tune'}: goes with one classifier of {shared}")
+        run = Classifiers(shared, sharing(members, shared), instances, spoken(progress), groups or {}, protocol, seed)
+        found = run.report(merged_by, out_of_service, dict.fromkeys(run.members, about or {}))
+        return compared(found, ci, paired, seed)
     else:
         by_name = named(members)
     check_shifted(by_name)
     (first, member), *_ = by_name.items()
-    _check_groups(groups or {}, member.ood)
+    check_groups(groups or {}, member.ood)
     told = spoken(progress)
     tuning = None if tune is None else tuned(instances, by_name, tune, told)
     instances = instances if tuning is None else tuning.scorers
@@ -117,38 +125,11 @@ def bench(
     notes = {} if tuning is None else tuning.notes
     rows = Rows(by_name, answers, scoring, groups or {}, protocol, notes, list(own))
     listed = [row for name in by_name for row in rows.of_member(name)]
-    for spec, why in out_of_service.items():
-        lost = Row("ood", spec, first, status="failed", notes=(why,))
-        listed += [replace(lost, ood=set_name) for set_name in member.ood] or [lost]
-    for combiner in merging:
+    listed += lost(out_of_service, first, list(member.ood))
+    for combiner in merged_by:
         listed += [row for scorer in instances for row in rows.of_combination(combiner, scorer.spec)]
-    header = {
-        "protocol": protocol,
-        "id": [header_of(name, answers[name], one.tests[name].classes) for name, one in by_name.items()],
-        "ood": {ood: len(x) for ood, x in member.ood.items()},
-        **({"groups": groups} if groups else {}),
-        **({"csid": full_header(first, answers[first], list(member.csid))} if member.csid else {}),
-        **({} if tuning is None else {"tuned": tuning.about}),
-        "shared_seconds": scoring.shared_seconds,
-        "versions": versions(),
-        **(about or {}),
-    }
-    if doubts := _doubts(by_name):
-        header["notes"] = [*header.get("notes", []), *doubts]
-    kept: dict[tuple[str, ...], Answers] = {(n, key): said for n, sets in answers.items() for key, said in sets.items()}
-    model = str(header.get("model", ""))
-    report = Report([replace(row, model=model) for row in listed], header, kept | rows.merged)
+    report = reported(rows, listed, about or {}, None if tuning is None else tuning.about)
     return compared(report, ci, paired, seed)
-
-
-def _doubts(members: Mapping[str, Member]) -> list[str]:
-    """Say of which outputs one may doubt that they are what they are said to be, each thing once."""
-    notes: dict[str, None] = {}
-    for name, member in members.items():
-        sets = {**member.tests, **member.ood}
-        notes |= {f"{name}: {doubt}": None for doubt in doubts_of_head(sets[name].head)}
-        notes |= {f"{one}: {doubt}": None for one, x in sets.items() for doubt in doubts_of_outputs(x)}
-    return list(notes)
 
 
 def _only_member(
@@ -174,13 +155,6 @@ def _only_member(
         heads,
         csid=shifted,
     )
-
-
-def _check_groups(groups: Mapping[str, Sequence[str]], ood: Mapping[str, Outputs]) -> None:
-    for group, names in groups.items():
-        for name in names:
-            if name not in ood:
-                raise OutputsError(f"groups: {group!r} names the unknown OOD set {name!r}; {nearest(name, ood)}")
 
 
 def bench_scores(

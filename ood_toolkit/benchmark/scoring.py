@@ -39,6 +39,8 @@ class Scoring:
     progress: Say
     seed: int = 0
     """Of the order of a stream's images."""
+    holds_probabilities: bool = False
+    """Whether the answers hold the probabilities of all classes, for a combiner that needs them."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Fitting and scoring, by spec, but for arrays that several scorers used."""
     shared_seconds: float = 0.0
@@ -55,10 +57,15 @@ class Scoring:
     class_cuts: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
     """(k,) what a margin is taken from, by member and spec."""
 
-    def answer(self, name: str, member: Member, members: Mapping[str, Member]) -> dict[str, Answers]:
-        """Fit all scorers on a member's ID splits and walk each of its sets once; keyed test, val, ood:NAME, ..."""
+    def answer(
+        self, name: str, member: Member, members: Mapping[str, Member], called: Mapping[str, np.ndarray] | None = None
+    ) -> dict[str, Answers]:
+        """Fit all scorers on a member's ID splits and walk each of its sets once; keyed test, val, ood:NAME, ...
+
+        `called` are the names (k,) of each member's classes, by default those that the members have in common.
+        """
         sets = member_sets(name, member)
-        called = common_names(members)
+        called = called or common_names({one: found.tests[one] for one, found in members.items()})
         answers = self.scores(name, member, sets, calibrate=True, called=called[name])
         for key, x in sets.items():
             owner, known = labelled(name, x, key, members)
@@ -203,6 +210,7 @@ class Scoring:
         """Give every chunk to all scorers while it is in cache."""
         found = {spec: np.empty(len(x)) for spec in fitted}  # small arrays between large ones would hold the heap open
         predicted, confident, start_row = None, None, 0
+        likely: list[np.ndarray] | None = [] if self.holds_probabilities and answers.prediction is None else None
         for chunk in x.chunks():
             rows = slice(start_row, start_row + len(chunk))
             start_row = rows.stop
@@ -221,9 +229,12 @@ class Scoring:
                 if predicted is None or confident is None:
                     predicted, confident = np.empty(len(x), classes.dtype), np.empty(len(x), sure.dtype)
                 predicted[rows], confident[rows] = classes, sure
+                if likely is not None:
+                    likely.append(to_numpy(chunk.probs).astype(np.float32))
         answers.scores |= {spec: scores for spec, scores in found.items() if spec not in answers.failed}
         if predicted is not None:
             answers.prediction, answers.confidence = called[predicted], confident
+            answers.probabilities = np.concatenate(likely) if likely else None
 
     def _blame(self, scorer: AnyScorer, error: Exception) -> str:
         """Say what was raised, and whose scorer it was: the plugin, or the module of an instance."""

@@ -102,7 +102,10 @@ class Settings:
     )  # fmt: skip
     """Files with further texts, or their embeddings, by the name of the bank that they become."""
     combiners: str = option(
-        "", "--combiners", "Specs of combiners, or all; they merge the models of several ID sets.", "benchmark",
+        "", "--combiners",
+        "Specs of combiners, or all; they merge the models of several ID sets. With one --id they merge its "
+        "classifiers: each --model under its prompts, then each --head.",
+        "benchmark",
         read=",".join, many=True, of_outputs=True,
     )  # fmt: skip
     val_split: float | None = option(
@@ -237,9 +240,28 @@ class Settings:
             return self
         return replace(self, ids=(DEFAULT_ID,), groups=self.groups or {"": DEFAULT_OOD})
 
+    @property
+    def combines_classifiers(self) -> bool:
+        """Whether combiners merge several classifiers of one ID set, not models of several ID sets."""
+        return bool(self.combiners) and len(self.ids) == 1
+
     def each_model(self) -> Iterator[Settings]:
         """Give the settings of each model's part of the run."""
         return (replace(self, models=(model,)) for model in self.models) if self.models else iter([self])
+
+    def each_classifier(self) -> Iterator[Settings]:
+        """Give the settings of each classifier of the one ID set: each model under its prompts, then each trained head.
+
+        A head goes with the model that it was trained on, where several are named.
+        """
+        from ood_toolkit.benchmark.head_files import trained_on
+
+        yield from (replace(part, heads=()) for part in self.each_model())
+        for head in dict.fromkeys(self.heads):
+            part = replace(self, heads=(head,), prompts=(), texts={}, negatives="")
+            if len(self.models) > 1:
+                part = replace(part, models=(trained_on(part.trained[self.ids[0]], self.models),))
+            yield part
 
 
 def options(only: Collection[str] | None = None) -> dict[str, Option]:

@@ -175,6 +175,8 @@ def _of_encoder(header: Mapping[str, Any]) -> list[str]:
     if not header.get("model"):
         return []
     files = ", ".join(dict.fromkeys(header.get("heads", {}).values()))
+    if header.get("combines"):
+        return [f"{header['model']} of {', '.join(header['combines'])}"]
     parts = [f"model {header['model']}", f"head {files}" if files else ""]
     parts.append(f"prompts {header['prompts']}" if header.get("prompts") else "")
     return [", ".join(part for part in parts if part)]

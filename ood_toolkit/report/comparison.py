@@ -62,8 +62,8 @@ def compared(
     against: str = FIRST,
     progress: Progress = _silent,
 ) -> Report:
-    """Add intervals from `ci` resamples where that is not 0, and paired tests where they are asked for."""
-    report = with_intervals(report, ci, seed, progress) if ci else report
+    """Add intervals from `ci` resamples (True: 1000) where that is not 0, and paired tests where they are asked for."""
+    report = with_intervals(report, 1000 if ci is True else ci, seed, progress) if ci else report
     return with_tests(report, against) if paired else report
 
 

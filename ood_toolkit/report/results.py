@@ -87,6 +87,8 @@ class Answers:
     """(k,) float64 by spec: what was taken off a score by the predicted class, of those whose score is a margin."""
     streamed: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
     """(n,) float64 by OOD set and spec: scores of streams, which hold for one ID test and one OOD set together."""
+    probabilities: np.ndarray | None = None
+    """(n, k) softmax, held only while a combiner asks for it; never saved."""
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ood_toolkit import Head, Outputs, bench
+from ood_toolkit import Head, Member, Outputs, bench
 
 
 def unit(rows):
@@ -126,3 +126,40 @@ def test_the_published_figures_of_the_vectors(clip):
     aurocs = {row.scorer: round(row.auroc, 4) for row in report.rows if row.kind == "ood"}
     assert aurocs == {"msp": 0.9022, "maxlogit": 0.9958, "mcm": 0.9182}
     assert report.header["id"][0]["accuracy"] == 0.896
+
+
+def test_the_mean_of_prompts_and_a_probe_beats_both_on_food101(data):
+    """Zero-shot beside scikit-learn's logistic regression (C = 10, unit rows) of 2,000 training images."""
+    from sklearn.linear_model import LogisticRegression
+
+    folder = data / "embeddings" / "openai_clip_vit_b32"
+    held = {
+        part: np.load(folder / f"image_{part}.npz")
+        for part in ("food101_10classes_test500", "food101_10classes_train2000", "cifar10_test500")
+    }
+    known, train, other = (unit(one["embeddings"]) for one in held.values())
+    truth = held["food101_10classes_test500"]["labels"]
+    texts = unit(np.load(folder / "text_food10_a.npz")["embeddings"])
+    probe = LogisticRegression(C=10, max_iter=2000).fit(train, held["food101_10classes_train2000"]["labels"])
+    logits = {
+        "prompts": [100 * x @ texts.T for x in (known, other)],
+        "probe": [probe.decision_function(x) for x in (known, other)],
+    }
+    members = {
+        name: Member(Outputs.from_logits(one), {"food": Outputs.from_logits(one, labels=truth)},
+                     {"cifar": Outputs.from_logits(two)})
+        for name, (one, two) in logits.items()
+    }  # fmt: skip
+    report = bench("entropy", members=members, combiners="mean-probability")
+    measured = {row.model: row.auroc for row in report.rows if row.kind == "ood"}
+    likely = {name: [np.exp(log_softmax(z)) for z in both] for name, both in logits.items()}
+    likely["mean-probability"] = [(a + b) / 2 for a, b in zip(likely["prompts"], likely["probe"], strict=True)]
+    for name, both in likely.items():
+        slow = [(p * np.log(np.maximum(p, 1e-300))).sum(axis=1) for p in both]
+        assert measured[name] == pytest.approx(pair_auroc(*slow), abs=1e-6), name
+    assert 100 * measured["prompts"] == pytest.approx(99.84, abs=0.005)
+    assert measured["mean-probability"] > max(measured["prompts"], measured["probe"])
+    right = {part["model"]: part["id"][0]["accuracy"] for part in report.header["models"]}
+    assert right["prompts"] == pytest.approx(0.958)
+    assert right["probe"] > 0.98
+    assert right["mean-probability"] > right["prompts"]

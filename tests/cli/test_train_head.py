@@ -122,6 +122,28 @@ def test_several_sets_get_a_head_each_and_feed_a_combiner(oodkit, tmp_path):
     )
 
 
+def test_a_head_is_combined_with_the_prompts_of_its_model(oodkit, tmp_path):
+    assert oodkit("train", "head", "--id", "digits", "--limit", 80, "--output", tmp_path / "out").code == 0
+    words = ("bench", "--id", "digits", "--ood", "letters", "--limit", 80, "--scorers", "msp")
+    heads, combined = ("--head", tmp_path / "out"), ("--combiners", "all")
+    run = oodkit(*words, *heads, *combined, "--format", "json").read
+    rows = {row["model"]: row["metrics"]["auroc"] for row in run["rows"] if row["kind"] == "ood"}
+    alone = [oodkit(*words, *more, "--format", "json").read["rows"][0]["metrics"]["auroc"] for more in ((), heads)]
+    assert list(rows) == [
+        "digits-clip", str(tmp_path / "out"), "max-confidence", "vote", "mean-score", "mean-probability"
+    ]  # fmt: skip
+    assert list(rows.values())[:2] == alone
+    for wrong, said in (
+        (combined, "--combiners: merges several classifiers; repeat --model, add a trained --head, or repeat --id"),
+        ((*heads, *heads, *combined), "is named twice; each classifier counts once"),
+        ((*heads, *combined, "--tune", "patches"), "--tune: goes with one classifier; leave out --combiners"),
+        (("--id", "patches", "--combiners", "mean-probability"), "averages probabilities of the same classes"),
+    ):
+        done = oodkit(*words, *wrong)
+        assert said in done.err, done.err
+        assert done.code in (1, 2)
+
+
 @pytest.mark.parametrize("wrote", [str.upper, lambda name: f" {name}", lambda name: f"\ufeff{name}"])
 def test_a_head_knows_classes_that_are_written_otherwise(wrote, oodkit, imported, tmp_path):
     assert oodkit("train", "head", "--id", "toys", "--model", "toy", "--output", tmp_path / "out").code == 0
