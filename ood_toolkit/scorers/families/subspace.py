@@ -1,4 +1,7 @@
-"""`Subspace`: what ViM and Residual share: how far features lie from the principal subspace of training features."""
+"""`Subspace`: what ViM and Residual share: how far features lie from the principal subspace of training features.
+
+`principal` gives the subspace of those that choose its dimension by a share of the variance.
+"""
 
 from __future__ import annotations
 
@@ -30,9 +33,7 @@ class Subspace(Scorer):
     needs = frozenset({"features", "head", "train"})
 
     def __post_init__(self) -> None:
-        dim: object = self.dim
-        if dim is not None and (isinstance(dim, bool) or not isinstance(dim, Integral) or dim < 1):
-            raise ScorerError(f"{self.name}: dim: expected a whole number above 0 or none, got {dim!r}")
+        check_dim(self, self.dim)
 
     def fit(self, val: Outputs, train: Outputs | None = None) -> Subspace:
         """Learn the origin and the directions off the principal subspace."""
@@ -72,3 +73,19 @@ def centre(train: Outputs) -> Tensor:
     import torch
 
     return torch.stack([chunk.head_input.double().sum(dim=0) for chunk in train.chunks()]).sum(dim=0) / len(train)
+
+
+def principal(scatter: Tensor, share: float, dim: int | None = None) -> Tensor:
+    """Give the leading eigenvectors (d, q) of a scatter (d, d): `dim`, or the fewest that have a share of its trace."""
+    import torch
+
+    values, vectors = torch.linalg.eigh(scatter)  # ascending
+    explained = values.clamp(min=0).flip(0).cumsum(dim=0)
+    least = int((explained < share * explained[-1]).sum()) + 1
+    return vectors[:, -(dim or least) :].contiguous()
+
+
+def check_dim(scorer: Scorer, dim: object) -> None:
+    """Refuse a number of directions that is neither none nor a whole number above 0."""
+    if dim is not None and (isinstance(dim, bool) or not isinstance(dim, Integral) or dim < 1):
+        raise ScorerError(f"{scorer.name}: dim: expected a whole number above 0 or none, got {dim!r}")
