@@ -53,6 +53,8 @@ def main(data: Path, seeds: int, sizes: tuple[int, ...], scorers: str) -> None:
         if title.startswith("CLIP"):
             texts = {spec for spec in specs if needs_texts(spec)}
             specs = [spec for spec in specs if spec in texts]
+        if not specs:
+            continue
         print(f"\n{title}, {seeds} seeds\n\n| scorer | {' | '.join(f'{n} val' for n in sizes)} | |")
         print("|---|" + "---:|" * len(sizes) + "---|", flush=True)
         found = {n: shares(specs, drawn, n, range(seeds)) for n in sizes}
