@@ -173,7 +173,8 @@ def print_facts(facts: Mapping[str, Any], as_json: bool) -> None:
     if as_json:
         print_json(facts)
         return
-    print_line("\n".join(fact_lines(facts)))
+    for line in fact_lines(facts):
+        print_line(line)
 
 
 def fact_lines(facts: Mapping[str, Any], indent: str = "") -> list[str]:
@@ -196,7 +197,8 @@ def print_explained(about: Mapping[str, Any], as_json: bool) -> None:
     if as_json:
         print_json(about)
         return
-    print_line("\n".join(_explained_lines(about)))
+    for line in _explained_lines(about):
+        print_line(line)
 
 
 def _explained_lines(about: Mapping[str, Any]) -> Iterator[str]:

@@ -150,11 +150,11 @@ def _code(arguments: list[str]) -> int:
 
 def _show(error: click.ClickException) -> None:
     """Print wrong usage as click does, a line at a time; a tab is blanks, not a sign to be shown."""
-    from ood_toolkit.cli.streams import print_message
+    from ood_toolkit.cli.streams import lines_of, print_message
 
-    shown = StringIO()
+    shown, message = StringIO(), error.format_message()
     error.show(shown)
-    for line in shown.getvalue().splitlines():
+    for line in shown.getvalue().replace(message, "\n".join(lines_of(message))).splitlines():
         print_message(line.expandtabs(2))
 
 

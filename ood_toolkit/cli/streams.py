@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import codecs
 import os
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
 
@@ -20,6 +21,7 @@ __all__ = [
     "QUIET",
     "USUAL",
     "VERBOSE",
+    "lines_of",
     "lost_output",
     "print_command",
     "print_form",
@@ -35,6 +37,7 @@ __all__ = [
 
 DRAWN = {"─": "-", "…": "...", "±": "+-", "–": "-", "—": "-", "×": "x", "≥": ">=", "≤": "<=", "→": "->"}
 """What stands for our own signs where the encoding of a stream lacks them."""
+BELOW = re.compile(r"\n(?=  )")
 ERRORS = "ood_toolkit.drawn"
 STANDARD = 3
 """Descriptors below this are stdin, stdout and stderr."""
@@ -56,8 +59,8 @@ def set_volume(now: int) -> None:
 
 
 def print_line(text: object = "") -> None:
-    """Print one or more lines on stdout, folded on a terminal; what data put into them does no harm."""
-    print_form("\n".join(_lines(str(text), sys.stdout)))
+    """Print a line on stdout, folded on a terminal; what data put into it does no harm, and ends no line."""
+    print_form("\n".join(_folded([plain(text)], sys.stdout)))
 
 
 def print_form(text: str, end: str = "\n") -> None:
@@ -85,11 +88,19 @@ def print_json(value: Any) -> None:
 
 
 def print_message(text: object) -> None:
-    """Print a message on stderr, folded on a terminal; where there is no stderr it is lost, and nothing else is."""
+    """Print a message on stderr, folded on a terminal; where there is no stderr it is lost, and nothing else is.
+
+    What stands below its first line begins with two blanks. Any other end of a line is one of a name, and is shown.
+    """
     try:
-        _write(sys.stderr, "\n".join(_lines(str(text), sys.stderr)) + "\n")
+        _write(sys.stderr, "\n".join(_folded(lines_of(text), sys.stderr)) + "\n")
     except OSError:
         _silence(sys.stderr)
+
+
+def lines_of(text: object) -> list[str]:
+    """Give the lines of a message, each fit to print."""
+    return [plain(line) for line in BELOW.split(str(text))]
 
 
 def terminal_width(stream: TextIO | None) -> int | None:
@@ -150,10 +161,10 @@ def steady_streams() -> Iterator[None]:
                 stream.reconfigure(errors=errors)
 
 
-def _lines(text: str, stream: TextIO | None) -> Iterator[str]:
-    """Give the lines of a text, folded on a terminal that is not wide enough."""
+def _folded(lines: Iterable[str], stream: TextIO | None) -> Iterator[str]:
+    """Give lines, folded on a terminal that is not wide enough."""
     width = terminal_width(stream)
-    for line in map(plain, text.split("\n")):
+    for line in lines:
         indent = " " * (len(line) - len(line.lstrip()) + 2)
         yield from [line] if width is None else folded(line, width, indent if width > 2 * len(indent) else "")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,21 +11,20 @@ import torch
 from torch import Tensor
 
 from ood_toolkit.errors import ModelError, TrainingError
-from ood_toolkit.learning.record import RECORD
+from ood_toolkit.learning.ranks import Ranks
+from ood_toolkit.learning.record import RECORD, apart
 from ood_toolkit.models.weights import read_held
 from ood_toolkit.store.files import replaced_file
-from ood_toolkit.store.foreign.guard import reason, shown
+from ood_toolkit.store.foreign.guard import reason
 from ood_toolkit.store.partial import sweep
 
 __all__ = [
-    "CHECKPOINT", "Checkpoint", "check_training_folder", "finished", "read_checkpoint", "training_folder",
-    "write_checkpoint",
+    "CHECKPOINT", "Checkpoint", "begun", "check_training_folder", "finished", "is_finished", "read_checkpoint",
+    "training_folder", "write_checkpoint",
 ]  # fmt: skip
 
 CHECKPOINT = "checkpoint.pt"
 FORMAT = "oodkit-training-1"
-LONGEST = 600
-"""Letters that are shown of what sets one run apart from another."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def read_checkpoint(folder: Path, identity: str) -> Checkpoint | None:
     if found.identity != identity:
         raise TrainingError(
             f"{file}: it is of a run with other settings or data; give those, or another folder; "
-            f"there: {_apart(found.identity, identity)}; asked: {_apart(identity, found.identity)}"
+            f"there: {apart(found.identity, identity)}; asked: {apart(identity, found.identity)}"
         )
     return found
 
@@ -86,13 +86,6 @@ def _checked(found: Checkpoint) -> Checkpoint:
     if not all(isinstance(one, Tensor) for one in found.state.values()):
         raise LookupError("state: expected tensors by name")
     return found
-
-
-def _apart(one: str, other: str) -> str:
-    """Give what one identity says and the other does not."""
-    known = set(other.split(", "))
-    apart = ", ".join(dict.fromkeys(part for part in one.split(", ") if part not in known))
-    return shown(apart, LONGEST) or "nothing else"
 
 
 def check_training_folder(folder: Path, *, resume: bool) -> None:
@@ -112,6 +105,22 @@ def training_folder(folder: Path, *, resume: bool) -> Path:
     check_training_folder(folder, resume=resume)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def is_finished(folder: Path) -> bool:
+    """Say whether a folder holds a finished run."""
+    return (folder / RECORD).is_file()
+
+
+def begun(folders: Sequence[Path], ranks: Ranks, *, resume: bool) -> list[bool]:
+    """Say which runs are finished and may stay so, and make the folders of the others, before the first begins."""
+    done = [resume and is_finished(folder) for folder in folders]
+    ranks.wait()  # until all have looked
+    for folder, already in zip(folders, done, strict=True):
+        if ranks.first and not already:
+            training_folder(folder, resume=resume)
+    ranks.wait()
+    return done
 
 
 def finished(folder: Path) -> None:

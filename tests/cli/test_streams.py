@@ -212,6 +212,46 @@ def test_messages_hold_no_commands(name, capsys):
     assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\ud800-\udfff]", err)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("report", "{}"),
+        ("inspect", "{}"),
+        ("import", "x", "{}"),
+        ("store", "gc", "--store", "{}"),
+        ("store", "list", "--store", "{}"),
+        ("bench", "--texts", "no={}"),
+        ("bench", "--head", "{}"),
+        ("bench", "--id", "imglist:{}", "--ood", "letters"),
+        ("monitor", "{}", "--on", "digits"),
+    ],
+    ids=lambda words: " ".join(words),
+)
+@pytest.mark.parametrize("name", ["no\nwhere", "no\r\nwhere", "no\n\nwhere"])
+def test_a_name_ends_no_line_of_a_message(words, name, oodkit, tmp_path):
+    place = tmp_path / name
+    done = oodkit(*(word.format(place) for word in words))
+    assert done.err.count("\n") == 1, done.err
+    assert name.encode("unicode_escape").decode() in done.err
+
+
+@pytest.mark.parametrize("words", [("bench", "--{}"), ("compare", "{}", "{}"), ("bench", "--ood", "{}=")])
+def test_nor_does_one_of_wrong_usage(words, oodkit):
+    done = oodkit(*(word.format("no\nwhere") for word in words))
+    assert done.code == 2
+    *_, said = done.err.splitlines()
+    assert said.startswith("Error: ")
+    assert "\nwhere" not in done.err
+
+
+def test_what_stands_below_a_message_begins_with_two_blanks(oodkit, capsys):
+    streams.print_message("one\n  two\nthree\n  four\n")
+    assert capsys.readouterr().err == "one\n  two\\nthree\n  four\\n\n"
+    done = oodkit("bench", "--id", "a\nb", "--ood", "c")
+    assert [line[:2] for line in done.err.splitlines()[1:]] == ["  "] * (done.err.count("\n") - 1)
+    assert "not here: a\\nb, c" in done.err
+
+
 def test_a_log_gets_a_line_every_thirty_seconds(capsys, monkeypatch):
     now = [100.0]
     monkeypatch.setattr("time.monotonic", lambda: now[0])

@@ -15,7 +15,20 @@ COMMANDS = {
     "cma": ("train", "cma", *LOOP, "--epochs", "1", "--limit", "64", "--warmup", "1", "--lr", "1e-3"),
     "prompts": ("train", "prompts", *LOOP, "--epochs", "2", "--shots", "8", "--no-crop"),
 }
+OTHERWISE = {
+    "clipn": (("--lr", "2e-3"), ("--seed", "1"), ("--limit", "70")),
+    "cma": (("--lr", "2e-3"), ("--lambda", "0.5"), ("--limit", "70")),
+    "prompts": (("--context", "4"), ("--seed", "1"), ("--shots", "6")),
+}
 pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def otherwise(words, option, value):
+    """Give a command with one option changed."""
+    kept = list(words)
+    if option in kept:
+        del kept[kept.index(option) : kept.index(option) + 2]
+    return (*kept, option, value)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -35,6 +48,13 @@ def test_a_finished_run_is_said_to_be_and_nothing_is_done(oodkit, tmp_path, name
     assert "epoch" not in again.err
     assert {file.relative_to(out): file.read_bytes() for file in out.rglob("*") if file.is_file()} == files
     oodkit(*words).is_refused("it holds a finished training run; name another folder")
+    for option, value in OTHERWISE[name]:
+        other = oodkit(*otherwise(words, option, value), "--resume")
+        assert (other.code, other.out) == (1, "")
+        *_, said = other.err.splitlines()
+        assert said.startswith(f"oodkit: {out}: it holds a run with other settings or data; give those, or another")
+        assert ("fingerprint" if option == "--limit" else value.removesuffix("e-3")) in said.partition("asked: ")[2]
+    assert {file.relative_to(out): file.read_bytes() for file in out.rglob("*") if file.is_file()} == files
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run", "store"]
 
 

@@ -55,8 +55,7 @@ def command(name: str | None, pairs: Sequence[str], output: Path, resume: bool, 
         raise click.UsageError("name a labelled set with --id, image-caption pairs with --pairs, or both")
     if given["prompts"] and name is None:
         raise click.UsageError("--prompts: goes with --id")
-    if not shared.begun(output, resume=resume):
-        return
+    shared.kept(output, resume=resume)
     crafted = _crafted(given["prompts"], *(given.pop(key) for key in ("no_prompts", "hand_crafted", "quotes")))
     run = _opened(name, pairs, crafted=crafted, **given)
     from ood_toolkit.cli.progress import clear
@@ -65,7 +64,10 @@ def command(name: str | None, pairs: Sequence[str], output: Path, resume: bool, 
 
     for note in notes_of(run.model, [source.pairs for source in run.sources], sum(crafted or (), ())):
         print_message(note)
-    taught = run.learn(output, resume=resume, report=lambda epoch: shared.told(epoch, run.plan.epochs))
+    taught = run.learn(
+        output, resume=resume, report=lambda epoch: shared.told(epoch, run.plan.epochs),
+        passed_over=shared.tell_finished,
+    )  # fmt: skip
     clear()
     if taught is not None:
         _tell(taught, given["model"], name, output)

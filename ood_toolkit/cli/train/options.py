@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ from ood_toolkit.cli.place import Place
 if TYPE_CHECKING:
     from ood_toolkit.learning.loop import Plan
 
-__all__ = ["LOOP", "begun", "loop", "output", "plan", "tell_finished", "told"]
+__all__ = ["LOOP", "kept", "loop", "output", "plan", "tell_finished", "told"]
 
 Command = Callable[..., Any]
 LOOP = (
@@ -48,27 +47,23 @@ def loop(command: Command) -> Command:
     return command
 
 
-def begun(output: Path, *, resume: bool) -> bool:
-    """Keep a run's folder for this command, refused here if it cannot be used; False for one that is finished."""
+def kept(output: Path, *, resume: bool) -> None:
+    """Keep a run's folder for this command, refused here if it cannot be used."""
     from ood_toolkit.cli.reserving import reserve
 
     reserve(output)
-    from ood_toolkit.learning.checkpoint import check_training_folder, finished
-    from ood_toolkit.learning.record import RECORD
+    from ood_toolkit.learning.checkpoint import check_training_folder, is_finished
 
-    if resume and (output / RECORD).is_file():
-        if os.environ.get("RANK", "0") == "0":  # `torchrun` may have started several processes
-            tell_finished(output)
-        finished(output)  # it may have been killed as it ended
-        return False
-    check_training_folder(output, resume=resume)
-    return True
+    if not (resume and is_finished(output)):
+        check_training_folder(output, resume=resume)
 
 
 def tell_finished(folder: Path) -> None:
     """Say that a training run is finished."""
+    from ood_toolkit.cli.progress import clear
     from ood_toolkit.cli.streams import print_message
 
+    clear()
     print_message(f"{folder}: the training run is finished, so there is nothing to go on with")
 
 

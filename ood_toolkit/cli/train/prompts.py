@@ -52,15 +52,17 @@ def command(name: str, output: Path, resume: bool, **given: Any) -> None:
     for option, key in (("--lambda", "entropy_weight"), ("--topk", "top")):
         if given[key] is not None and given["method"] != "locoop":
             raise click.UsageError(f"{option}: goes with --method locoop")
-    if not shared.begun(output, resume=resume):
-        return
+    shared.kept(output, resume=resume)
     run, sets = _opened(name, **given)
     from ood_toolkit.cli.progress import clear
 
     train = run.lesson(name, "train", sets.pictures(name, "train"))
     val = run.lesson(name, "val", sets.pictures(name, "val")) if sets.has(name, "val", download=True) else None
     clear()
-    learnt = run.learn(train, val, output, resume=resume, report=lambda epoch: shared.told(epoch, run.plan.epochs))
+    learnt = run.learn(
+        train, val, output, resume=resume, report=lambda epoch: shared.told(epoch, run.plan.epochs),
+        passed_over=shared.tell_finished,
+    )  # fmt: skip
     clear()
     if learnt is not None:
         _tell(run, train, output, learnt)

@@ -19,7 +19,7 @@ from ood_toolkit.encode.images import encode_pictures
 from ood_toolkit.encode.options import Effort
 from ood_toolkit.encode.texts import zero_shot_head
 from ood_toolkit.errors import DataError, TrainingError
-from ood_toolkit.learning.checkpoint import CHECKPOINT, finished, training_folder
+from ood_toolkit.learning.checkpoint import CHECKPOINT, begun, finished
 from ood_toolkit.learning.clipn.task import ClipnTask, Wording, double_text_tower
 from ood_toolkit.learning.loop import Epoch, Plan, learn
 from ood_toolkit.learning.pictures import PictureLoader, picture_keys
@@ -79,28 +79,47 @@ class ClipnRun:
     unreadable: dict[str, str] = field(default_factory=dict)
 
     def learn(
-        self, folder: Path, *, resume: bool = False, report: Callable[[Epoch], None] = lambda epoch: None
+        self,
+        folder: Path,
+        *,
+        resume: bool = False,
+        report: Callable[[Epoch], None] = lambda epoch: None,
+        passed_over: Callable[[Path], None] = lambda folder: None,
     ) -> Taught | None:
-        """Learn, and write everything into a folder; None in a process of `torchrun` that is not the first."""
+        """Learn, and write everything into a folder; None in a process of `torchrun` that is not the first.
+
+        With `resume` a run on its way is taken up. A finished one is told to `passed_over`, and None is given.
+        """
         ranks = Ranks.joined(self.effort.own_device)
         try:
-            return self._through(ranks, folder, resume, report)
+            return self._through(ranks, folder, resume, report, passed_over)
         finally:
             ranks.leave()
 
-    def _through(self, ranks: Ranks, folder: Path, resume: bool, report: Callable[[Epoch], None]) -> Taught | None:
+    def _through(
+        self,
+        ranks: Ranks,
+        folder: Path,
+        resume: bool,
+        report: Callable[[Epoch], None],
+        passed_over: Callable[[Path], None],
+    ) -> Taught | None:
         about = {"name": self.model.name, "fingerprint": self.model.fingerprint}
-        if ranks.first:
-            training_folder(folder, resume=resume)
-        ranks.wait()
+        (done,) = begun([folder], ranks, resume=resume)
         self.model.to(ranks.device)
         pairs, images, keys = self._examples()
         data = {"train": self._said(pairs, keys)}
         record = Record("clipn", self._config(), data, about, self.plan.seed)
+        if done:
+            record.read(folder)
+            if ranks.first:
+                finished(folder)  # it may have been killed as it ended
+                passed_over(folder)
+            return None
         double_text_tower(self.model, learned_prompts=self.crafted is None)
         task = ClipnTask(self.model, pairs, self._wordings(pairs), images, self.plan.seed, skip_alike=self.skip_alike)
         epochs = learn(
-            task, self.plan, ranks, folder=folder, identity=repr((record.config, data, about)), resume=resume,
+            task, self.plan, ranks, folder=folder, identity=record.identity, resume=resume,
             progress=self.progress if ranks.first else lambda what, done, of: None,
             report=report if ranks.first else lambda epoch: None,
         )  # fmt: skip

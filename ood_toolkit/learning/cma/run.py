@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +11,7 @@ from ood_toolkit.api.dataset import Pictures
 from ood_toolkit.api.model import Model
 from ood_toolkit.data.readers.captions import Pairs, labelled_pairs
 from ood_toolkit.errors import DataError, TrainingError
-from ood_toolkit.learning.checkpoint import finished, training_folder
+from ood_toolkit.learning.checkpoint import begun, finished
 from ood_toolkit.learning.cma.gap import plot_gaps
 from ood_toolkit.learning.cma.task import CMARecipe, CMATask
 from ood_toolkit.learning.cma.watch import Watched, measured
@@ -22,7 +21,6 @@ from ood_toolkit.learning.ranks import Ranks
 from ood_toolkit.learning.record import RECORD, Record, data_fingerprint
 from ood_toolkit.models.saving import check_savable, save_model
 from ood_toolkit.store.foreign.guard import reason
-from ood_toolkit.store.foreign.objects import read_object
 
 __all__ = ["MODEL", "PLOT", "Material", "Tuned", "fine_tune", "material_of"]
 
@@ -133,7 +131,7 @@ def fine_tune(
         check_plan(recipe.plan, len(material.pairs), ranks.world)
     made = []
     try:
-        for recipe, place, already in zip(recipes, places, _finished(places, ranks, resume=resume), strict=True):
+        for recipe, place, already in zip(recipes, places, begun(places, ranks, resume=resume), strict=True):
             clip.load_state_dict(first)
             run = _Run(model, material, recipe, place, ranks)
             tuned = run.read() if already else run.through(resume, progress, report)
@@ -159,17 +157,6 @@ def _folders(folder: Path, recipes: Sequence[CMARecipe]) -> list[Path]:
     return [folder] if len(weights) == 1 else places
 
 
-def _finished(places: Sequence[Path], ranks: Ranks, *, resume: bool) -> list[bool]:
-    """Say which runs are done, and make the folders of the others, before the first of them begins."""
-    done = [resume and (place / RECORD).is_file() for place in places]
-    ranks.wait()  # until all have looked
-    for place, already in zip(places, done, strict=True):
-        if ranks.first and not already:
-            training_folder(place, resume=resume)
-    ranks.wait()
-    return done
-
-
 def _settle(model: Model) -> None:
     """Make the model one that encodes again."""
     clip: Any = check_savable(model).clip
@@ -183,14 +170,15 @@ class _Run:
 
     def __init__(self, model: Model, material: Material, recipe: CMARecipe, folder: Path, ranks: Ranks) -> None:
         self.model, self.material, self.recipe, self.folder, self.ranks = model, material, recipe, folder, ranks
-        self.about = {"name": model.name, "fingerprint": model.fingerprint}
-        self.config = {**recipe.about(), "templates": list(material.pairs.templates)}
+        about = {"name": model.name, "fingerprint": model.fingerprint}
+        config = {**recipe.about(), "templates": list(material.pairs.templates)}
+        self.record = Record("cma", config, material.data, about, recipe.plan.seed)
 
     def through(
         self, resume: bool, progress: Callable[[str, int, int], None], report: Callable[[CMARecipe, Epoch], None]
     ) -> Tuned:
         """Learn, measure, write."""
-        material, record = self.material, Record("cma", self.config, self.material.data, self.about, self._seed)
+        material = self.material
         task = CMATask(self.model, material.pairs, self.recipe, material.watched, material.threads)
         before = measured(self.model, material.watched, material.threads)
         epochs = learn(
@@ -198,7 +186,7 @@ class _Run:
             self.recipe.plan,
             self.ranks,
             folder=self.folder,
-            identity=json.dumps([self.config, material.data, self.about], sort_keys=True),
+            identity=self.record.identity,
             resume=resume,
             progress=progress,
             report=lambda epoch: report(self.recipe, epoch),
@@ -208,14 +196,10 @@ class _Run:
         lost = {material.pairs.ids[row]: why for row, why in sorted(task.loader.unreadable.items())}
         tuned = Tuned(self.recipe.weight, self.folder, before, after, material.watched.split, epochs, lost)
         if self.ranks.first:
-            self._write(record, tuned)
+            self._write(tuned)
         return tuned
 
-    @property
-    def _seed(self) -> int:
-        return self.recipe.plan.seed
-
-    def _write(self, record: Record, tuned: Tuned) -> None:
+    def _write(self, tuned: Tuned) -> None:
         save_model(self.model, self.folder / MODEL)
         result = {
             "split": tuned.split,
@@ -225,14 +209,13 @@ class _Run:
             "scale": self.model.scale,
             "unreadable": dict(tuned.unreadable),
         }
-        record.write(self.folder, tuned.epochs, result)
+        self.record.write(self.folder, tuned.epochs, result)
         finished(self.folder)
 
     def read(self) -> Tuned:
         """Take what a finished run wrote; `TrainingError` where it is another run's."""
+        held = self.record.read(self.folder)
         try:
-            held = read_object(self.folder / RECORD, TrainingError)
-            same = [held["config"], held["data"], held["model"]]
             result, epochs = held["result"], held["epochs"]
             before, after, split, lost = (result[name] for name in ("before", "after", "split", "unreadable"))
             course = [{str(name): float(value) for name, value in one.items()} for one in (before, after, *epochs)]
@@ -240,8 +223,6 @@ class _Run:
                 raise TypeError("its result is none")
         except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
             raise TrainingError(f"{self.folder / RECORD}: not a record of a training run: {reason(error)}") from None
-        if same != json.loads(json.dumps([self.config, self.material.data, self.about])):
-            raise TrainingError(f"{self.folder}: it holds a run with other settings or data; name another folder")
         if self.ranks.first:
             finished(self.folder)  # it may have been killed as it ended
         return Tuned(self.recipe.weight, self.folder, before, after, split, epochs, lost)

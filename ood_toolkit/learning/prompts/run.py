@@ -18,7 +18,7 @@ from ood_toolkit.encode.images import Encoded, encode_pictures
 from ood_toolkit.encode.options import Effort
 from ood_toolkit.encode.texts import zero_shot_head
 from ood_toolkit.errors import DataError, TrainingError
-from ood_toolkit.learning.checkpoint import finished, training_folder
+from ood_toolkit.learning.checkpoint import begun, finished
 from ood_toolkit.learning.loop import Epoch, Plan, check_plan, learn
 from ood_toolkit.learning.pictures import PictureLoader
 from ood_toolkit.learning.prompts.frozen import FrozenTower, Known, Seen, patches_of
@@ -114,10 +114,12 @@ class ContextRun:
         *,
         resume: bool = False,
         report: Callable[[Epoch], None] = lambda epoch: None,
+        passed_over: Callable[[Path], None] = lambda folder: None,
     ) -> Mapping[str, float] | None:
         """Learn, and write context vectors and the record into a folder.
 
-        Gives what the last epoch ended with; None in a process of `torchrun` that is not the first.
+        Gives what the last epoch ended with; None in a process of `torchrun` that is not the first. With `resume` a
+        run on its way is taken up. A finished one is told to `passed_over`, and None is given.
         """
         classes, ranks = train.pictures.classes, Ranks.joined(self.effort.own_device)
         if val is not None and val.pictures.classes != classes:
@@ -126,16 +128,19 @@ class ContextRun:
         plan = with_warmup(self.plan, len(train.labels), self.warmup)
         check_plan(plan, len(train.labels), ranks.world)
         record = self._record(train, val, plan)
-        identity = repr((sorted(record.config.items()), record.data["train"]["fingerprint"], record.model))
-        if ranks.first:
-            training_folder(folder, resume=resume)
-        ranks.wait()
         try:
+            (done,) = begun([folder], ranks, resume=resume)
+            if done:
+                record.read(folder)
+                if ranks.first:
+                    finished(folder)  # it may have been killed as it ended
+                    passed_over(folder)
+                return None
             held = None if val is None else (val.features, val.labels)
             examples = Examples(self._tower(train), train.labels)
             task = Contexts(self.model, classes, self.recipe, examples, held, plan.precision)
             epochs = learn(
-                task, plan, ranks, folder=folder, identity=identity, resume=resume,
+                task, plan, ranks, folder=folder, identity=record.identity, resume=resume,
                 progress=self.progress if ranks.first else lambda what, done, of: None,
                 report=report if ranks.first else lambda epoch: None,
             )  # fmt: skip
