@@ -7,7 +7,7 @@ JOBS ?= auto
 # One process for each core, one thread in each: threads of several would only wait for each other.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --maxprocesses 16 --dist loadfile
 
-.PHONY: demo test quick test-slow fuzz check format clean
+.PHONY: demo test quick test-slow fuzz check format docs clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/oodkit bench
@@ -36,6 +36,10 @@ format: $(VENV)/test.stamp
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# The documentation as a site: site/index.html opens in any browser, without a server and without the network.
+docs: $(VENV)/docs.stamp
+	$(BIN)/python docs/website
+
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
@@ -48,5 +52,9 @@ $(VENV)/test.stamp: Makefile pyproject.toml plugins/oodkit-sklearn/pyproject.tom
 		-e 'plugins/oodkit-transformers[test]'
 	touch $(VENV)/demo.stamp $@
 
+$(VENV)/docs.stamp: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet -e '.[docs]'
+	touch $(VENV)/demo.stamp $@
+
 clean:
-	rm -rf $(VENV) build *.egg-info plugins/*/*.egg-info
+	rm -rf $(VENV) build site *.egg-info plugins/*/*.egg-info

@@ -1,8 +1,10 @@
-"""Write `commands.md` and refresh the pasted output of commands; run it as `python docs/generate.py`.
+"""Write `commands.md`, refresh the pasted output of commands, and write the tables of `which-score.md` from it.
+
+Run it as `python docs/generate.py`.
 
 A page holds output between `<!-- output: COMMAND -->` and `<!-- end -->`. Such a command needs embedded data only.
 Where it needs embeddings from elsewhere the marker says `vectors:`, and only `--vectors FOLDER` refreshes it, with
-that folder as the working directory. `--check` writes nothing and fails if `commands.md` is not fresh.
+that folder as the working directory. `--check` writes nothing and fails if `commands.md` or the tables are not fresh.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = ROOT / "docs" / "commands.md"
+CHOOSER = ROOT / "docs" / "which-score.md"
+TABLES = re.compile(r"(<!-- tables: [^>]*-->\n).*?(\n<!-- end -->)", re.DOTALL)
 PAGES = tuple(ROOT / "docs" / f"{name}.md" for name in ("quickstart", "scores", "thresholds", "deploy", "monitoring"))
 PAGES += (ROOT / "README.md",)
 """In this order: they share one store, and the quickstart imports into it. The commands of a page share a folder."""
@@ -57,6 +61,17 @@ def reference() -> str:
         parts += [f"## {kind.capitalize()}", *(_component(about) for about in registry.about_components(kind))]
     parts += ["## Embedded data sets and models", _embedded(registry), "## Plugin hooks", _hooks()]
     return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def chooser() -> str:
+    """Give the text of `which-score.md`, with the tables of the scorers that are registered and what was measured."""
+    os.environ["OODKIT_NO_PLUGINS"] = "1"
+    sys.path.append(str(ROOT / "docs" / "website"))
+    from chooser import decision_tables
+    from evidence import read_evidence
+
+    tables = decision_tables(read_evidence())
+    return TABLES.sub(lambda block: block.group(1) + tables + block.group(2), CHOOSER.read_text())
 
 
 def _commands() -> list[str]:
@@ -163,16 +178,17 @@ def main() -> None:
     parser.add_argument("--check", action="store_true", help="write nothing; fail if commands.md is not fresh")
     parser.add_argument("--vectors", type=Path, metavar="FOLDER", help="where the .npz files of the quickstart lie")
     asked = parser.parse_args()
-    made = reference()
     if asked.check:
-        if not REFERENCE.is_file() or REFERENCE.read_text() != made:
-            raise SystemExit("docs/commands.md is not fresh; run python docs/generate.py")
+        for page, made in ((REFERENCE, reference()), (CHOOSER, chooser())):
+            if not page.is_file() or page.read_text() != made:
+                raise SystemExit(f"docs/{page.name} is not fresh; run python docs/generate.py")
         return
-    REFERENCE.write_text(made)
+    REFERENCE.write_text(reference())
     vectors = asked.vectors.resolve() if asked.vectors else None
     with tempfile.TemporaryDirectory() as store:
         for page in PAGES:
             refresh(page, vectors, Path(store))
+    CHOOSER.write_text(chooser())
 
 
 if __name__ == "__main__":

@@ -1,0 +1,63 @@
+"""Where each file of the repository stands on the site, and links that follow it there."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+CODE = re.compile(r"^(?P<fence>```+|~~~+).*?^(?P=fence)\s*$|`[^`\n]+`", re.DOTALL | re.MULTILINE)
+LINK = re.compile(r"(\]\()([^)\s#]*)(#[^)\s]*)?(\))")
+
+
+def pages() -> list[str]:
+    """List the pages that are written by hand or by `generate.py`, as paths in the repository."""
+    found = [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")]
+    found += (ROOT / "plugins").glob("*/README.md")
+    return sorted(file.relative_to(ROOT).as_posix() for file in found)
+
+
+def place(path: str) -> str:
+    """Give the place on the site of a path in the repository; what is no page goes below `files/`."""
+    if path == "README.md":
+        return "overview.md"
+    if path == "CHANGELOG.md":
+        return "changelog.md"
+    if plugin := re.fullmatch(r"plugins/([^/]+)/README\.md", path):
+        return f"plugins/{plugin[1]}.md"
+    return path.removeprefix("docs/") if path.startswith("docs/") else f"files/{path}"
+
+
+def moved(text: str, source: str, target: str, scorers: Collection[str] = ()) -> tuple[str, set[str]]:
+    """Let the links of a page, at `source` in the repository, hold where it stands at `target` on the site.
+
+    A link to a scorer's lines in the reference of commands leads to its own page. Gives the text, and the files that it
+    shows or links which are no pages.
+    """
+    files: set[str] = set()
+
+    def link(found: re.Match[str]) -> str:
+        before, path, anchor, after = found.groups()
+        if re.match(r"\w+:", path) or not path:
+            return found.group(0)
+        there = os.path.normpath(os.path.join(os.path.dirname(source), path))
+        if there == "docs/commands.md" and (anchor or "")[1:] in scorers:
+            to, anchor = f"scores/{(anchor or '')[1:]}.md", None
+        else:
+            to = place(there)
+        if not there.endswith(".md"):
+            files.add(there)
+        return before + os.path.relpath(to, os.path.dirname(target) or ".") + (anchor or "") + after
+
+    return outside_code(text, lambda part: LINK.sub(link, part)), files
+
+
+def outside_code(text: str, change: Callable[[str], str]) -> str:
+    """Change what of a page is no code."""
+    made, last = [], 0
+    for code in CODE.finditer(text):
+        made += [change(text[last : code.start()]), code.group(0)]
+        last = code.end()
+    return "".join([*made, change(text[last:])])
