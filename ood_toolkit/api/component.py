@@ -11,9 +11,12 @@ from typing import Any, ClassVar, TypeVar
 from ood_toolkit.api.spec import format_value
 from ood_toolkit.errors import NotFittedError, NotSavableError
 
-__all__ = ["Component"]
+__all__ = ["DEPENDS", "Component"]
 
 Self = TypeVar("Self", bound="Component")
+
+DEPENDS: Any = None
+"""The default of a field whose value follows from others: `default_of` says which, `__post_init__` puts it there."""
 
 
 class Component:
@@ -28,13 +31,17 @@ class Component:
         """Give the hyper-parameters by name."""
         return {f.name: getattr(self, f.name) for f in _fields(type(self))}
 
+    def default_of(self, name: str) -> Any:
+        """Give the value of a hyper-parameter that is not given; a subclass says it of one that `DEPENDS` on others."""
+        return next(_default(f) for f in _fields(type(self)) if f.name == name)
+
     @property
     def spec(self) -> str:
         """The canonical text that parses back to an equal component; parameters at their defaults are left out."""
         parts = [
             f"{f.name}={format_value(_canonical(f, getattr(self, f.name)))}"
             for f in _fields(type(self))
-            if getattr(self, f.name) != _default(f)
+            if getattr(self, f.name) != self.default_of(f.name)
         ]
         return ":".join([self.name, *parts])
 

@@ -33,8 +33,8 @@ class Declaration(Component, ABC):
         """What must be there, of these words.
 
         `logits`, `features`, `nonnegative_features`, `head` (of either kind), `zero_shot`, `linear_head`, `val`,
-        `val_labels`, `train`, `train_labels`, `text:<bank>`, `extra:<name>`. A scorer of streams needs no split, as
-        nothing is fitted.
+        `val_labels`, `train`, `train_labels`, `text:<bank>`, `extra:<name>`. A scorer of streams that names a
+        split has a `fit`.
         """
         return frozenset()
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from ood_toolkit.api.component import Component
+from ood_toolkit.api.component import DEPENDS, Component
 from ood_toolkit.api.declaration import Declaration
 from ood_toolkit.api.prompts import Prompts
 from ood_toolkit.errors import ScorerError
@@ -104,13 +104,13 @@ def between(scorer: Component, name: str, low: float, high: float, *, ends: bool
 
 def _number(scorer: Component, name: str) -> tuple[float | None, str]:
     """Give a parameter as a number, None where it is none of the kind that its default is, and name that kind."""
-    value = getattr(scorer, name)
-    whole = isinstance(type(scorer).__dataclass_fields__[name].default, int)  # type: ignore[attr-defined]
+    value, field = getattr(scorer, name), type(scorer).__dataclass_fields__[name]  # type: ignore[attr-defined]
+    whole = isinstance(scorer.default_of(name) if field.default is DEPENDS else field.default, int)
     right = isinstance(value, Integral if whole else Real) and not isinstance(value, bool)
     return value if right else None, "whole number" if whole else "number"
 
 
-def missing_needs(scorer: Scorer, x: Outputs | None, val: Outputs | None, train: Outputs | None) -> list[str]:
+def missing_needs(scorer: Declaration, x: Outputs | None, val: Outputs | None, train: Outputs | None) -> list[str]:
     """List what the scorer needs and neither the scored outputs nor the ID splits provide.
 
     Without scored outputs only what `fit` needs of the splits is asked for.

@@ -24,8 +24,9 @@ class StreamScorer(Declaration):
     """A score with a memory; derive a dataclass whose fields are the hyper-parameters with the paper's defaults.
 
     `run` starts with an empty memory, sees batch after batch, and gives one finite number per image, higher = more
-    in-distribution. What it says of an image depends on those before it and in its batch, so the ID test is scored
-    anew with each OOD set, and no threshold is calibrated. It learns from the stream alone: there is no `fit`.
+    in-distribution. What it says of an image depends on those before it and in its batch, so the ID test is scored anew
+    with each OOD set, and no threshold is calibrated. It learns from the stream alone; one whose `needs` name a split
+    of ID images has a `fit(val, train)` besides, as other scorers have, which is called once before any run.
     """
 
     order: ClassVar[str] = ""

@@ -99,6 +99,7 @@ def gather(settings: Settings, sets: Sets, *, with_train: bool) -> Gathered:
             heads=None if head is None or head.kind == "linear" or name in settings.trained else of_prompts[name],
             reads_prompts=sets.has_text_tower(),
             csid=csid,
+            store=sets.store,
         )
         for one, split in tune_splits.items():
             tune[one] = _limited(_with_ids(sets.ood(one, head, split), one, split), settings)

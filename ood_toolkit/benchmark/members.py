@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -46,6 +47,8 @@ class Member:
     """Whether `heads` can encode other prompts; without a text tower it only chooses among given texts."""
     csid: Mapping[str, Outputs] = field(default_factory=dict)
     """Covariate-shifted ID sets by name, for the full spectrum: images of the same classes, taken otherwise."""
+    store: Path | None = None
+    """Where the lists of texts that its scorers choose are remembered; None where nothing is."""
 
 
 def named(members: Mapping[str, Member] | Sequence[Member]) -> dict[str, Member]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from ood_toolkit.api.registry import get_registry
 from ood_toolkit.api.scorer import SPLIT_NEEDS, Prompts, Scorer, missing_needs
 from ood_toolkit.api.stream import AnyScorer, StreamScorer, mixed
 from ood_toolkit.benchmark.members import Member, class_names, common_names, head_print, labelled, member_sets
+from ood_toolkit.benchmark.mined_lists import with_list
 from ood_toolkit.benchmark.progress import Say
 from ood_toolkit.errors import one_line
 from ood_toolkit.outputs.arrays import to_numpy
@@ -22,7 +24,7 @@ from ood_toolkit.outputs.outputs import NONNEGATIVE, Outputs
 from ood_toolkit.report.results import TEST, VAL, Answers, Row
 from ood_toolkit.scorers.calibration import calibration_scores, learns_from_val, missed, shared_with_train
 from ood_toolkit.scorers.families.margin import Margin
-from ood_toolkit.scorers.scores import checked, fit
+from ood_toolkit.scorers.scores import checked, fit, fitted_stream
 from ood_toolkit.scorers.thresholds import threshold
 
 __all__ = ["Scoring"]
@@ -98,14 +100,14 @@ class Scoring:
         self._ledger = Ledger()
         for head, scorers in self._by_head(name, member, sets[TEST].head):
             seen = {key: _under(head, x) for key, x in {**sets, **_named_train(member.train)}.items()}
-            fitted = self._fitted(name, [scorer for scorer in scorers if isinstance(scorer, Scorer)], seen)
+            fitted = self._fitted(name, [one for one in scorers if isinstance(one, Scorer)], seen, member.store)
             for key in answers:
                 self._walk(fitted, seen[key].blind(), answers[key], called, f"{name}: scoring {key}")
             if calibrate and VAL in seen:
                 self._calibrate(name, fitted, seen, answers[VAL])
             for scorer in scorers:
                 if isinstance(scorer, StreamScorer):
-                    self._stream(name, scorer, seen, answers)
+                    self._stream(name, scorer, seen, answers, member.store)
         seconds, together = self._ledger.settle()
         for spec, spent in seconds.items():
             self.seconds[spec] = self.seconds.get(spec, 0.0) + spent
@@ -160,7 +162,9 @@ class Scoring:
             groups.setdefault(head_print(head), (head, []))[1].append(scorer)
         return list(groups.values())
 
-    def _fitted(self, name: str, scorers: list[Scorer], seen: Mapping[str, Outputs]) -> dict[str, Scorer]:
+    def _fitted(
+        self, name: str, scorers: list[Scorer], seen: Mapping[str, Outputs], store: Path | None
+    ) -> dict[str, Scorer]:
         fitted: dict[str, Scorer] = {}
         if VAL in seen and sum({"val", "logits"} <= scorer.needs for scorer in scorers) > 1:
             with self._ledger.charging(RUN):
@@ -175,7 +179,7 @@ class Scoring:
             try:
                 with self._ledger.charging(scorer.spec):
                     made = fitted[scorer.spec] = fit(scorer, seen.get(VAL), seen.get(TRAIN))
-                self.said[name, scorer.spec] += tuple(getattr(made, "notes_", ()))
+                self.said[name, scorer.spec] += with_list(made, seen[TEST].head, store)
                 if isinstance(made, Margin):
                     self.class_cuts[name, scorer.spec] = to_numpy(made.thresholds)
             except Exception as error:  # a scorer may be anybody's: its row says what it raised
@@ -183,16 +187,30 @@ class Scoring:
         return fitted
 
     def _stream(
-        self, name: str, scorer: StreamScorer, seen: Mapping[str, Outputs], answers: Mapping[str, Answers]
+        self,
+        name: str,
+        scorer: StreamScorer,
+        seen: Mapping[str, Outputs],
+        answers: Mapping[str, Answers],
+        store: Path | None,
     ) -> None:
         """Run a scorer of streams once for each OOD set, on a shuffled stream of its images and the ID test's."""
         spec, pairs = scorer.spec, {key: x for key, x in seen.items() if key.startswith("ood:")}
         self.seconds.setdefault(spec, 0.0)
         how = f"stream: shuffled with seed {self.seed}, batches of {scorer.batch}; no threshold"
         self.said[name, spec] = (*self.said.get((name, spec), ()), how)
-        missing = sorted(seen[TEST].lacking(frozenset(scorer.needs))) or _missing_elsewhere(scorer, pairs)
+        val, train = seen.get(VAL), seen.get(TRAIN)
+        missing = missing_needs(scorer, seen[TEST], val, train)
+        missing = missing or _missing_elsewhere(scorer, pairs | _named_train(train))
         if missing:
             self._leave_out(name, scorer, "skipped", f"needs {', '.join(missing)}")
+            return
+        try:
+            with self._ledger.charging(spec):
+                scorer = fitted_stream(scorer, val, train)
+            self.said[name, spec] += with_list(scorer, seen[TEST].head, store)
+        except Exception as error:  # as in _fitted
+            self._leave_out(name, scorer, "failed", self._blame(scorer, error))
             return
         for key, x in pairs.items():
             self.progress(f"{name}: {scorer.name} on a stream with {key}")

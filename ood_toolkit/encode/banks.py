@@ -57,11 +57,9 @@ def text_bank(
         if cut
         else ""
     )
-    bank = Bank(rows, (*nouns, *adjectives), said)
-    if wanted.mining is None:
-        return bank
     about = {"model": model.name, "words": str(wanted.source), "templates": list(templates), "recipe": prompts.recipe}
-    return mined(bank, len(nouns), classes, wanted.mining, store, about)
+    bank = Bank(rows, (*nouns, *adjectives), said, len(nouns), about)
+    return bank if wanted.mining is None else mined(bank, len(nouns), classes, wanted.mining, store, about)
 
 
 def mined(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,11 @@ class EncodedSets(Sets):
         self._heads: dict[tuple[tuple[str, ...], Prompts], Head] = {}
         self._local: dict[str, Head] = {}
         self._notes = [f"model {model.name}: {note}" for note in model.notes]
+
+    @property
+    def store(self) -> Path:
+        """Where the encodings lie."""
+        return self.place.store
 
     def has(self, name: str, split: str, *, download: bool = False) -> bool:
         """Tell whether a split is here, or remembered from when it was encoded."""

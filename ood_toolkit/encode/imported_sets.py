@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,6 +33,11 @@ class ImportedSets(Sets):
         self._notes: dict[str, None] = {}
         self._opened: dict[tuple[str, str], dict[str, np.ndarray]] = {}
 
+    @property
+    def store(self) -> Path:
+        """Where the arrays lie."""
+        return self.imports.folder
+
     def has(self, name: str, split: str, *, download: bool = False) -> bool:
         """Tell whether a split is in the store."""
         return self.imports.find(name, self.label, split) is not None
@@ -46,16 +53,15 @@ class ImportedSets(Sets):
         """Mine the bank `candidates`, as one kind of word, for every bank that prompts want mined."""
         if CANDIDATES not in head.banks:
             return head
-        candidates, classes = head.bank(CANDIDATES), Bank(head.weight, head.class_names)
+        about = {"model": self.label, "words": "imported", "templates": [], "recipe": ""}
+        candidates, classes = replace(head.bank(CANDIDATES), about=about), Bank(head.weight, head.class_names)
         asked = prompts.banks if prompts else ()
         wanted = {bank.name: bank.mining for bank in asked if bank.mining and bank.name not in head.banks}
-        about = {"model": self.label, "words": "imported", "templates": [], "recipe": ""}
-        return head.with_banks(
-            {
-                name: mined(candidates, len(candidates.rows), classes, mining, self.imports.folder, about)
-                for name, mining in wanted.items()
-            }
-        )
+        found = {
+            name: mined(candidates, len(candidates.rows), classes, mining, self.imports.folder, about)
+            for name, mining in wanted.items()
+        }
+        return head.with_banks({CANDIDATES: candidates, **found})
 
     def ood(self, name: str, head: Head | None, split: str = "test") -> Outputs:
         """Wrap the memory maps of an OOD set; its labels may index classes that nobody named."""

@@ -42,6 +42,11 @@ class Sets(ABC):
     label: str
     fingerprint: str | None = None
 
+    @property
+    def store(self) -> Path | None:
+        """The folder of the store that the outputs are kept in; None where they are kept nowhere."""
+        return None
+
     @abstractmethod
     def has(self, name: str, split: str, *, download: bool = False) -> bool:
         """Tell whether a split of a set is here; with `download` it may be fetched, if that was asked for at all."""

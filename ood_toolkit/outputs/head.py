@@ -41,6 +41,10 @@ class Bank:
     """The strings behind the rows, where known."""
     source: str = ""
     """Where they are from, in words, if that is worth a note."""
+    nouns: int | None = None
+    """How many of the first rows are nouns, where the others are adjectives; None where all are of one kind."""
+    about: Mapping[str, Any] = field(default_factory=ReadOnly)
+    """What it was made of, such as the model, the words and the templates, where known."""
 
     @classmethod
     def of(cls, value: Bank | ArrayLike | tuple[Sequence[str], ArrayLike], what: str) -> Bank:

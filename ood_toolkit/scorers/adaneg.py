@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ood_toolkit.api.prompts import Mining, Prompts, TextBank
+from ood_toolkit.api.component import DEPENDS
+from ood_toolkit.api.prompts import Mining, Prompts
 from ood_toolkit.api.scorer import between, not_negative, positive
 from ood_toolkit.api.stream import StreamScorer
+from ood_toolkit.scorers.families.mining import COUNT, INTER, QUANTILE, MinesTexts, check_mine
 from ood_toolkit.scorers.families.negatives import grouped, share_of_classes, texts_of
 
 if TYPE_CHECKING:
@@ -17,8 +19,12 @@ if TYPE_CHECKING:
     from ood_toolkit.outputs import Outputs
 
 
+RULES: dict[str, dict[str, Any]] = {QUANTILE: {"count": 10_000}, INTER: {"count": COUNT}}
+"""What the parameters are by default, by the rule of mining."""
+
+
 @dataclass
-class AdaNeg(StreamScorer):
+class AdaNeg(MinesTexts, StreamScorer):
     """NegLabel's score with proxies that take in images of the stream, S = S_1 + lambda S_0, in (0, 1 + lambda).
 
     S_0 (n,) is NegLabel's score with the texts t of the k classes and m negatives; S_1 (n,) is the same score with
@@ -31,7 +37,8 @@ class AdaNeg(StreamScorer):
     The reference code counts an empty last place too, so that L = 10 are 9 images, as here. Its other setting, in which
     proxies depend on the image (`samada`), is not the one published and is left out. The negatives are mined as in that
     code: exactly M of the candidates, nouns and adjectives in proportion to how many there are of each, the least
-    similar first, and the similarity of a candidate is the sorted cosine at place int(0.95 k).
+    similar first, and the similarity of a candidate is the sorted cosine at place int(0.95 k). With
+    `mine=inter` training images choose them, as `neglabel` says.
     """
 
     groups: int = 5
@@ -44,23 +51,36 @@ class AdaNeg(StreamScorer):
     """L, places of a label, its text among them."""
     weight: float = 0.1
     """Lambda, of S_0 in the sum, 0 or above."""
-    count: int = 10_000
-    """M, how many of the candidate words become negatives; all where there are fewer."""
+    count: int = DEPENDS
+    """M, how many of the candidate words become negatives, all where there are fewer. By default 10,000, with
+    mine=inter 2,000."""
     negatives_seed: int = 0
     """Of the order in which negatives fall into groups."""
     batch: int = 256
     """Images that are taken in, and scored, together."""
+    mine: str = QUANTILE
+    """How negatives are chosen: quantile, by their cosines with the class texts, or inter, by training images."""
 
     name = "adaneg"
     group = "clip"
-    needs = frozenset({"zero_shot", "text:negatives"})
     order = "an image is scored with what the batches up to its own have left in the memory"
 
     def __post_init__(self) -> None:
-        positive(self, "groups", "length", "count", "batch")
+        check_mine(self, RULES)
+        positive(self, "groups", "length", "batch")
         not_negative(self, "weight", "negatives_seed")
         between(self, "middle", 0, 1, ends=False)
         between(self, "gap", 0, 1)
+
+    def default_of(self, name: str) -> Any:
+        """Give the value of a parameter that is not given, which may depend on `mine`."""
+        known = super().default_of(name)
+        return RULES[self.mine][name] if known is DEPENDS else known
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Negatives, or candidates and the images that choose among them."""
+        return frozenset({"zero_shot"}) | self.mining_needs
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -70,7 +90,7 @@ class AdaNeg(StreamScorer):
     @property
     def prompts(self) -> Prompts:
         """The reference code's prompts, and how its negatives are chosen."""
-        bank = TextBank("negatives", adjectives=("This is a {} photo.",), mining=Mining(count=self.count))
+        bank = self.text_bank(Mining(count=self.count), adjectives=("This is a {} photo.",))
         return Prompts(("The nice {}.",), banks=(bank,))
 
     def run(self, chunks: Iterable[Outputs], seed: int) -> Tensor:
@@ -90,7 +110,7 @@ class AdaNeg(StreamScorer):
         import torch
 
         head = texts_of(x)
-        negatives = head.bank("negatives").rows
+        negatives = self.bank(head).rows
         used = len(negatives) - len(negatives) % min(self.groups, len(negatives))
         order = torch.randperm(used, generator=torch.Generator().manual_seed(self.negatives_seed))
         return _Memory(_Places(head.weight), _Places(negatives), order.to(negatives.device))

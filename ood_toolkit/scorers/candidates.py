@@ -19,7 +19,7 @@ def searched(scorer: AnyScorer) -> dict[str, tuple[Any, ...]]:
     if not isinstance(scorer, Scorer):
         return {}
     fields = getattr(type(scorer), "__dataclass_fields__", {})
-    free = [name for name in scorer.grid if name in fields and getattr(scorer, name) == fields[name].default]
+    free = [name for name in scorer.grid if name in fields and getattr(scorer, name) == scorer.default_of(name)]
     inner = {name: value for name, value in scorer.parameters().items() if isinstance(value, Scorer)}
     return {
         **{name: tuple(scorer.grid[name]) for name in free},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ood_toolkit.api.prompts import Mining, Prompts, TextBank
+from ood_toolkit.api.prompts import Mining, Prompts
 from ood_toolkit.scorers.neglabel import NegLabel
 
 NOUNS = (
@@ -30,7 +30,8 @@ class CSP(NegLabel):
     files are left out; a candidate with a cosine above 0.95 to any class text comes last, so that it is a negative only
     where the share leaves room for it. Class and noun embeddings are means over eight templates, those of adjectives
     over four, of members that are not normalised. The nouns of adjectives depend on the order of the word list, here
-    by file name; the reference code's order is that of its folder.
+    by file name; the reference code's order is that of its folder. With `mine=inter` images choose among this pool, as
+    `neglabel` says, and no cosine puts a candidate last.
     """
 
     name = "csp"
@@ -38,11 +39,6 @@ class CSP(NegLabel):
     @property
     def prompts(self) -> Prompts:
         """The paper's prompts and how its negatives are chosen."""
-        bank = TextBank(
-            "negatives",
-            adjectives=ADJECTIVES,
-            without=WITHOUT,
-            conjugated=True,
-            mining=Mining(self.share, exclude_above=SIMILAR),
-        )
+        mining = Mining(self.share, exclude_above=SIMILAR)
+        bank = self.text_bank(mining, adjectives=ADJECTIVES, without=WITHOUT, conjugated=True)
         return Prompts(NOUNS, "mean-then-normalise", banks=(bank,))

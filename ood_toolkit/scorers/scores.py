@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
 from ood_toolkit.api.registry import get_registry
-from ood_toolkit.api.scorer import Scorer, missing_needs
+from ood_toolkit.api.scorer import SPLIT_NEEDS, Scorer, missing_needs
 from ood_toolkit.api.stream import AnyScorer, StreamScorer, each_alone, run_apart
 from ood_toolkit.errors import ScorerError
 from ood_toolkit.outputs import Outputs, as_outputs
 from ood_toolkit.outputs.arrays import as_scores
 
-__all__ = ["STREAM", "check_needs", "checked", "fit", "fitted_on", "score", "scores_of", "with_known_labels"]
+__all__ = [
+    "STREAM",
+    "check_needs",
+    "checked",
+    "fit",
+    "fitted_on",
+    "fitted_stream",
+    "score",
+    "scores_of",
+    "with_known_labels",
+]
 
 STREAM = "there is nothing to fit; use score or bench"
 
@@ -39,11 +49,27 @@ def fit(scorer: str | Scorer, val: Outputs | None = None, train: Outputs | None 
 
 def fitted_on(scorer: Scorer, val: Outputs | None, train: Outputs | None = None) -> Scorer:
     """Fit a scorer itself; of one that needs the labels of validation, on the images whose class is known."""
+    return _a_scorer(_fitted(scorer, val, train), scorer.spec)
+
+
+def fitted_stream(scorer: StreamScorer, val: Outputs | None, train: Outputs | None = None) -> StreamScorer:
+    """Give a scorer of streams that can run: a clone, fitted, where its `needs` name a split, else itself."""
+    if not SPLIT_NEEDS & scorer.needs:
+        return scorer
+    made = scorer.clone()
+    if not hasattr(made, "fit"):
+        raise ScorerError(f"{scorer.spec}: needs {', '.join(sorted(SPLIT_NEEDS & scorer.needs))} but has no fit")
+    fitted = _fitted(made, val, train)
+    if not isinstance(fitted, StreamScorer):
+        raise ScorerError(f"{scorer.spec}: expected a fitted scorer of streams, got {fitted!r}; fit must return self")
+    return fitted
+
+
+def _fitted(scorer: Any, val: Outputs | None, train: Outputs | None) -> object:
     notes: tuple[str, ...] = ()
     if val is not None and "val_labels" in scorer.needs:
         val, notes = with_known_labels(val)
-    fitted: object = scorer.fit(cast(Outputs, val), train)
-    made = _a_scorer(fitted, scorer.spec)
+    made = scorer.fit(cast(Outputs, val), train)
     if notes:
         vars(made)["notes_"] = [*getattr(made, "notes_", ()), *notes]
     return made
@@ -63,32 +89,27 @@ def score(scorer: str | AnyScorer, x: Outputs, val: Outputs | None = None, train
     """Score `x`: (n,) float64, higher = more in-distribution; fits the scorer first on the ID outputs given.
 
     `x` are outputs, or logits (n, k). An instance that is fitted already is used as it is where no ID outputs are
-    given. A scorer of streams takes `x` as one stream in its row order. The scorer does not see labels of `x`. Raises
-    `ScorerError` if a need is unmet.
+    given. A scorer of streams takes `x` as one stream in its row order, and ID outputs where its `needs` name them. The
+    scorer does not see labels of `x`. Raises `ScorerError` if a need is unmet.
 
     >>> from ood_toolkit import Outputs, score
     >>> score("maxlogit", Outputs.from_logits([[3.0, 1.0], [0.5, 0.0]])).tolist()
     [3.0, 0.5]
     """
     made, x = get_registry().scorer(scorer), as_outputs(x).blind()
-    if isinstance(made, StreamScorer):
-        _check_provided(made, sorted(x.lacking(frozenset(made.needs))))
-        return run_apart(made, x)
     val = None if val is None else as_outputs(val, "val")
     train = None if train is None else as_outputs(train, "train")
-    if val is None and train is None and made.learned():
-        return scores_of(made, x)
-    check_needs(made, x, val, train)
-    return scores_of(fit(made, val, train), x)
+    known = val is None and train is None and bool(made.learned())
+    if not known:
+        check_needs(made, x, val, train)
+    if isinstance(made, StreamScorer):
+        return run_apart(made if known else fitted_stream(made, val, train), x)
+    return scores_of(made if known else fit(made, val, train), x)
 
 
-def check_needs(scorer: Scorer, x: Outputs | None, val: Outputs | None, train: Outputs | None) -> None:
+def check_needs(scorer: AnyScorer, x: Outputs | None, val: Outputs | None, train: Outputs | None) -> None:
     """Refuse outputs and ID splits that lack what a scorer needs."""
-    _check_provided(scorer, missing_needs(scorer, x, val, train))
-
-
-def _check_provided(scorer: AnyScorer, missing: list[str]) -> None:
-    if missing:
+    if missing := missing_needs(scorer, x, val, train):
         raise ScorerError(f"{scorer.spec}: needs {', '.join(missing)}, which the given outputs do not provide")
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ood_toolkit.api.prompts import Prompts, TextBank
 from ood_toolkit.api.scorer import between, positive
 from ood_toolkit.api.stream import StreamScorer
+from ood_toolkit.scorers.families.mining import COUNT, INTER, MinesTexts, check_mine
 from ood_toolkit.scorers.families.negatives import texts_of
 
 if TYPE_CHECKING:
@@ -20,10 +21,12 @@ ROWS = 128
 """Images whose probabilities over all candidates are held at once: of 70,000 candidates 34 MiB."""
 GRID = 100
 """Steps of the adaptive threshold."""
+RULES: dict[str, dict[str, Any]] = {"all": {}, INTER: {}}
+"""The rules of mining."""
 
 
 @dataclass
-class TANL(StreamScorer):
+class TANL(MinesTexts, StreamScorer):
     """Probability of the ID classes against the negative labels that the stream itself activates, in (0, 1).
 
     p_j(v) is the softmax over the k classes and all c candidates, at the model's scale. One queue holds sure ID images,
@@ -39,7 +42,8 @@ class TANL(StreamScorer):
 
     As in the reference code the scores so far begin with those of the class texts and the noise, and of several
     thresholds that part the scores alike the middle one is taken. Its queues hold probabilities; these hold
-    embeddings and sums, since 2 x 300 x 70,000 probabilities would be 170 MB.
+    embeddings and sums, since 2 x 300 x 70,000 probabilities would be 170 MB. With `mine=inter` training images choose
+    the candidates first, as `neglabel` says.
     """
 
     labels: int = 1000
@@ -58,17 +62,28 @@ class TANL(StreamScorer):
     """Pictures of each of the five kinds of noise."""
     batch: int = 256
     """Images that are scored, and taken in, together."""
+    mine: str = "all"
+    """How candidates are chosen: all of them stay, or inter, those that training images choose."""
+    count: int = COUNT
+    """With mine=inter, how many of the candidates stay at most."""
 
     name = "tanl"
     group = "clip"
-    needs = frozenset({"zero_shot", "text:candidates", "text:noise"})
     bounds = (0.0, 1.0)
     order = "an image is scored with labels that the sure images of its batch, or of those before, activate"
 
     def __post_init__(self) -> None:
+        check_mine(self, RULES)
         positive(self, "labels", "step", "queue", "history", "noise", "batch")
         between(self, "gap", 0, 1)
         between(self, "alpha", 0, 1)
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """All candidates, and the images that choose among them where they do."""
+        return frozenset({"zero_shot", "text:candidates", "text:noise"}) | (
+            self.mining_needs if self.by_images else frozenset()
+        )
 
     @property
     def prompts(self) -> Prompts:
@@ -90,7 +105,8 @@ class TANL(StreamScorer):
         import torch
 
         head, draw = texts_of(x), torch.Generator().manual_seed(seed)
-        texts = _Texts(head.weight, head.bank("candidates").rows, head.scale)
+        candidates = self.bank(head) if self.by_images else head.bank("candidates")
+        texts = _Texts(head.weight, candidates.rows, head.scale)
         known, noise = texts.classes.to(x.embeddings), head.bank("noise").rows.to(x.embeddings)
         queues = [_Queue(texts, self.queue), _Queue(texts, self.queue)]
         for queue, rows in zip(queues, (known, noise), strict=True):

@@ -26,13 +26,22 @@ class Negatives:
     def __init__(self, store: Path) -> None:
         self.folder = store / "negatives"
 
-    def write(self, about: Mapping[str, Any], words: Sequence[str], similarity: Sequence[float]) -> str:
-        """Remember a list, words in their order with the similarity that decided, and give its key."""
+    def write(
+        self, about: Mapping[str, Any], words: Sequence[str], similarity: Sequence[float] | Mapping[str, Sequence[Any]]
+    ) -> str:
+        """Remember a list, words in their order with the similarity that decided, and give its key.
+
+        A rule with another criterion gives its numbers, or names, by what they are called.
+        """
         identity = json.dumps({"format": FORMAT, **about, "words_kept": list(words)}, sort_keys=True)
         key = hashlib.sha256(identity.encode()).hexdigest()
         file = self.folder / f"{key}.json"
         if not file.is_file():
-            found = [{"word": word, "similarity": value} for word, value in zip(words, similarity, strict=True)]
+            why = similarity if isinstance(similarity, Mapping) else {"similarity": similarity}
+            found = [
+                {"word": word, **dict(zip(why, values, strict=True))}
+                for word, *values in zip(words, *why.values(), strict=True)
+            ]
             begin(self.folder.parent)
             with replaced_file(file) as partial:
                 partial.write_text(json.dumps({"format": FORMAT, **about, "negatives": found}, indent=1) + "\n")
@@ -69,9 +78,15 @@ class Negatives:
         file = self.folder / f"{fitting[0]}.json"
         try:
             content = json.loads(read_bytes(file, LARGEST))
-            content["negatives"] = [
-                {"word": str(row["word"]), "similarity": float(row["similarity"])} for row in content["negatives"]
-            ]
+            content["negatives"] = [_row(row) for row in content["negatives"]]
         except (ValueError, LookupError, TypeError, OSError, OverflowError, RecursionError) as error:
             raise StoreError(f"{file}: expected a list of negatives, got {type(error).__name__}; delete it") from None
         return fitting[0], content
+
+
+def _row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a word and the values that decided; `LookupError` where there are none."""
+    why = {name: value if isinstance(value, str) else float(value) for name, value in row.items() if name != "word"}
+    if not any(isinstance(value, float) for value in why.values()):
+        raise LookupError("no value")
+    return {"word": str(row["word"]), **why}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -26,10 +26,10 @@ ROWS = 7
 """Images of a batch: few, so that a problem of a hundred images has a before and an after."""
 SAME = (
     *("needs", "shape", "dtype", "sign", "finiteness", "bounds", "class-order"),
-    *("huge-logits", "repeatability", "input", "one-image", "two-classes"),
-    *("labels", "generators", "separation", "scale"),
+    *("huge-logits", "repeatability", "refit", "input", "one-image", "two-classes"),
+    *("labels", "splits", "every-row", "generators", "few-images", "separation", "scale"),
 )
-"""The checks of other scorers that apply."""
+"""The checks of other scorers that apply; those of `fit` find nothing where there is none."""
 
 
 @dataclass
@@ -50,9 +50,20 @@ class OneRun(Scorer):
         """Those of the scorer of streams."""
         return self.stream.bounds
 
+    def fit(self, val: Outputs, train: Outputs | None = None) -> OneRun:
+        """Let the scorer of streams learn what it learns before any run."""
+        fit_stream(self.stream, val, train)
+        return self
+
     def score(self, x: Outputs) -> Tensor:
         """Give the scores (n,) of one run."""
         return self.stream.run(x.chunks(ROWS), 0)
+
+
+def fit_stream(scorer: StreamScorer, val: Any, train: Any) -> None:
+    """Fit a scorer of streams in place, where it has a `fit`, and expect that this returns it."""
+    if hasattr(scorer, "fit"):
+        expect(scorer.fit(val, train) is scorer, "fit to return self", "something else")
 
 
 @dataclass
@@ -66,6 +77,12 @@ class StreamTrial:
     def alone(self) -> Trial:
         """It as other scorers' checks see it."""
         return Trial(OneRun(self.scorer.clone()), self.make)
+
+    def ready(self) -> StreamScorer:
+        """Give a clone that can run, fitted where it has a `fit`."""
+        made, usual = self.scorer.clone(), self.alone.usual
+        fit_stream(made, usual.val, usual.train)
+        return made
 
 
 def _scores(scorer: StreamScorer, x: Outputs, seed: int = 0) -> Tensor:
@@ -85,11 +102,11 @@ def _declaration(trial: StreamTrial) -> None:
     whole = isinstance(scorer.batch, int) and not isinstance(scorer.batch, bool) and scorer.batch > 0
     expect(whole, "batch to be a whole number above 0", repr(scorer.batch))
     splits = sorted(SPLIT_NEEDS & frozenset(scorer.needs))
-    expect(not splits, "no need of val or train, as nothing is fitted", ", ".join(splits))
+    expect(hasattr(scorer, "fit") or not splits, "no need of val or train without a fit", ", ".join(splits))
 
 
 def _order(trial: StreamTrial) -> None:
-    x, scorer = trial.alone.usual.x, trial.scorer.clone()
+    x, scorer = trial.alone.usual.x, trial.ready()
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(0))
     same = is_same(_scores(scorer, x[order]), _scores(scorer, x)[order])
     hint = "the same; derive from Scorer where the order does not matter"
@@ -97,18 +114,20 @@ def _order(trial: StreamTrial) -> None:
 
 
 def _memory(trial: StreamTrial) -> None:
-    x, other, scorer = trial.alone.usual.x, trial.alone.problem(seed=1).x, trial.scorer.clone()
+    x, other, scorer = trial.alone.usual.x, trial.alone.problem(seed=1).x, trial.ready()
     before = set(vars(scorer))
     first = _scores(scorer, x)
     _scores(scorer, other)
     expect_equal("after a run on other images", _scores(scorer, x), first)
-    kept = sorted(set(vars(scorer)) - before | set(scorer.learned()))
+    kept = sorted(set(vars(scorer)) - before)
     expect(not kept, "no memory kept on the scorer between runs", ", ".join(kept))
 
 
 def _parameters(trial: StreamTrial) -> None:
-    before, scorer = snapshot(trial.scorer), trial.scorer.clone()
-    expect_same("a clone to have", snapshot(scorer), before)
+    before = snapshot(trial.scorer)
+    expect_same("a clone to have", snapshot(trial.scorer.clone()), before)
+    scorer = trial.ready()
+    expect_same("fit to leave", snapshot(scorer), before)
     _scores(scorer, trial.alone.usual.x)
     expect_same("run to leave", snapshot(scorer), before)
     from ood_toolkit.api.registry import get_registry

@@ -45,6 +45,9 @@ CHEAP = frozenset(
     | {"verbose", "exact", "device", "dtype"}
 )
 """Parameters that may well change no score: of what is random, and of how much is computed at once."""
+SEEDS = 4
+"""Problems on none of which the last rows matter to a fit that does not look at them; what is chosen among a few texts
+may stay the same on some."""
 FEW = (150, 40)
 """Images of small splits, not all of which a scorer must take, but crash on none."""
 GAPS = (4.0, 24.0, 33.0)
@@ -98,10 +101,8 @@ def _every_row(trial: Trial) -> None:
         if name not in trial.scorer.needs:
             continue
         for share in (0.6, 0.3):
-            unmoved = [_is_unmoved(trial, name, share, seed) for seed in (0, 1)]
-            expect(
-                not all(unmoved), f"fit to look at all rows of {name}", f"no change with the last {share:.0%} changed"
-            )
+            unmoved = all(_is_unmoved(trial, name, share, seed) for seed in range(SEEDS))
+            expect(not unmoved, f"fit to look at all rows of {name}", f"no change with the last {share:.0%} changed")
 
 
 def _generators(trial: Trial) -> None:

@@ -281,6 +281,59 @@ def test_score_takes_a_set_in_its_row_order_and_keeps_nothing(sets):
         ood_toolkit.score(Running(), Outputs.from_logits(np.eye(3)))
 
 
+class Anchored(Running):
+    """Cosine with the mean training image less its mean over the stream up to the end of the batch."""
+
+    name = "anchored"
+    needs = frozenset({"features", "train"})
+
+    def fit(self, val, train=None):
+        self.anchor_ = torch.nn.functional.normalize(train.embeddings.double().mean(dim=0), dim=0)
+        return self
+
+    def run(self, chunks, seed):
+        total, count, parts = 0.0, 0, []
+        for x in chunks:
+            cosine = x.embeddings.double() @ self.anchor_
+            total, count = total + cosine.sum(), count + len(x)
+            parts.append(cosine - total / count)
+        return torch.cat(parts)
+
+
+def test_a_stream_that_learns_from_id_images_is_fitted_once_before_any_run(sets, make_outputs):
+    train = make_outputs(60, seed=4)
+    anchor = np.asarray(train.embeddings.double()).mean(axis=0)
+    anchor /= np.linalg.norm(anchor)
+
+    def slow(x, batch):
+        cosine = np.asarray(x.embeddings.double()) @ anchor
+        ends = [min(len(cosine), (i // batch + 1) * batch) for i in range(len(cosine))]
+        return np.array([value - cosine[:end].mean() for value, end in zip(cosine, ends, strict=True)])
+
+    x, given = sets["test"], Anchored(batch=16)
+    np.testing.assert_allclose(ood_toolkit.score(given, x, train=train), slow(x, 16), rtol=1e-9)
+    assert not given.learned()
+    with pytest.raises(ScorerError, match="anchored: needs train, which"):
+        ood_toolkit.score(given, x)
+    report = bench([given], **sets, train=train)
+    assert {row.status for row in report.rows if row.kind == "ood"} == {"ok"}
+    assert bench([given], **sets).rows[0].notes == ("needs train",)
+    wanted = mixed(Anchored(16).fit(None, train), [x, sets["ood"]["near"]], 0)
+    np.testing.assert_array_equal(report.answers["id", "test"].streamed["near"]["anchored"], wanted[0])
+
+
+class Unfitted(Running):
+    name = "unfitted"
+    needs = frozenset({"zero_shot", "train"})
+
+
+def test_a_stream_that_needs_a_split_and_has_no_fit_is_told_so(sets):
+    with pytest.raises(ScorerError, match="unfitted: needs train but has no fit"):
+        ood_toolkit.score(Unfitted(), sets["test"], train=sets["test"])
+    with pytest.raises(ConformanceError, match="no need of val or train without a fit"):
+        run_check("declaration", Unfitted())
+
+
 def test_what_fits_or_thresholds_refuses_a_stream(sets):
     line = "running: expected a scorer of single images, got one of streams; there is nothing to fit; "
     for refused in (lambda: Detector.fit(Running(), sets["val"]), lambda: ood_toolkit.fit(Running(), sets["val"])):

@@ -48,7 +48,33 @@ def test_what_was_mined_is_listed_and_printed(oodkit, imported):
         row["word"] for row in oodkit("negatives", key, "--json").read["negatives"]
     ]
     assert [float(value) for value, _ in printed] == sorted(float(value) for value, _ in printed)
+    assert "of each kind the 50 % least similar to the classes, by the 95 % quantile" in oodkit("negatives", key).err
     oodkit("negatives", "zz").is_refused("negatives 'zz': expected the start of one key, none fit")
+
+
+def test_texts_chosen_by_images_are_listed_with_why(oodkit, imported):
+    assert oodkit("import", "toys", imported / "id.npz", "--split", "train").code == 0
+    asked = ("--scorers", "neglabel:mine=inter:count=4,adaneg:mine=inter:count=4", "--id", "toys", "--ood", "odd")
+    run = oodkit("bench", *asked, "--format", "json").read
+    rows = [row for row in run["rows"] if row["kind"] == "ood"]
+    assert [row["status"] for row in rows] == ["ok", "ok"]
+    (key,) = {note.rpartition(" ")[2].rstrip(")") for row in rows for note in row["notes"] if "pass mine=inter" in note}
+    told = oodkit("negatives", key)
+    assert "less similar to the mean training image of every class than the class's own text" in told.err
+    assert "columns: mean gap, least gap, class of the least, word" in told.err
+    printed = [line.split("\t") for line in told.out.splitlines()]
+    gaps = [float(gap) for gap, *_ in printed]
+    assert len(gaps) == 4
+    assert gaps == sorted(gaps, reverse=True)
+    assert all(0 < float(least) <= float(gap) for gap, least, *_ in printed)
+    assert {name for *_, name, _ in printed} <= {"ant", "bee", "cat"}
+    held = oodkit("negatives", key, "--json").read
+    assert [row["word"] for row in held["negatives"]] == [word for *_, word in printed]
+    assert "rule inter" in oodkit("negatives").out
+    gate = imported / "gate"
+    spec = "neglabel:mine=inter:count=4"
+    assert oodkit("fit", spec, "--id", "toys", "--allow-same", "-o", gate).code == 0
+    assert f"(oodkit negatives {key})" in oodkit("inspect", gate).out.replace("\n", " ")
 
 
 def test_no_list_yet_is_an_empty_list(oodkit):

@@ -155,6 +155,7 @@ def test_otsu_by_hand():
 def test_other_parameters_are_of_the_paper():
     assert TANL().parameters() == {
         "labels": 1000, "step": 1, "queue": 300, "gap": 0.5, "alpha": 0.0, "history": 20000, "noise": 3, "batch": 256,
+        "mine": "all", "count": 2000,
     }  # fmt: skip
     bank, noise = TANL().prompts.banks[0], TANL(noise=4).prompts.noise
     assert (bank.name, bank.mining, noise) == ("candidates", None, 4)

@@ -177,10 +177,9 @@ class _NegLabel(Score):
     def __init__(self, scorer: NegLabel, head: Head | None) -> None:
         super().__init__(scorer, head)
         assert head is not None
-        bank = head.bank("negatives")
-        self.groups = min(scorer.groups, len(bank.rows))
-        kept = len(bank.rows) - len(bank.rows) % self.groups
-        self.register_buffer("negatives", bank.shuffled(scorer.seed, kept))
+        negatives, _ = scorer.in_groups(head)
+        self.groups = min(scorer.groups, len(negatives))
+        self.register_buffer("negatives", negatives)
         self.scale = head.scale / scorer.temperature
 
     def forward(self, rows: Rows) -> Tensor:

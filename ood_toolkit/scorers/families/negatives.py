@@ -24,13 +24,6 @@ LARGEST = 80.0
 """Largest exponent that is taken in float32."""
 
 
-def negatives_of(x: Outputs, groups: int, seed: int) -> Tensor:
-    """Give the negatives of these outputs' head, as many as fill the groups, (m, d), in the order of the seed."""
-    bank = texts_of(x).bank("negatives")
-    rows = len(bank.rows)
-    return bank.shuffled(seed, rows - rows % min(groups, rows))
-
-
 def texts_of(x: Outputs) -> Head:
     """Give the head of these outputs; `ScorerError` where there is none."""
     if x.head is None:
