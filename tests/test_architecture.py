@@ -220,7 +220,7 @@ print(json.dumps(found))
 
 def test_help_version_and_listings_import_nothing_heavy(tmp_path):
     lines = [[], ["--help"], ["--version"]]
-    names = "bench report plot compare score fit inspect predict monitor serve import"
+    names = "bench report plot compare leaderboard score fit inspect predict monitor serve import"
     lines += [[name, "--help"] for name in names.split()]
     for kind in ("scorers", "combiners", "datasets", "models", "plugins"):
         lines += [[kind], [kind, "--json"], [kind, "--help"]]

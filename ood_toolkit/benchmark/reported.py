@@ -25,7 +25,7 @@ def reported(
     answers, csid = rows.answers, member.csid
     header = {
         "protocol": rows.protocol,
-        "id": [header_of(name, answers[name], one.tests[name].classes) for name, one in rows.members.items()],
+        "id": [_of_id(name, answers[name], one) for name, one in rows.members.items()],
         "ood": {ood: len(x) for ood, x in member.ood.items()},
         **({"groups": rows.groups} if rows.groups else {}),
         **({"csid": full_header(first, answers[first], list(csid))} if csid else {}),
@@ -39,6 +39,12 @@ def reported(
     kept: dict[tuple[str, ...], Answers] = {(n, key): said for n, sets in answers.items() for key, said in sets.items()}
     model = str(header.get("model", ""))
     return Report([replace(row, model=model) for row in listed], header, kept | rows.merged)
+
+
+def _of_id(name: str, sets: Mapping[str, Answers], member: Member) -> dict[str, Any]:
+    """Say of an ID set how large it is, how the model does on it, and of which kind the head is, if there is one."""
+    test = member.tests[name]
+    return header_of(name, sets, test.classes) | ({} if test.head is None else {"head": test.head.kind})
 
 
 def lost(out_of_service: Mapping[str, str], id_name: str, ood: Sequence[str]) -> list[Row]:

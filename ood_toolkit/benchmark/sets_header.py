@@ -11,6 +11,7 @@ from ood_toolkit.data.by_path import real_place
 from ood_toolkit.encode.sets import Sets
 from ood_toolkit.errors import DataError
 from ood_toolkit.outputs.class_names import first_few
+from ood_toolkit.store.head_file import read_head
 
 __all__ = ["sets_header"]
 
@@ -29,7 +30,7 @@ def sets_header(
         "weights": sets.fingerprint,
         "prompts": _said(list(dict.fromkeys(t for named in templates.values() for t in named))),
         "templates": templates,
-        **({"heads": dict(settings.trained)} if settings.trained else {}),
+        **({"heads": dict(settings.trained), "shots": _shots(settings)} if settings.trained else {}),
         "recipe": settings.text_recipe,
         "validation": dict(where),
         **settings.told,
@@ -44,6 +45,12 @@ def sets_header(
         **({"tune_splits": tune_splits} if tune_splits else {}),
         **sets.about(),
     }
+
+
+def _shots(settings: Settings) -> dict[str, int]:
+    """Say of each ID set from how many images a class its head was trained, where it was not from all."""
+    found = {name: read_head(file).about.get("shots") for name, file in settings.trained.items()}
+    return {name: shots for name, shots in found.items() if isinstance(shots, int)}
 
 
 def _classes(settings: Settings, sets: Sets) -> list[str]:

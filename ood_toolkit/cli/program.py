@@ -23,9 +23,9 @@ from ood_toolkit.errors import OodkitError, one_line
 __all__ = ["COMMANDS", "cli", "run"]
 
 COMMANDS = (
-    "bench", "report", "plot", "compare", "score", "fit", "inspect", "predict", "monitor", "serve", "export",
-    "encode", "train", "discover", "scorers", "combiners", "datasets", "models", "plugins", "published", "import",
-    "store", "negatives", "check", "new", "doctor",
+    "bench", "report", "plot", "compare", "leaderboard", "score", "fit", "inspect", "predict", "monitor", "serve",
+    "export", "encode", "train", "discover", "scorers", "combiners", "datasets", "models", "plugins", "published",
+    "import", "store", "negatives", "check", "new", "doctor",
 )  # fmt: skip
 
 

@@ -30,6 +30,7 @@ FACTS = {
     **dict.fromkeys(("accuracy", "ece"), is_finite),
     **dict.fromkeys(("validation_images", "unlabelled"), is_number),
     "notes": each(is_text),
+    "head": is_text,
 }
 
 
@@ -58,6 +59,7 @@ SHAPES: Mapping[str, tuple[Shape, str]] = {
     "combines": (each(is_text), "a list of the names of classifiers"),
     "validation": (by_name(is_text), "a text by ID set"),
     "heads": (by_name(is_text), "a file by ID set"),
+    "shots": (by_name(is_number), "a number of images by ID set"),
     "notes": (each(is_text), "a list of texts"),
     "shared_seconds": (is_finite, "a number of seconds"),
     "encoding": (

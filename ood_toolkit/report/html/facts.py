@@ -13,8 +13,8 @@ from ood_toolkit.report.run_header import parts_of
 
 __all__ = ["facts"]
 
-OWN = ("model", "weights", "prompts", "templates", "recipe", "heads", "validation", "val_split", "seed", "limit",
-       "tune_splits", "encoder", "imported")  # fmt: skip
+OWN = ("model", "weights", "prompts", "templates", "recipe", "heads", "shots", "validation", "val_split", "seed",
+       "limit", "tune_splits", "encoder", "imported")  # fmt: skip
 """Keys of the header that decide the outputs and thresholds, in the order in which they are shown."""
 WORDS = {"val_split": "validation share", "tune_splits": "tuned on", "weights": "weights (SHA-256)",
          "imported": "arrays (SHA-256)", "heads": "trained heads"}  # fmt: skip

@@ -1,4 +1,4 @@
-"""How a page of a run is told from other HTML: by the generator that its head names."""
+"""How a page of ours is told from other HTML: by the generator that its head names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`html_page`: a report as one HTML file with all that it needs inside, which asks for nothing."""
+"""`html_page`: a report as one HTML file with all that it needs inside, which asks for nothing; and how one is made."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import base64
 import hashlib
 import html
 import json
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from string import Template
 from typing import Any
@@ -14,7 +15,7 @@ from ood_toolkit.report.html.contents import contents
 from ood_toolkit.report.html.library import charts_library
 from ood_toolkit.report.report import Report
 
-__all__ = ["html_page", "script_hash"]
+__all__ = ["html_page", "made_page", "script_hash"]
 
 SCRIPTS = ("dom", "charts", "histogram", "curves", "scatter", "classes", "summary", "threshold", "errors", "main")
 """Files of the page's own script, in the order in which they are joined."""
@@ -28,19 +29,23 @@ def html_page(report: Report) -> str:
     and is shown as text. Needs the extra `ood-toolkit[html]`; raises `DataError` without it, and where the run
     lacks the scores that a row was computed from.
     """
-    library, held = charts_library(), contents(report)
-    own = "\n".join(_asset(f"{name}.js") for name in SCRIPTS)
+    return made_page("page.html", contents(report), SCRIPTS, charts_library())
+
+
+def made_page(template: str, held: Mapping[str, Any], scripts: Sequence[str], library: str = "") -> str:
+    """Put a page together: a template, what it shows, with a `title`, its own scripts, and a library before them."""
+    own = "\n".join(_asset(f"{name}.js") for name in scripts)
     own = f'"use strict";\n(() => {{\n{own}\n}})();\n'
-    style = _asset("page.css")
+    hashes = " ".join(script_hash(script) for script in (library, own) if script)
     policy = (
-        f"default-src 'none'; script-src {script_hash(library)} {script_hash(own)}; style-src 'unsafe-inline'; "
+        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; "
         "img-src data:; base-uri 'none'; form-action 'none'"
     )
     parts = {
-        "policy": policy, "title": html.escape(held["title"]), "style": style, "library": library, "script": own,
-        "data": embedded(held),
+        "policy": policy, "title": html.escape(held["title"]), "style": _asset("page.css"), "library": library,
+        "script": own, "data": embedded(held),
     }  # fmt: skip
-    return Template(_asset("page.html")).substitute(parts)
+    return Template(_asset(template)).substitute(parts)
 
 
 def embedded(value: Any) -> str:

@@ -1,4 +1,4 @@
-// Elements made from plain text, and numbers written as the rest of oodkit writes them.
+// Elements made from plain text, numbers written as the rest of oodkit writes them, and where shades begin and end.
 const data = JSON.parse(document.getElementById("data").textContent);
 const byId = (id) => document.getElementById(id);
 
@@ -44,3 +44,13 @@ function score(value, digits = 5) {
 }
 
 const plural = (n, word) => `${count(n)} ${word}${n === 1 ? "" : "s"}`;
+
+const MANY = 8; // more scorers than this show their means first, the best on top, and their outliers apart
+
+/** Where the shades begin and end; among many, a few far worse values do not make all others look the same. */
+function endsOf(values) {
+  const rising = [...values].sort((a, b) => a - b);
+  const quarter = (share) => rising[Math.round(share * (rising.length - 1))];
+  const whisker = values.length > MANY ? quarter(0.25) - 1.5 * (quarter(0.75) - quarter(0.25)) : -Infinity;
+  return [rising.find((value) => value >= whisker), rising[rising.length - 1]];
+}

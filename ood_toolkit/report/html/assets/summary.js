@@ -1,6 +1,5 @@
 // The tables of all scorers: sorted by a click on a head, filtered by name and OOD set, shaded by how good a value is.
 const order = { key: null, falling: true };
-const MANY = 8; // more scorers than this show their means first, the best on top, and their outliers apart
 
 const blockOf = (one) => data.blocks[one.block];
 const valueOf = (row, key) => {
@@ -37,14 +36,6 @@ function shades(rows, column) {
     const good = ((column.lower ? -value : value) - low) / (high - low);
     return 0.04 + 0.34 * Math.max(good, 0);
   };
-}
-
-/** Where the shades begin and end; among many, a few far worse values do not make all others look the same. */
-function endsOf(values) {
-  const rising = [...values].sort((a, b) => a - b);
-  const quarter = (share) => rising[Math.round(share * (rising.length - 1))];
-  const whisker = values.length > MANY ? quarter(0.25) - 1.5 * (quarter(0.75) - quarter(0.25)) : -Infinity;
-  return [rising.find((value) => value >= whisker), rising[rising.length - 1]];
 }
 
 function cell(row, column, shade) {
