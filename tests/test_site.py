@@ -270,3 +270,11 @@ def test_the_citation_is_of_this_version_and_invents_no_person():
     assert f"version: {ood_toolkit.__version__}" in lines
     assert lines[lines.index("authors:") + 1] == "  - name: ood_toolkit developers"
     assert not [line for line in lines if "family-names" in line or "given-names" in line]
+
+
+def test_the_names_that_others_use_lead_to_scorers():
+    text = (ROOT / "docs" / "coming-from.md").read_text()
+    rows = re.findall(r"^\| `[^|]+\| `([^`|]+)`", text, re.MULTILINE)
+    made = [ood_toolkit.get_registry().scorer(spec) for spec in rows if not spec.startswith("--")]
+    assert len(made) > 45
+    assert {"maxlogit", "vim", "ash-b", "relation"} <= {scorer.name for scorer in made}
