@@ -21,7 +21,8 @@ from ood_toolkit.metrics.paired import Difference, delong_test, holm, paired_boo
 from ood_toolkit.metrics.protocols import PROTOCOLS, Measure, Protocol, evaluate, find_protocol
 from ood_toolkit.metrics.ranking import Counts, Ranking
 from ood_toolkit.metrics.resampling import bootstrap, intervals
-from ood_toolkit.metrics.selective import aurc, eaurc
+from ood_toolkit.metrics.selective import augrc, aurc, eaurc
+from ood_toolkit.metrics.selective_intervals import selective_intervals
 
 __all__ = [
     "PROTOCOLS",
@@ -43,6 +44,7 @@ __all__ = [
     "ap_out",
     "aupr_in",
     "aupr_out",
+    "augrc",
     "aurc",
     "auroc",
     "auroc_interval",
@@ -68,5 +70,6 @@ __all__ = [
     "reliability",
     "risk_coverage",
     "roc_curve",
+    "selective_intervals",
     "tnr_at_tpr95",
 ]

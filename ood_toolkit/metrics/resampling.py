@@ -15,7 +15,7 @@ from ood_toolkit.metrics.protocols import Protocol, find_protocol
 from ood_toolkit.metrics.ranking import Counts, IntArray, Ranking
 from ood_toolkit.metrics.scores import FloatArray, as_scores
 
-__all__ = ["bootstrap", "intervals", "percentiles", "resampled"]
+__all__ = ["bootstrap", "check_count", "ends_of", "intervals", "percentiles", "resampled"]
 
 Pair: TypeAlias = tuple[FloatArray, FloatArray]
 
@@ -63,9 +63,15 @@ def bootstrap(
 
 def percentiles(protocol: Protocol, values: FloatArray, confidence: float) -> dict[str, Interval]:
     """Turn values (replicates, metrics) into one percentile interval for each metric."""
-    tail = (1 - confidence) / 2
-    ends = np.quantile(values, [tail, 1 - tail], axis=0, method="weibull")  # (2, metrics)
+    ends = ends_of(values, confidence)
     return {key: Interval(float(low), float(high)) for key, (low, high) in zip(protocol.measures, ends.T, strict=True)}
+
+
+def ends_of(values: FloatArray, confidence: float) -> FloatArray:
+    """Give the lower and the upper percentiles (2, metrics) of values (replicates, metrics)."""
+    tail = (1 - confidence) / 2
+    ends: FloatArray = np.quantile(values, [tail, 1 - tail], axis=0, method="weibull")
+    return ends
 
 
 def resampled(scorers: Sequence[Pair], protocol: Protocol, replicates: int, seed: int) -> FloatArray:
@@ -73,8 +79,8 @@ def resampled(scorers: Sequence[Pair], protocol: Protocol, replicates: int, seed
 
     `scorers` are pairs of ID scores (n,) and OOD scores (m,), row-aligned from one scorer to the next.
     """
-    _check_count("replicates", replicates, 1)
-    _check_count("seed", seed, 0)
+    check_count("replicates", replicates, 1)
+    check_count("seed", seed, 0)
     n, m = scorers[0][0].size, scorers[0][1].size
     orders = tuple(_common_order([pair[side] for pair in scorers]) for side in (0, 1))
     groups = [_Groups.of(id_scores[orders[0]], ood_scores[orders[1]]) for id_scores, ood_scores in scorers]
@@ -123,6 +129,7 @@ def _draws(n: int, m: int, replicates: int, seed: int) -> Iterator[tuple[IntArra
         yield generator.integers(0, n, n), generator.integers(0, m, m)
 
 
-def _check_count(name: str, value: int, least: int) -> None:
+def check_count(name: str, value: int, least: int) -> None:
+    """Refuse what is no whole number, or too small a one."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
         raise MetricError(f"{name}: expected a whole number of at least {least}, got {value!r}")

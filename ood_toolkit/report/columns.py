@@ -37,6 +37,7 @@ NAMES: Mapping[str, str] = {
     "id_accepted": "ID accepted",
     "ood_detected": "OOD detected",
     "aurc": "AURC",
+    "augrc": "AUGRC",
     "f1_uncertain": "F1(uncertain)",
 }
 MEASURES: Mapping[str, Sequence[str]] = {
@@ -61,7 +62,7 @@ def ood_grid(header: Mapping[str, Any], rows: Sequence[Row]) -> Grid | None:
 def right_grid(header: Mapping[str, Any], rows: Sequence[Row]) -> Grid | None:
     """Lay out the rows of misclassification detection on ID."""
     part = [row for row in rows if row.kind == "misclassification" and row.status != "skipped"]
-    measures = [m for m in ("auroc", "aurc", "f1_uncertain") if any(m in row.metrics for row in part)]
+    measures = [m for m in ("auroc", "aurc", "augrc", "f1_uncertain") if any(m in row.metrics for row in part)]
     if not measures:
         return None
     return _grid("Misclassification on ID: right against wrong predictions", part, None, lambda row: "", measures)

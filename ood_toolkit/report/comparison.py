@@ -1,9 +1,9 @@
-"""What chance has to do with results: intervals for rows, paired tests of scorers and of runs, spread over runs."""
+"""What chance has to do with results: paired tests of scorers and of runs, spread over runs."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from ood_toolkit import metrics
 from ood_toolkit.errors import DataError, MetricError
 from ood_toolkit.report.evaluation import About, mean_rows, ood_rows
 from ood_toolkit.report.images_of_rows import Case, aligned, case_of, cases_of
+from ood_toolkit.report.intervals import CONFIDENCE, Progress, silent, with_intervals, without_intervals
 from ood_toolkit.report.published import matched_again
 from ood_toolkit.report.report import Report
 from ood_toolkit.report.results import Row
@@ -26,11 +27,9 @@ __all__ = [
     "enough_replicates",
     "measured",
     "spread",
-    "with_intervals",
     "with_tests",
 ]
 
-CONFIDENCE = 0.95
 FIRST, BEST = "first", "best"
 NOT_TESTED = "not tested: "
 """How the notes on scorers begin that no test was made for."""
@@ -44,14 +43,8 @@ LEVEL, LEAST_REPLICATES, FLOOR_SHARE = 0.05, 1000, 0.8
 p-value that they can give may take after Holm's correction."""
 LAPSED = ("intervals", "paired")
 """What a header says of metrics; it does not hold for metrics computed by other rules."""
-Progress = Callable[[str, int, int, str], None]
-"""Is told what is being computed, how much of it is done, of how much, and of what."""
 _NATIVE = metrics.PROTOCOLS["native"]
 _FPR95 = replace(_NATIVE, measures={"fpr95_id": _NATIVE.measures["fpr95_id"]})
-
-
-def _silent(what: str, done: int, of: int, each: str) -> None:
-    """Say nothing of the progress."""
 
 
 def compared(
@@ -60,36 +53,11 @@ def compared(
     paired: bool = False,
     seed: int = 0,
     against: str = FIRST,
-    progress: Progress = _silent,
+    progress: Progress = silent,
 ) -> Report:
     """Add intervals from `ci` resamples (True: 1000) where that is not 0, and paired tests where they are asked for."""
     report = with_intervals(report, 1000 if ci is True else ci, seed, progress) if ci else report
     return with_tests(report, against) if paired else report
-
-
-def with_intervals(report: Report, replicates: int = 1000, seed: int = 0, progress: Progress = _silent) -> Report:
-    """Add the ends of 95 % intervals to the rows of kind `ood`, as `auroc_low`, `auroc_high` and so on.
-
-    `auroc` has DeLong's, every other metric of the protocol that of a bootstrap with as many replicates; see
-    `metrics.intervals`. Rates of decisions and means over sets get none. A row whose scores have no interval
-    (fewer than two images) says so in a note.
-    """
-    protocol = str(report.header.get("protocol", "native"))
-    rows: list[Row] = []
-    for row in report.rows:
-        case = case_of(report, row)
-        if case is not None:
-            progress("intervals", len(rows), len(report.rows), "rows")
-            try:
-                found = metrics.intervals(*case.scores, protocol, replicates, seed, CONFIDENCE)
-            except MetricError as error:
-                row = replace(row, notes=(*row.notes, f"no interval: {error}"))
-            else:
-                ends = {f"{key}_{end}": getattr(one, end) for key, one in found.items() for end in ("low", "high")}
-                row = replace(row, metrics={**row.metrics, **ends})
-        rows.append(row)
-    about = {"confidence": CONFIDENCE, "auroc": "DeLong", "others": "bootstrap", "replicates": replicates, "seed": seed}
-    return replace(report, rows=rows, header={**report.header, "intervals": about})
 
 
 def with_tests(report: Report, against: str = FIRST) -> Report:
@@ -146,7 +114,7 @@ def measured(report: Report, protocol: str) -> Report:
     rows: list[Row] = []
     for row in report.rows:
         if row.kind == "misclassification":
-            rows.append(row)
+            rows.append(without_intervals(row))
         elif row is blocks[_block(row)][0]:
             rows += _measured_block(report, blocks[_block(row)], groups or {}, protocol)
     header = {key: value for key, value in report.header.items() if key not in LAPSED}
@@ -166,7 +134,7 @@ def compared_runs(
     replicates: int | None = 1000,
     seed: int = 0,
     notes: list[str] | None = None,
-    progress: Progress = _silent,
+    progress: Progress = silent,
 ) -> list[dict[str, Any]]:
     """Test AUROC and FPR95(ID) of every scorer of the later runs against the same scorer of the first, paired by image.
 

@@ -15,7 +15,7 @@ from ood_toolkit.report.evaluation import full_spectrum
 from ood_toolkit.report.results import Answers, Found, Row, union
 from ood_toolkit.report.run_header import csid_names, id_names, parts_of
 
-__all__ = ["Case", "aligned", "case_of", "cases_of", "id_sets_of", "id_test_of"]
+__all__ = ["Case", "aligned", "case_of", "cases_of", "id_sets_of", "id_test_of", "right_and_wrong"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +61,15 @@ def id_test_of(found: Found, row: Row) -> Answers:
     with _whole(row):
         test, _ = _answers_of(found, row)
     return test
+
+
+def right_and_wrong(found: Found, row: Row) -> tuple[np.ndarray, np.ndarray]:
+    """Give the scores of rightly and of wrongly predicted ID images whose class is known; `DataError` without them."""
+    test = id_test_of(found, row)
+    if test.right is None or row.scorer not in test.scores:
+        raise DataError(f"{row.scorer} on {row.id}: expected scores of every image; the run is not whole")
+    scores, right = test.scores[row.scorer][test.known], test.right[test.known]
+    return scores[right], scores[~right]
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from ood_toolkit.report.results import Row
 
 __all__ = ["LOWER_IS_BETTER", "block_of", "mean_of", "ordered"]
 
-LOWER_IS_BETTER = frozenset({"fpr95_id", "fpr95_ood", "detection_error", "aurc", "eaurc"})
+LOWER_IS_BETTER = frozenset({"fpr95_id", "fpr95_ood", "detection_error", "aurc", "eaurc", "augrc"})
 NONE, NAME, SECONDS = "none", "name", "seconds"
 Blocks = dict[tuple[str, ...], list[Row]]
 

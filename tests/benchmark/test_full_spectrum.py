@@ -15,6 +15,7 @@ from ood_toolkit.benchmark.splits import of_known_classes
 from ood_toolkit.errors import DataError, OutputsError
 from ood_toolkit.outputs import Outputs
 from ood_toolkit.report import comparison as comparing
+from ood_toolkit.report.intervals import with_intervals
 from ood_toolkit.report.report import Report, joined
 from ood_toolkit.report.run_folder import read_run
 
@@ -166,7 +167,7 @@ def test_a_saved_run_gives_every_number_again(sets, tmp_path):
     assert run.rows == report.rows
     again = Report(run.rows, run.header, run.answers)
     plain = comparing.measured(again, "native")
-    assert [row.metrics for row in comparing.with_intervals(plain, 20).rows] == [row.metrics for row in report.rows]
+    assert [row.metrics for row in with_intervals(plain, 20).rows] == [row.metrics for row in report.rows]
     assert comparing.with_tests(plain).header["paired"] == report.header["paired"]
     assert {test["id"] for test in report.header["paired"]} == {"id", SPECTRUM}
     other = comparing.measured(again, "openood-v1.5")

@@ -1,4 +1,4 @@
-"""AURC and E-AURC against a loop over images, values worked by hand, and the limits they must keep."""
+"""AURC, E-AURC and AUGRC against loops over images, values worked by hand, and the limits they must keep."""
 
 from fractions import Fraction
 from itertools import permutations
@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ood_toolkit import metrics
+from ood_toolkit.errors import MetricError
 
 pytestmark = pytest.mark.quick
 
@@ -61,6 +62,56 @@ def test_values_worked_by_hand():
     assert metrics.eaurc([4, 2], [3, 1]) == pytest.approx(1 / 3 - 5 / 24)
     # One distinct score: the only coverage is everything, the risk is the error rate.
     assert metrics.aurc([7, 7, 7], [7]) == 0.25
+
+
+def slow_augrc(right, wrong):
+    """Draw the curve point by point, each threshold from a count of its own, and add up the trapezoids."""
+    n, area, before = len(right) + len(wrong), Fraction(0), (Fraction(0), Fraction(0))
+    for t in sorted({*right, *wrong}, reverse=True):
+        errors = sum(s >= t for s in wrong)
+        here = Fraction(errors + sum(s >= t for s in right), n), Fraction(errors, n)
+        area += (here[0] - before[0]) * (here[1] + before[1]) / 2
+        before = here
+    return area
+
+
+@given(SCORES, SCORES)
+def test_augrc_is_the_area_of_the_slow_curve(right, wrong):
+    assert metrics.augrc(right, wrong) == pytest.approx(float(slow_augrc(right, wrong)), abs=1e-15)
+
+
+@given(TIED, TIED)
+def test_augrc_follows_from_error_rate_and_auroc(right, wrong):
+    pairs = len(right) * len(wrong)
+    won = sum(Fraction(r > w) + Fraction(r == w, 2) for r in right for w in wrong) / pairs
+    error = Fraction(len(wrong), len(right) + len(wrong))
+    expected = error * (1 - error) * (1 - won) + error**2 / 2
+    assert slow_augrc(right, wrong) == expected
+    assert metrics.augrc(right, wrong) == float(expected)
+
+
+def test_augrc_worked_by_hand():
+    # From the top right, wrong, right, wrong: points (1/4, 0), (1/2, 1/4), (3/4, 1/4), (1, 1/2).
+    assert metrics.augrc([4, 2], [3, 1]) == (1 / 32 + 2 / 32 + 3 / 32)
+    assert metrics.augrc([7, 7, 7], [7]) == 1 / 8  # one straight line to the error rate
+    assert metrics.augrc([2, 3], [1, 0]) == 1 / 8  # perfect: half the square of the error rate
+    assert metrics.augrc([0, 1], [2, 3]) == 1 / 2 - 1 / 8  # the worst
+
+
+def test_areas_are_counted_without_overflow():
+    rng = np.random.default_rng(0)
+    right, wrong = rng.normal(1, 1, 1_500_000), rng.normal(0, 1, 500_000)
+    assert metrics.augrc(right, wrong) == pytest.approx(3 / 16 * (1 - metrics.auroc(right, wrong)) + 1 / 32)
+
+
+@pytest.mark.parametrize("metric", [metrics.aurc, metrics.eaurc, metrics.augrc])
+@pytest.mark.parametrize(("right", "wrong", "message"), [
+    ([], [1.0], "right_scores: expected at least one image"), ([1.0], [float("nan")], "wrong_scores: .*1 NaN"),
+    ([[1.0]], [1.0], r"right_scores: expected shape \(n,\)"), (["a"], [1.0], "right_scores: expected real numbers"),
+])  # fmt: skip
+def test_bad_input_is_refused(metric, right, wrong, message):
+    with pytest.raises(MetricError, match=message):
+        metric(right, wrong)
 
 
 def test_no_order_of_distinct_scores_beats_the_perfect_one():

@@ -12,6 +12,7 @@ from ood_toolkit.errors import DataError, ScorerError
 from ood_toolkit.report import Report
 from ood_toolkit.report import comparison as comparing
 from ood_toolkit.report.comparison_tables import about_runs, differences_grids, text_of
+from ood_toolkit.report.intervals import with_intervals
 from ood_toolkit.report.report import joined
 from ood_toolkit.report.results import Answers
 
@@ -32,7 +33,7 @@ def row_of(report, spec, ood="o"):
 
 
 def test_intervals_are_those_of_the_scores(report):
-    found = comparing.with_intervals(report, 50, seed=3)
+    found = with_intervals(report, 50, seed=3)
     for spec in ("msp", "classwise"):
         for ood in ("o", "q"):
             expected = metrics.intervals(*scores_of(report, spec, ood), "native", 50, 3)
@@ -41,15 +42,31 @@ def test_intervals_are_those_of_the_scores(report):
                 assert (row[f"{key}_low"], row[f"{key}_high"]) == (interval.low, interval.high)
             assert row.auroc == row_of(report, spec, ood).auroc
     for row in found.rows:
-        if row.kind != "ood" or row.status != "ok":
+        if row.kind == "mean" or row.status != "ok":
             assert not any(key.endswith(("_low", "_high")) for key in row.metrics)
     assert found.header["intervals"]["replicates"] == 50
+
+
+def test_right_against_wrong_has_the_intervals_of_its_scores(report):
+    found = with_intervals(report, 50, seed=3)
+    (row,) = [row for row in found.rows if (row.kind, row.scorer) == ("misclassification", "msp")]
+    test = report.answers["id", "test"]
+    scores, right = test.scores["msp"], test.right
+    expected = metrics.selective_intervals(scores[right], scores[~right], 50, 3)
+    assert list(expected) == ["auroc", "aurc", "eaurc", "augrc"]
+    for key, interval in expected.items():
+        assert (row[f"{key}_low"], row[f"{key}_high"]) == (interval.low, interval.high)
+        assert interval.low <= row[key] <= interval.high
+    assert not {"f1_uncertain_low", "id_accepted_low"} & set(row.metrics)
+    assert f"[{100 * row.augrc_low:.1f}, {100 * row.augrc_high:.1f}]" in found.table(200)
+    plain = [row for row in comparing.measured(found, "native").rows if row.kind == "misclassification"]
+    assert plain == [row for row in report.rows if row.kind == "misclassification"]
 
 
 def test_intervals_tell_how_far_they_are(report):
     told = []
     comparing.compared(report, 5, progress=lambda *given: told.append(given))
-    with_scores = [place for place, row in enumerate(report.rows) if row.kind == "ood" and row.status == "ok"]
+    with_scores = [place for place, row in enumerate(report.rows) if row.kind != "mean" and row.status == "ok"]
     assert told == [("intervals", place, len(report.rows), "rows") for place in with_scores]
     silent = []
     comparing.compared(report, 0, True, progress=lambda *given: silent.append(given))
@@ -150,7 +167,7 @@ def test_models_of_a_joined_report_are_tested_against_one_another(make_outputs):
     assert (test["model"], test["against"]["model"], test["scorer"]) == ("w", "m", "msp")
     arrays = [report.answers["id", key].scores["msp"] for report in reversed(reports) for key in ("test", "ood:o")]
     assert test["p"] == metrics.delong_test(*arrays).p
-    found = comparing.with_intervals(whole, 20)
+    found = with_intervals(whole, 20)
     expected = metrics.intervals(*arrays[:2], "native", 20)["ap_out"]
     row = next(row for row in found.rows if (row.model, row.kind) == ("w", "ood"))
     assert (row.ap_out_low, row.ap_out_high) == (expected.low, expected.high)

@@ -14,7 +14,7 @@ from ood_toolkit.report.results import Row
 __all__ = ["block_names", "columns", "label_of", "right_columns", "values"]
 
 DECIDED = ("id_accepted", "ood_detected")
-RIGHT = ("auroc", "aurc", "f1_uncertain")
+RIGHT = ("auroc", "aurc", "augrc", "f1_uncertain")
 
 
 def columns(header: Mapping[str, Any], rows: Sequence[Row]) -> list[dict[str, Any]]:

@@ -8,11 +8,11 @@ import numpy as np
 
 from ood_toolkit import metrics
 from ood_toolkit.errors import DataError
-from ood_toolkit.report.images_of_rows import id_test_of
+from ood_toolkit.report.images_of_rows import right_and_wrong
 from ood_toolkit.report.plot.labels import hides_lines, legend, name_axes
 from ood_toolkit.report.plot.selection import Wanted, best, cases, named, rows_of
 from ood_toolkit.report.plot.style import PALE, SERIES, drawing
-from ood_toolkit.report.results import Found, Row
+from ood_toolkit.report.results import Found
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -69,12 +69,12 @@ def risk_coverage(
     shown = best(rows, lambda row: -row.metrics["aurc"], scorers is not None)
     lines, labels = [], []
     with drawing(ax) as ax:
-        least = _right_and_wrong(found, shown[0])
+        least = right_and_wrong(found, shown[0])
         perfect = metrics.risk_coverage(np.arange(len(least[0])) + len(least[1]), np.arange(len(least[1])))
         (line_of_perfect,) = ax.plot(perfect.coverage, 100 * perfect.risk, color=PALE, linewidth=0.8, zorder=0)
         top, begin = 0.0, 1.0
         for row, spec, look in zip(shown, named(shown), SERIES, strict=False):
-            curve = metrics.risk_coverage(*_right_and_wrong(found, row))
+            curve = metrics.risk_coverage(*right_and_wrong(found, row))
             (made,) = ax.plot(curve.coverage, 100 * curve.risk,
                               **{"color": look.color, "linestyle": look.dash, "marker": look.marker,
                                  "markevery": (0.08, 0.3), "markersize": 3, **line})  # fmt: skip
@@ -87,12 +87,3 @@ def risk_coverage(
         title = f"{shown[0].id}, AURC (%){shown.part}"
         legend(ax, [*lines, line_of_perfect], [*labels, "perfect ranking"], title, above=True)
     return ax
-
-
-def _right_and_wrong(found: Found, row: Row) -> tuple[np.ndarray, np.ndarray]:
-    """Give the scores of rightly and of wrongly predicted images whose class is known."""
-    test = id_test_of(found, row)
-    if test.right is None or row.scorer not in test.scores:
-        raise DataError(f"{row.scorer} on {row.id}: expected scores of every image; the run is not whole")
-    scores, right = test.scores[row.scorer][test.known], test.right[test.known]
-    return scores[right], scores[~right]
