@@ -118,5 +118,5 @@ def _with(val: Scored, calibration: np.ndarray | None) -> Scored:
 def _answers_of(merged: Scored, like: Answers, spec: str) -> Answers:
     right = None if like.right is None else merged.prediction == like.truth
     said = Answers(like.ids, {spec: merged.score}, {}, merged.prediction, merged.confidence, right, like.truth)
-    said.accepted[spec] = merged.accepted
+    said.accepted[spec], said.source = merged.accepted, like.source
     return said

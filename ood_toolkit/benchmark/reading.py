@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ood_toolkit.api.prompts import WORDNET
-from ood_toolkit.errors import DataError, UsageError
+from ood_toolkit.errors import DataError, MetricError, UsageError
 from ood_toolkit.store.foreign.guard import quoted
 from ood_toolkit.store.foreign.lines import read_lines
 from ood_toolkit.store.foreign.places import place_of
@@ -20,6 +20,7 @@ __all__ = [
     "read_banks",
     "read_groups",
     "read_lists",
+    "read_metrics",
     "read_names",
     "read_prompts",
     "read_seeds",
@@ -44,6 +45,16 @@ def read_lists(given: str | Sequence[str]) -> tuple[str, ...]:
     """Give the names of lists such as `a,b`, each once; an empty text is none."""
     texts = [given] if isinstance(given, str) else given
     return read_names([name for text in texts for name in listed_names(text)])
+
+
+def read_metrics(given: str | Sequence[str]) -> tuple[str, ...]:
+    """Give the keys of metrics in lists such as `fpr@0.9,oscr`, each once; `UsageError` for an unknown one."""
+    from ood_toolkit.metrics.named import metric_key
+
+    try:
+        return tuple(dict.fromkeys(map(metric_key, read_lists(given))))
+    except MetricError as error:
+        raise UsageError(f"--metrics: {error}") from None
 
 
 def read_ids(given: Sequence[str]) -> tuple[str, ...]:

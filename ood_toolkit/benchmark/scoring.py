@@ -20,7 +20,7 @@ from ood_toolkit.errors import one_line
 from ood_toolkit.outputs.arrays import to_numpy
 from ood_toolkit.outputs.head import Head
 from ood_toolkit.outputs.ledger import Ledger
-from ood_toolkit.outputs.outputs import NONNEGATIVE, Outputs
+from ood_toolkit.outputs.outputs import NONNEGATIVE, SOURCE_LABELS, Outputs
 from ood_toolkit.report.results import TEST, VAL, Answers, Row
 from ood_toolkit.scorers.calibration import calibration_scores, learns_from_val, missed, shared_with_train
 from ood_toolkit.scorers.families.margin import Margin
@@ -72,6 +72,7 @@ class Scoring:
         for key, x in sets.items():
             owner, known = labelled(name, x, key, members)
             _add_truth(answers[key], known, called[owner])
+            answers[key].source = _source(x) if key.startswith("ood:") else None
         for spec, why in answers[VAL].failed.items() if VAL in answers else ():
             for said in answers.values():  # nothing can be decided with it
                 said.failed.setdefault(spec, why)
@@ -305,6 +306,16 @@ def _under(head: Head | None, x: Outputs) -> Outputs:
 
 def _blank(x: Outputs) -> Answers:
     return Answers(np.arange(len(x)).astype(str) if x.ids is None else x.ids)
+
+
+def _source(x: Outputs) -> np.ndarray | None:
+    """Give which of an OOD set's own classes each image is of (n,), as text; None where it has no labels."""
+    if SOURCE_LABELS not in x.extras:
+        return None
+    given = to_numpy(x.extras[SOURCE_LABELS])
+    if given.ndim != 1:
+        return None
+    return given.astype(str) if given.dtype.kind not in "if" else np.where(given < 0, "", given.astype(str))
 
 
 def _add_truth(answers: Answers, x: Outputs | None, called: np.ndarray) -> None:

@@ -19,6 +19,7 @@ from ood_toolkit.benchmark.reading import (
     read_groups,
     read_ids,
     read_lists,
+    read_metrics,
     read_names,
     read_prompts,
     read_tuned,
@@ -126,6 +127,13 @@ class Settings:
         "Whose rules the metrics follow: native, openood-v1.5, pytorch-ood, mcm, clipn, knn-ood or vim.",
         "benchmark", shows_default=True, metavar="NAME",
     )  # fmt: skip
+    metrics: tuple[str, ...] = option(
+        (), "--metrics",
+        "Further metrics of OOD detection: fpr@0.9 or fpr90_ood at any level, oscr, detection_error and so on; each "
+        "but oscr also behind macro_, as its mean over the classes of an OOD set.",
+        "benchmark", read=read_metrics, many=True, metavar="A,B",
+    )  # fmt: skip
+    """Keys of metrics beside those of the protocol."""
     ci: bool = option(
         False, "--ci", "Add 95 % intervals: DeLong's for AUROC, a bootstrap for the rest.", "benchmark", kind=bool
     )

@@ -28,7 +28,7 @@ HEADINGS = {
     "What is compared": ("preset", "scorers", "ready", "ids", "groups", "csid", "models", "combiners", "on", "dry_run"),
     "Texts and heads": ("prompts", "heads", "recipe", "negatives", "texts"),
     "Which images": ("val_split", "tune", "limit", "seed", "seeds"),
-    "Metrics and tests": ("protocol", "ci", "ci_replicates", "paired", "against"),
+    "Metrics and tests": ("protocol", "metrics", "ci", "ci_replicates", "paired", "against"),
     "Result": ("style", "sort", "output", "html", "gallery"),
     "Encoding": (
         "data_root", "download", "store", "keep", "precision", "device", "batch_size", "workers", "compile", "engine",
@@ -113,7 +113,7 @@ def _repeated(
 ) -> int:
     """Run once with each seed, save every run as `seed-N`, and print mean and spread; exit code as of the worst."""
     from ood_toolkit.cli.streams import print_form, shape
-    from ood_toolkit.report.columns import MEASURES
+    from ood_toolkit.report.columns import measures_of
     from ood_toolkit.report.comparison import spread
     from ood_toolkit.report.comparison_tables import about_runs, spread_grid, text_of
 
@@ -125,7 +125,7 @@ def _repeated(
             reports[f"seed {seed}"].save(output / f"seed-{seed}")
     notes: list[str] = []
     records = spread(reports, notes)
-    grids = [spread_grid(records, MEASURES.get(settings.protocol, MEASURES["native"]))]
+    grids = [spread_grid(records, measures_of(reports[f"seed {seeds[0]}"].header))]
     print_form(text_of(records, grids, style, *shape(), about_runs(reports), notes), "")
     return 1 if any(report.failed or not report.ran for report in reports.values()) else 0
 
@@ -169,7 +169,7 @@ def _measured(settings: Settings, given: set[str], preset: str | None, gallery: 
     settings = settings if benchmark is None else benchmark.filled(settings, given)
     against = reference(settings, registry)
     suggested = None if benchmark is None else benchmark.models()
-    report = run(settings, registry, told, given, sys.argv[1:], suggested, gallery)
+    report = run(settings, registry, told, given, sys.argv[1:], suggested, gallery).with_metrics(*settings.metrics)
     if settings.ci or settings.paired:
         replicates = settings.ci_replicates if settings.ci else 0
         report = compared(report, replicates, settings.paired, settings.seed, against, progress)

@@ -43,7 +43,7 @@ def command(
     from ood_toolkit.cli.progress import clear, progress
     from ood_toolkit.report import Report
     from ood_toolkit.report import comparison as comparing
-    from ood_toolkit.report.columns import MEASURES
+    from ood_toolkit.report.columns import measures_of
     from ood_toolkit.report.comparison_tables import (
         about_differences,
         about_runs,
@@ -74,8 +74,7 @@ def command(
         if protocol:
             reports = {name: comparing.measured(report, protocol) for name, report in reports.items()}
         records = comparing.spread(reports, notes)
-        rules = next(iter(reports.values())).header["protocol"]
-        grids = [spread_grid(records, MEASURES.get(rules, MEASURES["native"]))]
+        grids = [spread_grid(records, measures_of(next(iter(reports.values())).header))]
     else:
         replicates = ci_replicates if "ci_replicates" in options.given() else None
         records = comparing.compared_runs(reports, scorers, against, replicates, seed, notes, progress)

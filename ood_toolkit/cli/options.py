@@ -62,6 +62,7 @@ def _type(made: Option) -> Any:
 model = of("models", "model", many=False, help=MODEL_HELP)
 prompts, head, recipe, negatives, texts = (of(n) for n in ("prompts", "heads", "recipe", "negatives", "texts"))
 ci, ci_replicates, paired, against = (of(name) for name in ("ci", "ci_replicates", "paired", "against"))
+metrics = of("metrics")
 seed, limit, keep, data_root, store = (of(name) for name in ("seed", "limit", "keep", "data_root", "store"))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -16,17 +17,24 @@ if TYPE_CHECKING:
 __all__ = ["check_html", "print_report", "sort", "write_html"]
 
 
+WORDS = ("name", "seconds", "none")
+"""Orders that are no metric's."""
+
+
 def _known(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
-    """Refuse a metric that no protocol has before anything is run."""
-    if value in (None, "name", "seconds", "none"):
+    """Refuse a metric that there is not before anything is run, and give the key of one."""
+    if value is None or value in WORDS:
         return value
     from ood_toolkit.api.spec import nearest
+    from ood_toolkit.errors import MetricError
+    from ood_toolkit.metrics.named import metric_key
     from ood_toolkit.report.columns import NAMES
 
-    if value not in NAMES:
-        known = [*NAMES, "name", "seconds", "none"]
-        raise click.BadParameter(f"expected a metric, name, seconds or none, got {value!r}; {nearest(value, known)}")
-    return value
+    try:
+        return value if value in NAMES else metric_key(value)
+    except MetricError:
+        known = nearest(value, [*NAMES, *WORDS])
+        raise click.BadParameter(f"expected a metric, name, seconds or none, got {value!r}; {known}") from None
 
 
 sort = click.option(
@@ -43,11 +51,7 @@ def print_report(report: Report, style: str, sort: str | None = None) -> None:
 
     `sort` orders the scorers of tables; JSON and CSV keep the order in which they ran.
     """
-    from ood_toolkit.report.columns import NAMES
-
-    if sort in NAMES and not any(sort in row.metrics for row in report.rows):
-        print_message(f"--sort: this run has no {sort}; its tables are in their own order")
-        sort = None
+    report, sort = _sortable(report, sort)
     if style in ("markdown", "latex"):
         print_form(report.to_markdown(sort) if style == "markdown" else report.to_latex(sort), "")
         return
@@ -68,6 +72,21 @@ def print_report(report: Report, style: str, sort: str | None = None) -> None:
     print_form(report.table(*shape(), sort=sort))
     if "published" in report.header:
         print_form("\n" + comparison_text(report.header["published"], *shape()))
+
+
+def _sortable(report: Report, sort: str | None) -> tuple[Report, str | None]:
+    """Give a report that has the metric it is sorted by, and that metric; None, with a message, where it has not."""
+    from ood_toolkit.errors import DataError, MetricError
+    from ood_toolkit.report.asked_metrics import has_metric
+
+    if sort is None or sort in WORDS or has_metric(report, sort):
+        return report, sort
+    with suppress(DataError, MetricError):  # of a run without scores; of a metric of right against wrong
+        report = report.with_metrics(sort)
+    if has_metric(report, sort):
+        return report, sort
+    print_message(f"--sort: this run has no {sort}; its tables are in their own order")
+    return report, None
 
 
 def check_html(file: Path) -> None:

@@ -20,6 +20,7 @@ from ood_toolkit.cli.place import Place
     "pytorch-ood, mcm, clipn, knn-ood or vim.",
 )
 @click.option("--scorers", multiple=True, metavar="SPECS", help="Only these scorers of the run, such as msp,knn:k=100.")
+@options.metrics
 @options.html
 @printing.sort
 @options.ci
@@ -38,6 +39,7 @@ def command(
     style: str,
     scorers: tuple[str, ...],
     protocol: str | None,
+    metrics: tuple[str, ...],
     sort: str | None,
     ci: bool,
     ci_replicates: int,
@@ -57,6 +59,7 @@ def command(
         return
     from ood_toolkit.api.spec import split_specs
     from ood_toolkit.benchmark.checks import check_comparisons
+    from ood_toolkit.benchmark.reading import read_metrics
     from ood_toolkit.benchmark.settings import Settings
     from ood_toolkit.cli.progress import clear, progress
     from ood_toolkit.errors import DataError
@@ -67,6 +70,7 @@ def command(
 
     with options.usage():
         check_comparisons(Settings(ci=ci, ci_replicates=ci_replicates, paired=paired, against=against))
+        asked = read_metrics(metrics)
     if html is not None:
         printing.check_html(html)
     held = read_run(run)
@@ -81,6 +85,7 @@ def command(
         report = only(report, [spec for text in scorers for spec in split_specs(text)])
     if protocol is not None:
         report = measured(report, protocol)
+    report = report.with_metrics(*asked)
     report = compared(report, ci_replicates if ci else 0, paired, seed_of(held.header.get("seed")), against, progress)
     clear()
     if html is not None:

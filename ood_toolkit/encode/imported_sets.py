@@ -15,6 +15,7 @@ from ood_toolkit.encode.sets import Sets
 from ood_toolkit.errors import DataError
 from ood_toolkit.outputs import Outputs
 from ood_toolkit.outputs.head import Bank, Head
+from ood_toolkit.outputs.outputs import SOURCE_LABELS
 from ood_toolkit.store.imports import Imports
 from ood_toolkit.store.npz import head_of, outputs_of
 
@@ -64,9 +65,10 @@ class ImportedSets(Sets):
         return head.with_banks({CANDIDATES: candidates, **found})
 
     def ood(self, name: str, head: Head | None, split: str = "test") -> Outputs:
-        """Wrap the memory maps of an OOD set; its labels may index classes that nobody named."""
+        """Wrap the memory maps of an OOD set; its labels, which may index classes that nobody named, are its own."""
         arrays = self.arrays(name, split)
-        arrays.pop("labels", None)
+        own = [arrays.pop(key) for key in ("source_names", "labels") if key in arrays]
+        arrays |= {SOURCE_LABELS: own[0]} if own else {}
         return self._outputs(name, arrays, head)
 
     def outputs(self, name: str, split: str, head: Head | None, *, own: bool = True) -> Outputs:

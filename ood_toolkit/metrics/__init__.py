@@ -1,6 +1,7 @@
 """Metrics of two named arrays, `(id_scores, ood_scores)`, with the rule behind every number on record."""
 
 from ood_toolkit.metrics.binomial import Share, accepted_share, clopper_pearson
+from ood_toolkit.metrics.by_class import evaluate_by_class, macro_average
 from ood_toolkit.metrics.calibration import accuracy, ece
 from ood_toolkit.metrics.curves import Bins, RiskCoverage, Roc, reliability, risk_coverage, roc_curve
 from ood_toolkit.metrics.decisions import accuracy_uncertain, f1_uncertain, id_accepted, ood_detected
@@ -14,9 +15,11 @@ from ood_toolkit.metrics.detection import (
     detection_error,
     fpr95_id,
     fpr95_ood,
+    fpr_at,
     tnr_at_tpr95,
 )
 from ood_toolkit.metrics.discoveries import Flags, benjamini_hochberg, conformal_p_values
+from ood_toolkit.metrics.open_set import OpenSetCurve, oscr, oscr_curve, oscr_interval
 from ood_toolkit.metrics.paired import Difference, delong_test, holm, paired_bootstrap
 from ood_toolkit.metrics.protocols import PROTOCOLS, Measure, Protocol, evaluate, find_protocol
 from ood_toolkit.metrics.ranking import Counts, Ranking
@@ -32,6 +35,7 @@ __all__ = [
     "Flags",
     "Interval",
     "Measure",
+    "OpenSetCurve",
     "Protocol",
     "Ranking",
     "RiskCoverage",
@@ -42,9 +46,9 @@ __all__ = [
     "accuracy_uncertain",
     "ap_in",
     "ap_out",
+    "augrc",
     "aupr_in",
     "aupr_out",
-    "augrc",
     "aurc",
     "auroc",
     "auroc_interval",
@@ -58,14 +62,20 @@ __all__ = [
     "eaurc",
     "ece",
     "evaluate",
+    "evaluate_by_class",
     "f1_uncertain",
     "find_protocol",
     "fpr95_id",
     "fpr95_ood",
+    "fpr_at",
     "holm",
     "id_accepted",
     "intervals",
+    "macro_average",
     "ood_detected",
+    "oscr",
+    "oscr_curve",
+    "oscr_interval",
     "paired_bootstrap",
     "reliability",
     "risk_coverage",

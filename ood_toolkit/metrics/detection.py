@@ -9,11 +9,15 @@ one-dimensional or holds NaN. For several metrics of the same scores `evaluate` 
 
 from __future__ import annotations
 
+from typing import Literal
+
 from numpy.typing import ArrayLike
 
+from ood_toolkit.errors import MetricError
+from ood_toolkit.metrics.levels import as_level
 from ood_toolkit.metrics.precision_recall import step_area, trapezoid_area
 from ood_toolkit.metrics.ranking import Ranking
-from ood_toolkit.metrics.roc import fpr95_first, least_error, roc_area
+from ood_toolkit.metrics.roc import fpr95_first, fpr_first, least_error, roc_area
 
 
 def auroc(id_scores: ArrayLike, ood_scores: ArrayLike) -> float:
@@ -42,6 +46,22 @@ def fpr95_ood(id_scores: ArrayLike, ood_scores: ArrayLike) -> float:
     without dropping points, as pytorch-ood counts it.
     """
     return fpr95_first(Ranking.of(id_scores, ood_scores).ood_positive)
+
+
+def fpr_at(
+    id_scores: ArrayLike, ood_scores: ArrayLike, level: float = 0.95, positive: Literal["id", "ood"] = "id"
+) -> float:
+    """Compute FPR at any true positive rate: `fpr95_id`, or with `positive="ood"` `fpr95_ood`, with another level.
+
+    `level` is the share of the positive class that is accepted (ID) or caught (OOD), above 0 and at most 1. It is taken
+    as the decimal number that it is written as, and compared exactly: with 0.9 the threshold is the highest t for which
+    10 #{ID >= t} >= 9 n, or the lowest for which 10 #{OOD <= t} >= 9 m. Rows of a report call these `fpr90_id` and
+    `fpr90_ood`. Raises `MetricError` for a level or a class that is none of these, too.
+    """
+    if positive not in ("id", "ood"):
+        raise MetricError(f"positive: expected id or ood, got {positive!r}")
+    ranking, share = Ranking.of(id_scores, ood_scores), as_level(level)
+    return fpr_first(ranking.id_positive if positive == "id" else ranking.ood_positive, share)
 
 
 def tnr_at_tpr95(id_scores: ArrayLike, ood_scores: ArrayLike) -> float:

@@ -1,13 +1,15 @@
 """What is read off a ROC curve given as counts: its area, its least error, and six published rules for FPR95.
 
 The true positive rate wanted is 19/20, compared in integers (20 tp >= 19 n): a rate in float32 falls on the
-wrong side of 0.95 at exact multiples. Each `fpr95_*` takes the counts of one reading, so the caller chooses
-which class is positive.
+wrong side of 0.95 at exact multiples. `fpr_first` takes any rate, as a fraction. Each rule takes the counts of one
+reading, so the caller chooses which class is positive.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from typing import TypeAlias
 
 import numpy as np
@@ -16,6 +18,8 @@ from ood_toolkit.metrics.ranking import Counts, IntArray
 
 Point: TypeAlias = tuple[float, float]
 """Positives and negatives that pass; counts, but where a curve is drawn with straight lines."""
+WANTED = Fraction(19, 20)
+"""The true positive rate of every FPR95."""
 
 
 def roc_area(counts: Counts) -> float:
@@ -32,6 +36,11 @@ def least_error(counts: Counts) -> float:
     return int(twice.min()) / (2 * n * m)
 
 
+def fpr_first(counts: Counts, level: Fraction) -> float:
+    """Return the FPR at the strictest threshold whose TPR is at least the level, above 0 and at most 1."""
+    return _rate(_point(counts, _first_to_reach(counts, level)), counts)
+
+
 def fpr95_first(counts: Counts) -> float:
     """Return the FPR at the strictest threshold whose TPR is at least 0.95."""
     return _rate(point95_first(counts), counts)
@@ -39,7 +48,7 @@ def fpr95_first(counts: Counts) -> float:
 
 def point95_first(counts: Counts) -> Point:
     """Return the point at which `fpr95_first` reads the FPR."""
-    return _point(counts, _first_to_reach(counts))
+    return _point(counts, _first_to_reach(counts, WANTED))
 
 
 def fpr95_first_corner(counts: Counts) -> float:
@@ -129,9 +138,10 @@ POINTS95: Mapping[Callable[[Counts], float], Callable[[Counts], Point]] = {
 """Where on the curve each rule for FPR95 reads it."""
 
 
-def _first_to_reach(counts: Counts) -> int:
-    """Return the index of the strictest threshold that lets at least 95 % of the positives through."""
-    return int(np.searchsorted(20 * counts.tp, 19 * counts.positives))
+def _first_to_reach(counts: Counts, level: Fraction) -> int:
+    """Return the index of the strictest threshold that lets at least this share of the positives through."""
+    needed = math.ceil(level * counts.positives)  # the least count with count / positives >= level, exactly
+    return int(np.searchsorted(counts.tp, needed))
 
 
 def _point(counts: Counts, index: int) -> Point:

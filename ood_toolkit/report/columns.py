@@ -6,6 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ood_toolkit.errors import MetricError
+from ood_toolkit.metrics.levels import percent_of
+from ood_toolkit.metrics.named import MACRO, level_of
 from ood_toolkit.report.grid import Grid
 from ood_toolkit.report.results import Row
 
@@ -15,6 +18,8 @@ __all__ = [
     "against",
     "cell_of",
     "footnotes",
+    "heading",
+    "measures_of",
     "ood_grid",
     "p_value",
     "paired_grid",
@@ -34,11 +39,16 @@ NAMES: Mapping[str, str] = {
     "aupr_out": "AUPR-out",
     "ap_in": "AP-in",
     "ap_out": "AP-out",
+    "tnr_at_tpr95": "TNR95(ID)",
+    "detection_error": "detection error",
+    "oscr": "OSCR",
     "id_accepted": "ID accepted",
     "ood_detected": "OOD detected",
     "aurc": "AURC",
+    "eaurc": "E-AURC",
     "augrc": "AUGRC",
     "f1_uncertain": "F1(uncertain)",
+    "accuracy_uncertain": "accuracy(uncertain)",
 }
 MEASURES: Mapping[str, Sequence[str]] = {
     "native": ("auroc", "fpr95_id", "aupr_in"),
@@ -51,11 +61,29 @@ MEASURES: Mapping[str, Sequence[str]] = {
 }
 
 
+def heading(metric: str) -> str:
+    """Name a metric above a column: one of `NAMES`, FPR at another level, or the mean of one over classes."""
+    if metric in NAMES:
+        return NAMES[metric]
+    if metric.startswith(MACRO):
+        return f"macro {heading(metric.removeprefix(MACRO))}"
+    try:
+        level, positive = level_of(metric) or (None, "")
+    except MetricError:  # the header of a run folder may hold any text
+        level, positive = None, ""
+    return metric if level is None else f"FPR{percent_of(level)}({positive.upper()})"
+
+
+def measures_of(header: Mapping[str, Any]) -> list[str]:
+    """Give the metrics of OOD detection that a table has: those of the protocol, then those that were asked for."""
+    return list(dict.fromkeys([*MEASURES[header.get("protocol", "native")], *header.get("metrics", ())]))
+
+
 def ood_grid(header: Mapping[str, Any], rows: Sequence[Row]) -> Grid | None:
     """Lay out the rows of OOD detection: one a scorer and set, then the means."""
     part = [row for row in rows if row.kind in ("ood", "mean")]
-    measures = [*MEASURES[header.get("protocol", "native")]]
-    measures += [m for m in ("id_accepted", "ood_detected") if any(m in row.metrics for row in part)]
+    decided = [m for m in ("id_accepted", "ood_detected") if any(m in row.metrics for row in part)]
+    measures = [*measures_of(header), *decided]
     return _grid("OOD detection", part, "OOD set", lambda row: row.ood, measures)
 
 
@@ -234,7 +262,7 @@ def _grid(title: str, part: list[Row], where: str | None, name: Any, measures: l
         ends.append(where is not None and _block(row) != _block(later))
     blocks = len({_block(row) for row in shown})
     ends = [end and blocks < len(shown) for end in ends]
-    return Grid(f"{title} (%)", columns + [NAMES[m] for m in measures], cells, ends, len(columns))
+    return Grid(f"{title} (%)", columns + [heading(m) for m in measures], cells, ends, len(columns))
 
 
 def _block(row: Row) -> tuple[str, ...]:

@@ -41,7 +41,7 @@ BEST_NOTE = (
 LEVEL, LEAST_REPLICATES, FLOOR_SHARE = 0.05, 1000, 0.8
 """Where a difference counts as shown; the replicates that there are at least; and which share of the level the least
 p-value that they can give may take after Holm's correction."""
-LAPSED = ("intervals", "paired")
+LAPSED = ("intervals", "paired", "metrics")
 """What a header says of metrics; it does not hold for metrics computed by other rules."""
 _NATIVE = metrics.PROTOCOLS["native"]
 _FPR95 = replace(_NATIVE, measures={"fpr95_id": _NATIVE.measures["fpr95_id"]})
@@ -124,7 +124,8 @@ def measured(report: Report, protocol: str) -> Report:
     if groups is None and any(row.kind == "mean" and row.ood != "all" for row in report.rows):
         lost = "the run does not say which OOD sets its groups hold; their means are left out"
         header["notes"] = [*header.get("notes", []), lost]
-    return replace(report, rows=rows, header={**header, "protocol": protocol})
+    again = replace(report, rows=rows, header={**header, "protocol": protocol})
+    return again.with_metrics(*report.header.get("metrics", ()))
 
 
 def compared_runs(

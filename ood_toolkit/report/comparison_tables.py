@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ood_toolkit.report import formats, table
 from ood_toolkit.report.cells import csv_rows, json_text
-from ood_toolkit.report.columns import NAMES, against, p_value, percent, points, reference, told_apart
+from ood_toolkit.report.columns import against, heading, p_value, percent, points, reference, told_apart
 from ood_toolkit.report.comparison import NOT_TESTED
 from ood_toolkit.report.grid import Grid
 
@@ -36,8 +36,8 @@ def differences_grids(tests: Sequence[Mapping[str, Any]]) -> list[Grid]:
             ]
             for test in tests
         ]  # fmt: skip
-        title, columns = f"{NAMES[metric]} (%)", [*names, *COLUMNS]
-        grids.append(Grid(title, columns, cells, [False] * len(cells), len(names), short=NAMES[metric]))
+        title, columns = f"{heading(metric)} (%)", [*names, *COLUMNS]
+        grids.append(Grid(title, columns, cells, [False] * len(cells), len(names), short=heading(metric)))
     return grids
 
 
@@ -57,7 +57,7 @@ def spread_grid(rows: Sequence[Mapping[str, Any]], measures: Sequence[str]) -> G
         ood = f"mean {row['ood']}".replace("mean all", "mean") if row["kind"] == "mean" else row["ood"]
         left = [*(row.get(key, "") for key in whose), row["scorer"], row["id"], ood]
         cells.append([*left, *(_about(row["mean"].get(m), row["std"].get(m)) for m in shown)])
-    columns = [*(HEADS[key] for key in whose), "scorer", "ID", "OOD set", *(NAMES[m] for m in shown)]
+    columns = [*(HEADS[key] for key in whose), "scorer", "ID", "OOD set", *(heading(m) for m in shown)]
     title = f"Mean and sample standard deviation over {part[0]['runs'] if part else 0} runs (%)"
     return Grid(title, columns, cells, [False] * len(cells), len(whose) + 3)
 

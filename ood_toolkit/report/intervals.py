@@ -7,6 +7,8 @@ from dataclasses import replace
 
 from ood_toolkit import metrics
 from ood_toolkit.errors import MetricError
+from ood_toolkit.metrics.named import OSCR, with_measures
+from ood_toolkit.report.asked_metrics import known_images, of_two_arrays
 from ood_toolkit.report.images_of_rows import case_of, right_and_wrong
 from ood_toolkit.report.report import Report
 from ood_toolkit.report.results import Row
@@ -26,9 +28,10 @@ def silent(what: str, done: int, of: int, each: str) -> None:
 def with_intervals(report: Report, replicates: int = 1000, seed: int = 0, progress: Progress = silent) -> Report:
     """Add the ends of 95 % intervals to rows, as `auroc_low`, `auroc_high` and so on.
 
-    `auroc` has DeLong's, every other metric of the protocol, and of right against wrong predictions, that of a bootstrap
-    with as many replicates; see `metrics.intervals` and `metrics.selective_intervals`. Rates of decisions and means over
-    sets get none. A row whose scores have no interval (fewer than two images) says so in a note.
+    `auroc` has DeLong's, every other metric of the protocol, and of right against wrong predictions, that of a
+    bootstrap with as many replicates; see `metrics.intervals` and `metrics.selective_intervals`. Rates of decisions,
+    means over sets and means over classes get none. A row whose scores have no interval (fewer than two images) says so
+    in a note.
     """
     rows: list[Row] = []
     for row in report.rows:
@@ -53,8 +56,13 @@ def _intervals(report: Report, row: Row, replicates: int, seed: int) -> Mapping[
     case = case_of(report, row)
     if case is None:
         return {}
-    protocol = str(report.header.get("protocol", "native"))
-    return metrics.intervals(*case.scores, protocol, replicates, seed, CONFIDENCE)
+    rules = metrics.find_protocol(str(report.header.get("protocol", "native")))
+    asked = [key for key in report.header.get("metrics", ()) if key in row.metrics]
+    protocol = with_measures(rules, of_two_arrays(asked))
+    found = metrics.intervals(*case.scores, protocol, replicates, seed, CONFIDENCE)
+    if OSCR in asked:
+        found[OSCR] = metrics.oscr_interval(*known_images(case), replicates, seed, CONFIDENCE)
+    return found
 
 
 def without_intervals(row: Row) -> Row:

@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ood_toolkit.report.columns import MEASURES, NAMES, against, cell_of, p_value, percent, reference, told_apart
+from ood_toolkit.report.columns import against, cell_of, heading, measures_of, p_value, percent, reference, told_apart
 from ood_toolkit.report.grid import Grid, Places
-from ood_toolkit.report.order import LOWER_IS_BETTER, block_of
+from ood_toolkit.report.order import block_of, lower_is_better
 from ood_toolkit.report.results import Row
 
 __all__ = ["BEYOND", "legend", "matrix_grids", "paired_matrix"]
@@ -24,25 +24,25 @@ def matrix_grids(header: Mapping[str, Any], rows: Sequence[Row]) -> list[Grid]:
 
     In each column the best value is marked, and with paired tests against it those AUROCs that cannot be told apart.
     """
-    shown = [row for row in rows if row.status == "ok" and row.kind in ("ood", "mean")]
-    if not shown:
+    part = [row for row in rows if row.status == "ok" and row.kind in ("ood", "mean")]
+    if not part:
         return []
-    names, cells = _names(shown)
-    places = list(dict.fromkeys((row.kind, row.ood) for row in shown))
+    names, cells = _names(part)
+    places = list(dict.fromkeys((row.kind, row.ood) for row in part))
     places.sort(key=lambda place: place[0] == "mean")
     heads = [ood if kind == "ood" else f"mean {ood}".replace("mean all", "mean") for kind, ood in places]
-    values = {(block_of(row), (row.kind, row.ood)): row for row in shown}
+    values = {(block_of(row), (row.kind, row.ood)): row for row in part}
     blocks = list(cells)
     grids = []
-    for metric in MEASURES[header.get("protocol", "native")]:
+    for metric in measures_of(header):
         table = [[_value(values.get((block, place)), metric) for place in places] for block in blocks]
         if any(math.isfinite(value) for line in table for value in line):
-            best = _best(table, metric in LOWER_IS_BETTER, len(names))
+            best = _best(table, lower_is_better(metric), len(names))
             tied = _tied(header, blocks, places, best, len(names)) if metric == "auroc" else frozenset()
             texts = [
                 [*cells[block], *(_cell(values.get((block, place)), metric) for place in places)] for block in blocks
             ]
-            grids.append(_grid(NAMES[metric], [*names, *heads], texts, len(names), best, tied))
+            grids.append(_grid(heading(metric), [*names, *heads], texts, len(names), best, tied))
     return [*grids, _own(rows, blocks, names, cells)]
 
 

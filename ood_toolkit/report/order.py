@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 from ood_toolkit.api.spec import nearest
 from ood_toolkit.errors import MetricError
+from ood_toolkit.metrics.named import MACRO
 from ood_toolkit.report.results import Row
 
-__all__ = ["LOWER_IS_BETTER", "block_of", "mean_of", "ordered"]
+__all__ = ["block_of", "lower_is_better", "mean_of", "ordered"]
 
-LOWER_IS_BETTER = frozenset({"fpr95_id", "fpr95_ood", "detection_error", "aurc", "eaurc", "augrc"})
+ERRORS = frozenset({"detection_error", "aurc", "eaurc", "augrc"})
 NONE, NAME, SECONDS = "none", "name", "seconds"
 Blocks = dict[tuple[str, ...], list[Row]]
 
@@ -40,8 +41,14 @@ def _key(rows: Sequence[Row], by: str) -> Callable[[list[Row]], tuple[float, str
         words = [*known, NAME, SECONDS, NONE]
         raise MetricError(f"--sort: expected a metric of this run, name, seconds or none, got {by!r}; "
                           f"{nearest(by, words)}")  # fmt: skip
-    sign = 1 if by in LOWER_IS_BETTER else -1
+    sign = 1 if lower_is_better(by) else -1
     return lambda block: (sign * value if (value := mean_of(block, by)) is not None else math.inf, "")
+
+
+def lower_is_better(metric: str) -> bool:
+    """Tell whether the best value of a metric is the lowest, as of errors and of false positive rates."""
+    plain = metric.removeprefix(MACRO)
+    return plain in ERRORS or (plain.startswith("fpr") and plain.endswith(("_id", "_ood")))
 
 
 def mean_of(block: Sequence[Row], metric: str) -> float | None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ood_toolkit.report import formats, table
+from ood_toolkit.report.asked_metrics import added_metrics
 from ood_toolkit.report.gallery import Gallery, joined_galleries
 from ood_toolkit.report.layout import laid
 from ood_toolkit.report.notebook import report_html
@@ -49,6 +50,16 @@ class Report:
         AUROC otherwise.
         """
         return table.render(laid(self.header, self.rows, sort), width, color)
+
+    def with_metrics(self, *names: str) -> Report:
+        """Give the same report with further metrics of OOD detection in its rows, tables and other forms.
+
+        They are computed from the scores of every image: `fpr@0.9`, which is `fpr90_id`, and `fpr90_ood` at any level,
+        `oscr`, each metric of the native protocol, and any of these but `oscr` behind `macro_`, the mean over the
+        classes of an OOD set. `docs/metrics.md` defines them. Raises `MetricError` for an unknown name.
+        """
+        rows, header = added_metrics(self, names) if names else (self.rows, self.header)
+        return replace(self, rows=rows, header=header)
 
     def to_json(self) -> str:
         """Give header and rows as JSON, the schema of `result.json`."""

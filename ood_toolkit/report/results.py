@@ -77,6 +77,8 @@ class Answers:
     """(n,) bool; None where no truth is known, False for an image of which it is not."""
     truth: np.ndarray | None = None
     """(n,) names of true classes, "" where it is none of the model's or not known."""
+    source: np.ndarray | None = None
+    """(n,) of an OOD set with labels: which of its own classes an image is of, "" where that is not known."""
     accepted: dict[str, np.ndarray] = field(default_factory=dict)
     """(n,) bool by spec: decided in-distribution; none where there was nothing to calibrate on."""
     cuts: dict[str, float] = field(default_factory=dict)

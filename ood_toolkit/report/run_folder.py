@@ -75,6 +75,7 @@ def _columns(said: Answers) -> dict[str, Any]:
         "confidence": said.confidence,
         "right": said.right,
         "label": None if said.truth is None else said.truth.astype(str),
+        "source": None if said.source is None else said.source.astype(str),
     }
     scores = {
         "scorers": np.array(list(said.scores), dtype=str),
@@ -194,7 +195,7 @@ def _answers(file: Path) -> Answers:
     n = len(ids)
     said = Answers(ids, prediction=_column(file, arrays, "prediction", "U", n))
     said.confidence, said.right = _column(file, arrays, "confidence", "f", n), _column(file, arrays, "right", "b", n)
-    said.truth = _column(file, arrays, "label", "U", n)
+    said.truth, said.source = _column(file, arrays, "label", "U", n), _column(file, arrays, "source", "U", n)
     specs = _names(file, arrays, "scorers")
     said.scores = dict(zip(specs, _table(file, arrays, "scores", "f", len(specs), n), strict=True))
     if "accepted" in arrays:

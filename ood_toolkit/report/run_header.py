@@ -61,6 +61,7 @@ SHAPES: Mapping[str, tuple[Shape, str]] = {
     "heads": (by_name(is_text), "a file by ID set"),
     "shots": (by_name(is_number), "a number of images by ID set"),
     "notes": (each(is_text), "a list of texts"),
+    "metrics": (each(is_text), "a list of texts"),
     "shared_seconds": (is_finite, "a number of seconds"),
     "encoding": (
         by_name(object_of({"notes": each(is_text), "unreadable": lambda found: isinstance(found, dict | list)})),

@@ -14,6 +14,7 @@ from ood_toolkit.outputs import Outputs
 from ood_toolkit.outputs.class_names import ClassNames, first_few, is_wordnet_id
 from ood_toolkit.outputs.doubts import doubts_of_head, doubts_of_outputs
 from ood_toolkit.outputs.head import Head
+from ood_toolkit.outputs.outputs import SOURCE_LABELS
 from ood_toolkit.store.foreign.arrays import listed, read_npz
 from ood_toolkit.store.foreign.arrays import texts as names_of
 from ood_toolkit.store.foreign.guard import guarded, in_file
@@ -162,7 +163,7 @@ def _flag(arrays: Mapping[str, np.ndarray], key: str) -> bool:
 
 
 def outputs_of(arrays: Mapping[str, np.ndarray], head: Head | None, labels: np.ndarray | None = None) -> Outputs:
-    """Make outputs of the arrays of a set under a head, with labels of that head's classes."""
+    """Make outputs of the arrays of a set under a head, with labels of that head's classes, or an OOD set's own."""
     features = arrays.get("features")
     if features is not None and head is not None and features.ndim == 2 and features.shape[1] != head.width:
         raise DataError(
@@ -177,6 +178,7 @@ def outputs_of(arrays: Mapping[str, np.ndarray], head: Head | None, labels: np.n
         logits=arrays.get("logits"),
         labels=usable if head is not None or "logits" in arrays else None,
         ids=arrays.get("ids"),
+        extras={name: arrays[name] for name in (SOURCE_LABELS,) if name in arrays},
         head=head if features is not None else None,
         class_names=None if names is None or len(names) != arrays["logits"].shape[1] else names.tolist(),
     )

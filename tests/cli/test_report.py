@@ -136,6 +136,7 @@ FULL = {
     "validation": {"i": "given"}, "notes": ["seen"], "encoding": {"i/test": {"notes": ["n"], "unreadable": {"a": "b"}}},
     "intervals": {"auroc": "DeLong", "others": "bootstrap", "confidence": 0.95, "replicates": 9, "seed": 0},
     "paired": [TEST | {"against": {"scorer": "t"}}], "published": [PUBLISHED], "preset": {"name": "p", "changed": []},
+    "metrics": ["fpr90_id", "no such"],
     "groups": {"near": ["o"]}, "csid": {"name": "i+csid", "images": 9, "sets": [{"name": "c", "images": 1}]},
 }  # fmt: skip
 
@@ -230,3 +231,43 @@ def test_the_order_of_scorers_is_asked_for(oodkit, tmp_path):
     assert (refused.code, refused.out) == (2, "")
     assert "did you mean 'auroc'" in refused.err
     assert oodkit("bench", "--sort", "speed").code == 2
+
+
+def test_metrics_are_asked_for_by_name(oodkit, toy, tmp_path):
+    run = tmp_path / "run"
+    made = bench(oodkit, "--metrics", "fpr@0.9,detection_error", "--metrics", "fpr80_ood", "--output", run)
+    assert "FPR90(ID)  detection error  FPR80(OOD)" in made.out
+    held = json.loads((run / "result.json").read_text())
+    assert held["metrics"] == ["fpr90_id", "detection_error", "fpr80_ood"]
+    assert by_set(held)["o"]["fpr90_id"] == metrics.fpr_at(toy["i"], toy["o"], 0.9)
+    assert oodkit("report", run).out == made.out
+    again = oodkit("report", run, "--protocol", "mcm", "--metrics", "fpr@0.99", "--format", "json").read
+    assert again["metrics"] == [*held["metrics"], "fpr99_id"]
+    assert by_set(again)["q"]["fpr99_id"] == metrics.fpr_at(toy["i"], toy["q"], 0.99)
+    assert by_set(again)["all"]["fpr80_ood"] == by_set(held)["all"]["fpr80_ood"]
+    lacking = oodkit("report", run, "--metrics", "macro_auroc,oscr").out
+    assert "no macro_auroc: the images of o have no classes of their own" in lacking
+    assert "no oscr: which predictions on ID are right is not known" in lacking
+    for words, said in (("fpr@2", "level: expected"), ("aurocc", "did you mean 'auroc'")):
+        refused = oodkit("report", run, "--metrics", words)
+        assert refused.code == 2
+        assert f"--metrics: {'unknown metric' if 'did' in said else ''}" in refused.err
+        assert said in refused.err
+
+
+def test_a_table_is_sorted_by_a_metric_that_the_run_lacks(oodkit, tmp_path):
+    run = tmp_path / "run"
+    oodkit("bench", "--scorers", "msp,energy,mcm", "--ood", "letters", "--limit", "50", "--output", run)
+    plain, by_name = (oodkit("report", run, *words) for words in ((), ("--sort", "fpr@0.8")))
+    assert by_name.err == ""
+    assert "FPR80(ID)" not in plain.out
+    cells = [
+        float(cell)
+        for cell in re.findall(
+            r"^ (?:msp|energy|mcm) +letters .* (\d+\.\d\d) +\d+\.\d\d +\d+\.\d\d$", by_name.out, re.M
+        )
+    ]
+    assert len(cells) == 3
+    assert cells == sorted(cells)
+    assert oodkit("report", run, "--sort", "detection_error").err == ""
+    assert "did you mean 'fpr95_id'" in oodkit("report", run, "--sort", "fpr95").err

@@ -12,7 +12,7 @@ from ood_toolkit.report.leaderboard.demands import COSTS, SUPERVISION
 from ood_toolkit.report.leaderboard.entries import Entry, Pair
 from ood_toolkit.report.leaderboard.standings import Part, spread_quantile
 from ood_toolkit.report.leaderboard.tables import board_lines, board_notes, label_of, model_of, part_name, sources_of
-from ood_toolkit.report.order import LOWER_IS_BETTER
+from ood_toolkit.report.order import lower_is_better
 
 __all__ = ["leaderboard_page"]
 
@@ -30,7 +30,7 @@ def leaderboard_page(board: Board) -> str:
         "lines": list(map(plain, board_lines(board))),
         "notes": list(map(plain, board_notes(board))),
         "protocol": board.protocol,
-        "columns": [{"key": m, "label": NAMES[m], "lower": m in LOWER_IS_BETTER} for m in board.measures],
+        "columns": [{"key": m, "label": NAMES[m], "lower": lower_is_better(m)} for m in board.measures],
         "supervision": SUPERVISION,
         "cost": COSTS,
         "parts": [_part(board, part) for part in board.parts],

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ood_toolkit.report.cells import plain
-from ood_toolkit.report.columns import MEASURES, NAMES
+from ood_toolkit.report.columns import heading, measures_of
 from ood_toolkit.report.html.numbers import exact
-from ood_toolkit.report.order import LOWER_IS_BETTER, block_of
+from ood_toolkit.report.order import block_of, lower_is_better
 from ood_toolkit.report.results import Row
 
 __all__ = ["block_names", "columns", "label_of", "right_columns", "values"]
@@ -20,7 +20,7 @@ RIGHT = ("auroc", "aurc", "augrc", "f1_uncertain")
 def columns(header: Mapping[str, Any], rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Give the columns of OOD detection: the protocol's measures, and decisions where there are any."""
     part = [row for row in rows if row.kind in ("ood", "mean")]
-    wanted = (*MEASURES[header.get("protocol", "native")], *DECIDED)
+    wanted = (*measures_of(header), *DECIDED)
     return [_column(name) for name in wanted if any(name in row.metrics for row in part)]
 
 
@@ -31,7 +31,7 @@ def right_columns(rows: Sequence[Row]) -> list[dict[str, Any]]:
 
 
 def _column(name: str) -> dict[str, Any]:
-    return {"key": name, "label": NAMES[name], "lower": name in LOWER_IS_BETTER, "heat": name not in DECIDED}
+    return {"key": name, "label": heading(name), "lower": lower_is_better(name), "heat": name not in DECIDED}
 
 
 def values(row: Row, wanted: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ood_toolkit.errors import DataError
+from ood_toolkit.report.asked_metrics import rows_with
+from ood_toolkit.report.columns import heading
 from ood_toolkit.report.images_of_rows import Case, aligned
-from ood_toolkit.report.order import LOWER_IS_BETTER, block_of, mean_of
+from ood_toolkit.report.order import block_of, lower_is_better, mean_of
 from ood_toolkit.report.plot.histograms import cut_of
 from ood_toolkit.report.plot.labels import label_points, legend, name_axes, together
 from ood_toolkit.report.plot.selection import Wanted, cases, named, rows_of, specs_of
@@ -81,7 +83,8 @@ def pareto(
 ) -> Axes:  # fmt: skip
     """Draw cost against a metric; see `Plots.pareto`."""
     rows = rows_of(found, "ood", scorers, id_name, model)
-    held = [row for row in found.rows if row.kind in ("ood", "mean") and row.status == "ok"]
+    metric, measured = rows_with(found, metric)
+    held = [row for row in measured if row.kind in ("ood", "mean") and row.status == "ok"]
     blocks = list(dict.fromkeys(block_of(row) for row in rows))
     where = "mean" if len({row.ood for row in rows}) > 1 and ood is None else ood or rows[0].ood
     values = {block: _value(block, held, metric, ood) for block in blocks}
@@ -91,7 +94,7 @@ def pareto(
         raise DataError(f"pareto: expected {metric} and seconds of each scorer, this run has none; run oodkit bench")
     x = np.array([firsts[block].seconds for block in known])
     y = np.array([100 * (values[block] or 0.0) for block in known])
-    falls = metric in LOWER_IS_BETTER
+    falls = lower_is_better(metric)
     ahead = frontier(x, -y if falls else y)
     least = float(y.min()) if falls or len(known) <= FEW else _least(y, y[ahead])
     low = y < least
@@ -106,7 +109,7 @@ def pareto(
         bottom, _ = ax.get_ylim()
         ax.scatter(x[low], np.full(low.sum(), bottom), **{**look, "marker": "v", "clip_on": False})
         ax.set_ylim(bottom=bottom)
-        name_axes(ax, "seconds for fitting and scoring", f"{_title(metric)}, {where} (%)",
+        name_axes(ax, "seconds for fitting and scoring", f"{heading(metric)}, {where} (%)",
                   f"▽ {low.sum()} scorers lie lower" if low.any() else "")  # fmt: skip
         shown = ahead if len(known) > FEW else np.arange(len(known))
         labels = named([firsts[block] for block in known])
@@ -139,12 +142,6 @@ def _along(x: np.ndarray, y: np.ndarray) -> list[tuple[float, float]]:
     level = [(float(one), float(y[i])) for i in range(len(x) - 1) for one in np.geomspace(x[i], x[i + 1], 60)]
     rising = [(float(x[i + 1]), float(one)) for i in range(len(x) - 1) for one in np.linspace(y[i], y[i + 1], 30)]
     return level + rising
-
-
-def _title(metric: str) -> str:
-    from ood_toolkit.report.columns import NAMES
-
-    return NAMES.get(metric, metric)
 
 
 def _value(block: tuple[str, ...], rows: list[Row], metric: str, ood: str | None) -> float | None:
