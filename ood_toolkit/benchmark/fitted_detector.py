@@ -87,20 +87,20 @@ def _fitted(
         encoder=_encoder(sets), allow_same=allow_same, set=name, split=str(about["validation"][name]),
     )  # fmt: skip
     made.check_rejects(accept_all=accept_all)
-    made = _with_list(made, member)
+    made = _on_negatives(made, member, seen(val))
     shares = {f"{name}/test": measured(made.predict(seen(member.tests[name])))}
     shares |= {ood: measured(made.predict(seen(x))) for ood, x in member.ood.items()}
     notes = [note for note in (*shared, *about["notes"]) if note not in made.notes]
     return replace(made.with_shares(shares), notes=(*made.notes, *notes))
 
 
-def _with_list(made: Detector, member: Member) -> Detector:
-    """Remember the texts that the scorer chose, and say in its notes under which key."""
-    from ood_toolkit.benchmark.mined_lists import with_list
+def _on_negatives(made: Detector, member: Member, val: Outputs) -> Detector:
+    """Remember the texts that the scorer chose, and say in its notes under which key, and whether they are too few."""
+    from ood_toolkit.benchmark.mined_lists import notes_on_negatives
 
-    before = getattr(made.scorer, "notes_", ())
-    said = dict(zip(before, with_list(made.scorer, made.head, member.store), strict=True))
-    return replace(made, notes=tuple(said.get(note, note) for note in made.notes))
+    own = getattr(made.scorer, "notes_", ())
+    said = notes_on_negatives(made.scorer, made.head, val, member.store)
+    return replace(made, notes=(*said, *(note for note in made.notes if note not in own)))
 
 
 def _chose_the_head(settings: Settings, sets: Sets, name: str, val: Outputs) -> list[str]:

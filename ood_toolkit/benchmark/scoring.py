@@ -14,7 +14,7 @@ from ood_toolkit.api.registry import get_registry
 from ood_toolkit.api.scorer import SPLIT_NEEDS, Prompts, Scorer, missing_needs
 from ood_toolkit.api.stream import AnyScorer, StreamScorer, mixed
 from ood_toolkit.benchmark.members import Member, class_names, common_names, head_print, labelled, member_sets
-from ood_toolkit.benchmark.mined_lists import with_list
+from ood_toolkit.benchmark.mined_lists import notes_on_negatives
 from ood_toolkit.benchmark.progress import Say
 from ood_toolkit.errors import one_line
 from ood_toolkit.outputs.arrays import to_numpy
@@ -180,7 +180,7 @@ class Scoring:
             try:
                 with self._ledger.charging(scorer.spec):
                     made = fitted[scorer.spec] = fit(scorer, seen.get(VAL), seen.get(TRAIN))
-                self.said[name, scorer.spec] += with_list(made, seen[TEST].head, store)
+                self.said[name, scorer.spec] += notes_on_negatives(made, seen[TEST].head, seen.get(VAL), store)
                 if isinstance(made, Margin):
                     self.class_cuts[name, scorer.spec] = to_numpy(made.thresholds)
             except Exception as error:  # a scorer may be anybody's: its row says what it raised
@@ -209,7 +209,7 @@ class Scoring:
         try:
             with self._ledger.charging(spec):
                 scorer = fitted_stream(scorer, val, train)
-            self.said[name, spec] += with_list(scorer, seen[TEST].head, store)
+            self.said[name, spec] += notes_on_negatives(scorer, seen[TEST].head, val, store)
         except Exception as error:  # as in _fitted
             self._leave_out(name, scorer, "failed", self._blame(scorer, error))
             return

@@ -19,6 +19,9 @@ from ood_toolkit.store.negatives import Negatives
 
 __all__ = ["furnished", "mined"]
 
+LIST = 10_000
+"""Words of a list up to which it is kept beside what was mined of it: whether too much was left out can then be told.
+Papers keep a share of 70,000."""
 WORDS_PER_ENTRY = 2048
 """Words that are kept in the store together: what a killed run loses at most."""
 Told = Callable[[int, int], None]
@@ -90,7 +93,9 @@ def mined(
             similarity.tolist(),
         )
         source += f" (oodkit negatives {key[:8]})"
-    return Bank(rows[kept], words, "; ".join(filter(None, (source, candidates.source))))
+    said = "; ".join(filter(None, (source, candidates.source)))
+    short = (rows, kept) if len(rows) <= LIST else (None, None)
+    return Bank(rows[kept], words, said, None, about, *short)
 
 
 def shuffled_bank(model: Model, class_names: Sequence[str], prompts: Prompts, store: Path | None) -> Bank:

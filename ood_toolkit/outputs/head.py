@@ -45,6 +45,10 @@ class Bank:
     """How many of the first rows are nouns, where the others are adjectives; None where all are of one kind."""
     about: Mapping[str, Any] = field(default_factory=ReadOnly)
     """What it was made of, such as the model, the words and the templates, where known."""
+    candidates: Tensor | None = None
+    """(c, d) the list that its rows were mined from, where that is short enough to be kept."""
+    places: Tensor | None = None
+    """(m,) which of the candidates its rows are."""
 
     @classmethod
     def of(cls, value: Bank | ArrayLike | tuple[Sequence[str], ArrayLike], what: str) -> Bank:

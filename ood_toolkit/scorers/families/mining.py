@@ -68,7 +68,9 @@ class MinesTexts:
         """Give the negatives: the head's, or those that were chosen."""
         from ood_toolkit.outputs.head import Bank
 
-        return Bank(self.negatives_) if self.by_images else head.bank("negatives")
+        if not self.by_images:
+            return head.bank("negatives")
+        return Bank(self.negatives_, candidates=head.bank("candidates").rows, places=self.places_)
 
     def _choose(self, train: Outputs | None) -> None:
         name = getattr(self, "name", "")
