@@ -15,12 +15,14 @@ from ood_toolkit.metrics.levels import as_level, percent_of
 from ood_toolkit.metrics.protocols import PROTOCOLS, Measure, Protocol
 from ood_toolkit.metrics.roc import fpr_first
 
-__all__ = ["MACRO", "OSCR", "level_of", "metric_key", "with_measures"]
+__all__ = ["MACRO", "OSCR", "UNSTATED", "level_of", "metric_key", "with_measures"]
 
 AT = re.compile(r"fpr@(.+)")
 FPR = re.compile(r"fpr([\d.]+)_(id|ood)")
 MACRO, OSCR = "macro_", "oscr"
 NATIVE = PROTOCOLS["native"].measures
+UNSTATED = "fpr95"
+"""What a published FPR95 is called whose source does not say which class is positive: no metric of ours."""
 
 
 def metric_key(name: str) -> str:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ood_toolkit.metrics.named import UNSTATED
 from ood_toolkit.report.columns import NAMES
 from ood_toolkit.report.grid import Grid
 from ood_toolkit.report.results import Row
 from ood_toolkit.report.table import laid_out
 
 __all__ = [
+    "HEADINGS",
     "cited",
     "comparison_grid",
     "comparison_text",
@@ -25,11 +27,12 @@ __all__ = [
 
 WITHIN, OUTSIDE, NO_VERDICT = "within tolerance", "outside tolerance", "no tolerance known"
 OTHER_MODEL, OTHER_TEXTS, OTHER_IMAGES = "other model", "other texts", "other images"
-OTHER_RULE = "not measured under this protocol"
+OTHER_RULE, NO_RULE = "not measured under this protocol", "rule not stated"
+HEADINGS = {**NAMES, UNSTATED: "FPR95(rule not stated)"}
 
 
 def judged(
-    measured: float | None, value: float, allowed: float | None, *, own: bool, texts: bool, whole: bool
+    metric: str, measured: float | None, value: float, allowed: float | None, *, own: bool, texts: bool, whole: bool
 ) -> dict[str, Any]:
     """Give the difference in points, where there is one to speak of, and the verdict."""
     difference = None if measured is None or not own else measured - value
@@ -37,6 +40,8 @@ def judged(
         verdict = OTHER_MODEL
     elif not texts:
         verdict = OTHER_TEXTS
+    elif metric == UNSTATED:
+        verdict = NO_RULE
     elif difference is None:
         verdict = OTHER_RULE
     elif not whole:
@@ -64,7 +69,9 @@ def matched_again(found: Sequence[Mapping[str, Any]], rows: Sequence[Row]) -> tu
             continue
         measured = 100 * row.metrics[item["metric"]] if item["metric"] in row.metrics else None
         same = {"own": item["verdict"] != OTHER_MODEL, "texts": item["verdict"] != OTHER_TEXTS}
-        verdict = judged(measured, item["published"], item["tolerance"], **same, whole=item["same_images"])
+        verdict = judged(
+            item["metric"], measured, item["published"], item["tolerance"], **same, whole=item["same_images"]
+        )
         made.append({**item, "measured": measured, **verdict})
     lost = len(found) - len(made)
     return made, [f"{lost} published values cannot be matched again and are left out"] if lost else []
@@ -91,7 +98,7 @@ def comparison_grid(found: Sequence[Mapping[str, Any]]) -> tuple[Grid, list[str]
     columns = [*(["model"] if several else []), "scorer", "published by", "OOD set", "metric"]
     cells, ends = [], []
     for place, item in enumerate(found):
-        metric = NAMES.get(item["metric"], item["metric"])
+        metric = HEADINGS.get(item["metric"], item["metric"])
         later = found[place + 1] if place + 1 < len(found) else item
         label = item["ood"] if item["kind"] == "ood" else f"mean {item['ood']}".replace("mean all", "mean")
         method = item["method"] + (f" of {item['published_model']}" if item["verdict"] == OTHER_MODEL else "")

@@ -9,7 +9,8 @@ from typing import Any, Literal
 __all__ = ["UNKNOWN", "Preset", "PresetSet", "Published"]
 
 UNKNOWN = "unknown"
-"""In the place of a protocol whose exact rule was not read; the metrics' names still say the positive class."""
+"""In the place of a protocol whose exact rule was not read; the metrics' names still say the positive class, but for
+`fpr95`, of which the source does not state it."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Published:
     tolerance: Mapping[str, float] = field(default_factory=dict)
     """Points of percent by `auroc` and `fpr95` within which a run agrees; none: no verdict."""
     secondary: bool = False
-    """Whether the number was read in somebody else's notes and not in the paper or log itself."""
+    """Whether the number was read in somebody else's notes or table and not in the paper or log itself."""
     means_differ: str = ""
     """Why a printed mean is not the mean of its parts."""
     note: str = ""

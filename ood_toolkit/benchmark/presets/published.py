@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ood_toolkit.report.columns import NAMES
 from ood_toolkit.report.grid import Grid
-from ood_toolkit.report.published import cited, footnotes, judged, number_or_dash, numbered, stated
+from ood_toolkit.report.published import HEADINGS, cited, footnotes, judged, number_or_dash, numbered, stated
 from ood_toolkit.report.results import Row
 from ood_toolkit.report.table import laid_out
 
@@ -29,8 +28,9 @@ def compared(
 
     `same_model` says whether a row's model is the one of a published row, `spec_of` writes a scorer canonically ("" if
     there is none). A metric is compared with the metric of the same name alone, so FPR95 with ID positive never with
-    that with OOD positive. A published row of another model is shown where no row of the run's own model is. Without
-    `same_texts`, where the run had other prompts or negatives than the preset, there is no verdict.
+    that with OOD positive, and one whose rule is not stated with neither. A published row of another model is shown
+    where no row of the run's own model is. Without `same_texts`, where the run had other prompts or negatives than the
+    preset, there is no verdict.
     """
     found: list[dict[str, Any]] = []
     canonical = {entry.scorer: spec_of(entry.scorer) for entry in preset.published}
@@ -60,7 +60,7 @@ def _of_entry(
             "scorer": scorer, "model": model, "kind": kind, "id": row.id, "ood": place, "metric": metric,
             "measured": measured,
             "published": value, "tolerance": entry.allowed(metric), "same_images": whole,
-            **judged(measured, value, entry.allowed(metric), own=own, texts=texts, whole=whole),
+            **judged(metric, measured, value, entry.allowed(metric), own=own, texts=texts, whole=whole),
             "method": entry.method, "published_model": entry.model, "published_protocol": entry.protocol,
             "source": entry.source, "secondary": entry.secondary, "note": entry.note,
         }  # fmt: skip
@@ -96,7 +96,7 @@ def published_text(preset: Preset, width: int | None, color: bool) -> str:
     lines += [*preset.notes, *(f"source: {source}" for source in preset.sources)]
     numbers = numbered(stated(row.source, row.protocol) for row in preset.published)
     metrics = dict.fromkeys(metric for row in preset.published for *_, metric, _ in row.numbers())
-    grids = [_published_grid(preset, metric, numbers) for metric in NAMES if metric in metrics]
+    grids = [_published_grid(preset, metric, numbers) for metric in HEADINGS if metric in metrics]
     notes = [(row.method, " ".join(filter(None, [row.note, row.means_differ]))) for row in preset.published]
     return laid_out(lines, grids, footnotes(numbers, notes), width, color)
 
@@ -113,7 +113,7 @@ def _published_grid(preset: Preset, metric: str, numbers: Mapping[str, str]) -> 
             name = cited(row.method, row.secondary, numbers[stated(row.source, row.protocol)])
             cells.append([name, row.model, *(number_or_dash(found.get(place)) for place in places)])
     heads = [place if kind == "ood" else f"mean {place}".replace("mean all", "mean") for kind, place in places]
-    return Grid(f"{NAMES[metric]} (%)", ["method", "model", *heads], cells, [False] * len(cells), 2)
+    return Grid(f"{HEADINGS[metric]} (%)", ["method", "model", *heads], cells, [False] * len(cells), 2)
 
 
 def _sized(part: PresetSet) -> str:

@@ -15,6 +15,7 @@ from ood_toolkit.store.foreign.guard import MIB, guarded, quoted, read_bytes, re
 __all__ = ["read_preset"]
 
 METRICS = ("auroc", "fpr95_id", "fpr95_ood", "aupr_in", "aupr_out", "ap_in", "ap_out")
+"""What a run measures under these names; a source that does not say its positive class has `UNSTATED` besides."""
 LARGEST = 4 * MIB
 MOST = 10**15
 """No count and no number of a preset is as large."""
@@ -167,8 +168,11 @@ def _numbers(table: Mapping[str, Any], known: list[str], protocol: str, where: s
 
 def _metrics_of(protocol: str) -> list[str]:
     from ood_toolkit.metrics import PROTOCOLS
+    from ood_toolkit.metrics.named import UNSTATED
 
-    return list(METRICS) if protocol == UNKNOWN else [m for m in METRICS if m in PROTOCOLS[protocol].measures]
+    if protocol == UNKNOWN:
+        return [*METRICS, UNSTATED]
+    return [m for m in METRICS if m in PROTOCOLS[protocol].measures]
 
 
 def _check(table: Mapping[str, Any], keys: Mapping[str, tuple[Check, str, bool]], where: str) -> None:

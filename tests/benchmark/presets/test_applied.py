@@ -146,6 +146,7 @@ def test_a_number_within_tolerance_and_one_outside():
     assert {item["published_model"] for item in found} == {B16}
     assert {item["method"] for item in found} == {
         "MCM (run of SeTAR)", "MCM (run of CMA)", "MCM (run of LogitGap)", "MCM (authors)",
+        "MCM (table of InterNeg)",
     }  # fmt: skip
 
 
@@ -162,6 +163,21 @@ def test_fpr_of_one_convention_is_never_set_beside_the_other():
     assert only(both, metric="fpr95_ood")[0]["difference"] == pytest.approx(-0.36)
 
 
+def test_fpr_whose_rule_is_not_stated_is_compared_with_nothing():
+    measured = row("sun", auroc=92.25, fpr95_id=38.8, fpr95_ood=38.8)
+    found = only(beside([measured]), method="MCM (table of InterNeg)")
+    (auroc,), (fpr) = only(found, metric="auroc"), only(found, metric="fpr95")
+    assert (auroc["difference"], auroc["verdict"]) == (pytest.approx(0), "within tolerance")
+    assert [(item["published"], item["measured"], item["difference"], item["verdict"]) for item in fpr] == [
+        (38.8, None, None, "rule not stated")
+    ]
+    again, lost = matched_again(found, [measured])
+    assert (again, lost) == (found, [])
+    text = comparison_text(found, None, False)
+    assert "FPR95(rule not stated)" in text
+    assert "rule not stated" in text
+
+
 def test_another_model_is_shown_without_a_verdict():
     found = beside([row("sun", model="ViT-H-14/laion2b_s32b_b79k", auroc=99, fpr95_id=1, ap_in=99)])
     assert {item["verdict"] for item in found} == {"other model"}
@@ -171,7 +187,7 @@ def test_another_model_is_shown_without_a_verdict():
 
 def test_other_images_get_no_verdict():
     found = beside([row("sun", n_ood=100, auroc=92.4, fpr95_id=38.6, ap_in=98.2)])
-    assert {item["verdict"] for item in found} == {"other images"}
+    assert {item["verdict"] for item in found if item["metric"] != "fpr95"} == {"other images"}
 
 
 def test_a_mean_over_other_sets_is_not_compared():
@@ -221,7 +237,7 @@ def test_the_comparison_is_printed_with_its_sources():
 def test_the_listing_shows_conventions_apart():
     text = published_text(find_preset("imagenet1k-mos"), 140, False)
     titles = [line.removesuffix(" (%)") for line in text.splitlines() if line.endswith(" (%)")]
-    assert titles == ["AUROC", "FPR95(ID)", "FPR95(OOD)", "AP-in"]
+    assert titles == ["AUROC", "FPR95(ID)", "FPR95(OOD)", "AP-in", "FPR95(rule not stated)"]
     start = text.index("FPR95(OOD) (%)")
     ood = text[start : text.index("AP-in (%)")]
     assert "AdaNeg [" in ood
