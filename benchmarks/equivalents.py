@@ -4,7 +4,7 @@
     python benchmarks/equivalents.py
 
 Both get the same arrays: features of a linear head, drawn at random and never negative, as after a ReLU. Scores of
-pytorch-ood are negated, since they are higher for outliers. 1.000000 is the same order; values may differ by a factor or a
+pytorch-ood are negated, since they are higher for outliers. 1.000000 is the same order; the values may differ by a
 rising map. The detectors have their own defaults, and the specs are those of docs/coming-from.md.
 """
 

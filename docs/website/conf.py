@@ -22,6 +22,7 @@ version = release = ood_toolkit.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
 myst_heading_anchors = 4
+autoclass_content = "both"
 autodoc_typehints = "signature"
 maximum_signature_line_length = 80
 add_module_names = False

@@ -22,7 +22,10 @@ Self = TypeVar("Self", bound="Combiner")
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """What one model says of n images."""
+    """What one model says of n images.
+
+    Raises `OutputsError` for arrays of another shape, unequal lengths, NaN and infinity.
+    """
 
     prediction: np.ndarray
     """(n,) names of the predicted classes."""
@@ -93,7 +96,7 @@ class Scored:
         return self.margin >= 0
 
     def of_own_set(self, values: np.ndarray) -> np.ndarray:
-        """Keep the rows of the model's own ID set."""
+        """Keep those of `values` (n, ...) that are of the model's own ID set."""
         return values if self.own is None else values[self.own]
 
 
@@ -119,12 +122,12 @@ class Combiner(Component, ABC):
     the scorers, and its members share an ID set."""
 
     def fit(self: Self, val: Sequence[Scored]) -> Self:
-        """Learn from what each member says of ID validation images; by default nothing."""
+        """Learn from `val`, what each member says of ID validation images; by default nothing."""
         return self
 
     @abstractmethod
     def combine(self, parts: Sequence[Scored]) -> Scored:
-        """Merge what the members say of the same images, row by row."""
+        """Merge `parts`, what the members say of the same images, row by row; `OutputsError` for unequal lengths."""
 
 
 def check_aligned(parts: Sequence[Scored], members: int | None = None) -> int:

@@ -63,18 +63,19 @@ class Model(ABC):
 
     @abstractmethod
     def preprocess(self, image: Image) -> Tensor:
-        """Turn one picture, of any mode and size, into the (c, h, w) float32 input of `encode`."""
+        """Turn one image, of any mode and size, into the (c, h, w) float32 input of `encode`."""
 
     @abstractmethod
     def encode_images(self, batch: Tensor) -> Tensor:
-        """Embed (b, c, h, w) inputs as (b, d) float32 rows, not normalised."""
+        """Embed a batch (b, c, h, w) as (b, d) float32 rows, not normalised."""
 
     def encode(self, batch: Tensor, kinds: Sequence[str], head: Head | None = None) -> dict[str, Tensor]:
-        """Give several kinds of output of (b, c, h, w) inputs from one pass through the network, float32.
+        """Give several kinds of output of a batch (b, c, h, w) from one pass through the network, float32.
 
         `features` (b, d): what `encode_images` gives. `pre_projection` (b, w): what the last projection takes.
         `local` (b,): the largest softmax at temperature 1, over all patches and classes, of the cosines between
         patch embeddings and the class texts of `head`, as GL-MCM needs it.
+        `ModelError` for a kind that the network does not have.
         """
         for kind in kinds:
             if kind != "features":
@@ -82,11 +83,14 @@ class Model(ABC):
         return {"features": self.encode_images(batch)}
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
-        """Embed m prompts as (m, d) float32 rows, not normalised; `ModelError` where there is no text tower."""
+        """Embed m texts, prompts, as (m, d) float32 rows, not normalised; `ModelError` where there is no text tower."""
         raise ModelError(f"{self.name}: has a linear head and no text tower, so it reads no prompts")
 
     def encode_no_texts(self, texts: Sequence[str]) -> Tensor:
-        """Embed m prompts that say "not this class" as (m, d) float32 rows; `encode_texts` where it reads both."""
+        """Embed m texts, prompts that say "not this class", as (m, d) float32 rows; `encode_texts` where it reads both.
+
+        `ModelError` where there is no text tower.
+        """
         return self.encode_texts(texts)
 
     def overlong(self, texts: Sequence[str]) -> tuple[int, ...]:

@@ -65,7 +65,10 @@ class Picture(ABC):
         return ""
 
     def decode(self, content: bytes, least: int | None = None) -> Image:
-        """Make an image of what `read` gave; `DataError` where it is none. See `decode`."""
+        """Make an image of `content`, which `read` gave; `DataError` where it is none.
+
+        With `least` a JPEG may be decoded smaller, its shorter side still four times as long.
+        """
         return decode(content, least)
 
 

@@ -54,23 +54,23 @@ class Scorer(Declaration):
     """Values that a search tries for a hyper-parameter, by its name; its default is among them."""
 
     def fit(self: Self, val: Outputs, train: Outputs | None = None) -> Self:
-        """Learn from ID validation, and ID training outputs where `needs` asks for them."""
+        """Learn from `val`, ID validation, and `train`, ID training outputs, where `needs` asks for them."""
         return self
 
     @abstractmethod
     def score(self, x: Outputs) -> Tensor:
-        """Give the scores (n,) of these outputs, which hold no labels; higher = more in-distribution."""
+        """Give the scores (n,) of `x`, outputs that hold no labels; higher = more in-distribution."""
 
 
 def given(scorer: Scorer, split: Outputs | None, name: str) -> Outputs:
-    """Give the split that `fit` needs; `ScorerError` where it is missing. `name` is `val` or `train`."""
+    """Give the split that `scorer.fit` needs; `ScorerError` where it is None. `name` is `val` or `train`."""
     if split is None:
         raise ScorerError(f"{scorer.name}: needs {name} to fit, got none; pass {name}=")
     return split
 
 
 def positive(scorer: Component, *names: str) -> None:
-    """Refuse parameters that are not finite and above zero; one whose default is whole must be whole.
+    """Refuse parameters of `scorer` that are not finite and above zero; one whose default is whole must be whole.
 
     Call it from `__post_init__` with the names of fields. Raises `ScorerError` with name, wanted and got.
     """
@@ -81,7 +81,7 @@ def positive(scorer: Component, *names: str) -> None:
 
 
 def not_negative(scorer: Component, *names: str) -> None:
-    """Refuse parameters that are not finite and at least zero; one whose default is whole must be whole.
+    """Refuse parameters of `scorer` that are not finite and at least zero; one whose default is whole must be whole.
 
     Call it from `__post_init__` with the names of fields. Raises `ScorerError` with name, wanted and got.
     """
@@ -92,7 +92,7 @@ def not_negative(scorer: Component, *names: str) -> None:
 
 
 def between(scorer: Component, name: str, low: float, high: float, *, ends: bool = True) -> None:
-    """Refuse a parameter outside a range, with `ends` False also one at its ends.
+    """Refuse a parameter of `scorer` outside `low` to `high`, with `ends` False also one at these.
 
     Call it from `__post_init__` with the name of a field. Raises `ScorerError` with name, wanted and got.
     """

@@ -50,7 +50,7 @@ def split_specs(text: str) -> list[str]:
 
 
 def format_value(value: object) -> str:
-    """Write a parameter so that it parses back: strings that need it in quotes, nested specs in parentheses."""
+    """Write the value of a parameter so that it parses back: texts in quotes where they must, specs in parentheses."""
     if type(value).__module__ == "numpy" and hasattr(value, "item"):
         value = value.item()
     if value is None:
@@ -86,7 +86,7 @@ def strip_parentheses(text: str) -> str:
 
 
 def nearest(name: str, names: Iterable[str], listing: str = "") -> str:
-    """Say which known name is nearest, or list them: the tail of every "unknown ..." message.
+    """Say which of the known `names` is nearest to `name`, or list them: the tail of every "unknown ..." message.
 
     Where they are many, `listing` is named instead: what lists them.
     """

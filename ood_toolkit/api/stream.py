@@ -36,7 +36,7 @@ class StreamScorer(Declaration):
 
     @abstractmethod
     def run(self, chunks: Iterable[Outputs], seed: int) -> Tensor:
-        """Give the scores (n,) of all images of the batches, in their order; what is random is drawn with the seed."""
+        """Give the scores (n,) of all images of `chunks`, in their order; what is random is drawn with the seed."""
 
 
 AnyScorer: TypeAlias = Scorer | StreamScorer

@@ -69,7 +69,8 @@ def bench(
     `members` names several models, one an ID set, or several classifiers of one ID set, and `combiners` merge them.
     `fit` sees `val` and `train` only.
     Without `val` no decision is made and scorers that need it are skipped. `groups` maps a name to OOD sets that are
-    averaged together; `heads` makes the head of a scorer's own prompts; `about` is added to the header;
+    averaged together; `protocol` is whose rules the metrics follow; `heads` makes the head of a scorer's own prompts;
+    `about` is added to the header;
     `seed` shuffles what scorers of streams see, the ID test and one OOD set at a time, and draws the `ci` resamples
     of 95 % intervals; `paired` tests each scorer against the first. `tune` maps names to OOD validation outputs: the
     values in a scorer's `grid` that tell ID validation from them best take the place of its defaults. `csid` maps
@@ -80,7 +81,9 @@ def bench(
     `progress` is told each step as a text; one that takes five values is told, often, the step, how much of it is done,
     of how much, of what, and which scorer is at work.
     A scorer with unmet needs gives rows "skipped", one that raises rows "failed"; the rest goes on.
-    Raises `OutputsError` for arguments that contradict each other, `SpecError` for a spec that is not understood.
+    Raises `OutputsError` for arguments that contradict each other, `SpecError` for a spec that is not understood,
+    `MetricError` for an unknown protocol, `DataError` for a label of `ready` that a scorer of the run has, `UsageError`
+    for a combiner that these members do not allow.
 
     >>> import numpy as np
     >>> from ood_toolkit import Outputs, bench

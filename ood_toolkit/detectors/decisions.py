@@ -130,7 +130,7 @@ class Decisions:
 
     @classmethod
     def joined(cls, parts: Iterable[Decisions]) -> Decisions:
-        """Put decisions one after the other."""
+        """Put `parts`, decisions, one after the other."""
         many = list(parts)
         if not many:
             return empty()

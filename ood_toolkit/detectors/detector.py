@@ -90,8 +90,8 @@ class Detector:
         names none. A scorer that decides by itself (a margin) keeps its own threshold of 0. A scorer that learns from
         validation is, for a rule that promises something, fitted on one half and calibrated on the other, drawn with
         the seed; for other rules the threshold is from cross-fitted scores (`calibration_scores`). `set`, `split` and
-        `encoder` are recorded. Raises `ScorerError` where a need is unmet, and where `train` holds all of `val`,
-        unless `allow_same`.
+        `encoder`, of `origin`, are recorded. Raises `ScorerError` where a need is unmet, and where `train` holds all of
+        `val`, unless `allow_same`; `OutputsError` for what are no outputs, `SpecError` for an unknown scorer.
         """
         made, val = each_alone(get_registry().scorer(scorer), STREAM), as_outputs(val, "val")
         check_needs(made, val, val, train)
@@ -142,11 +142,11 @@ class Detector:
     # -- deciding -------------------------------------------------------------------------------------------------
 
     def score(self, x: Outputs | ArrayLike) -> np.ndarray:
-        """Score outputs of the same model: (n,) float64, higher = more in-distribution."""
+        """Score `x`: (n,) float64, higher = more in-distribution; `DetectorError` for outputs of another model."""
         return scores_of(self.scorer, self._same_model(x).blind())
 
     def predict(self, x: Outputs | ArrayLike) -> np.ndarray:
-        """Decide for each image: (n,) bool, True = in-distribution."""
+        """Decide for each image of `x`: (n,) bool, True = in-distribution; `DetectorError` as for `score`."""
         x = self._same_model(x).blind()
         scores = scores_of(self.scorer, x)
         if self.class_thresholds is None:
@@ -155,7 +155,7 @@ class Detector:
         return accepted
 
     def decide(self, x: Any) -> Decisions:
-        """Decide on outputs of the same model, or on its features (n, d), else logits (n, k), as people have them.
+        """Decide on `x`, outputs of the same model, or its features (n, d), else logits (n, k), as people have them.
 
         Arrays, tensors, lists, data frames, columns of vectors and Arrow columns are taken, and iterators of any of
         these and of `Outputs`. A row that cannot be scored (NaN, infinity, zeros without a direction) is rejected with
@@ -166,7 +166,7 @@ class Detector:
         return Decisions.joined(self._parts(x)) if not is_empty(x) else empty(self._names)
 
     def stream(self, chunks: Iterable[Any]) -> Iterator[Decisions]:
-        """Decide on one chunk after the other, in constant memory."""
+        """Decide on one of `chunks` after the other, each as for `decide`, in constant memory."""
         done = 0
         for chunk in chunks:
             for part in self._parts(chunk) if not is_empty(chunk) else ():
@@ -174,7 +174,7 @@ class Detector:
                 done += len(part)
 
     def p_values(self, x: Outputs | ArrayLike, *, by_class: bool = False, seed: int | None = None) -> np.ndarray:
-        """Give the conformal p-value of each image, (n,) float64: small = unlike the calibration images.
+        """Give the conformal p-value of each image of `x`, (n,) float64: small = unlike the calibration images.
 
         (1 + #{calibration scores <= s}) / (n + 1): at most a with probability at most a, for an ID image that is
         exchangeable with calibration images which the scorer did not learn from (`calibration.fresh`). `by_class`
@@ -196,7 +196,8 @@ class Detector:
     def moved(self, rule: str | Rule, target: float | None = None) -> Detector:
         """Give the same detector with other thresholds, from the stored calibration rows, as `fit` would give them.
 
-        The record counts it: a target picked after looking at results promises nothing. `DetectorError` for a file of
+        The record counts it: a target picked after looking promises nothing. `ScorerError` for a rule or target that
+        there is not, `DetectorError` for a file of
         format 1, for a scorer that decides by itself, for a rule that needs labels which the rows lack, and between
         rules with and without a promise where the scorer learns from validation, as `fit` calibrates these otherwise.
         """
@@ -219,11 +220,11 @@ class Detector:
         return bare._with(wanted, {**about, "moved": known.moved + 1})
 
     def with_measured(self, **sets: Outputs) -> Detector:
-        """Record what share of some sets is accepted, none of which chose the threshold: the ID test, OOD sets."""
+        """Record what share of `sets` is accepted, which chose no threshold; `DetectorError` as for `score`."""
         return self.with_shares({name: measured(self.predict(x)) for name, x in sets.items()})
 
     def with_shares(self, shares: Mapping[str, Accepted]) -> Detector:
-        """Record shares that were measured."""
+        """Record shares that were measured; `DetectorError` for a detector of format 1."""
         if self.calibration is None:
             raise DetectorError("a detector of format 1 has no record to write to; fit it again")
         return replace(self, calibration=with_measured(self.calibration, shares))
@@ -237,7 +238,7 @@ class Detector:
         return self.threshold == -np.inf if cuts is None else bool(np.isneginf(cuts).all())
 
     def check_rejects(self, *, accept_all: bool) -> None:
-        """Refuse thresholds that accept everything, unless told to take them; `DetectorError`."""
+        """Raise `DetectorError` where the thresholds accept everything, unless `accept_all`."""
         if self.accepts_everything and not accept_all:
             of = "" if self.rows is None else f" on {len(self.rows)} images"
             raise DetectorError(
@@ -248,12 +249,12 @@ class Detector:
     # -- the file -------------------------------------------------------------------------------------------------
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write one safetensors file with JSON metadata, whole or not at all; `NotSavableError` if it cannot be."""
+        """Write `path`, safetensors with JSON metadata, whole or not at all; `NotSavableError` if it cannot be."""
         write(path, *laid_out(self._fields))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Detector:
-        """Read what `save` wrote, to the CPU; the scorer's class is found by its registered name.
+        """Read `path`, which `save` wrote, to the CPU; the scorer's class is found by its registered name.
 
         `DetectorError` in one line for a file that is damaged, of a later version, of a plugin that is not here, or of
         a scorer whose formula has changed since.
@@ -300,9 +301,10 @@ class Detector:
     def decide_rows(
         self, block: Tensor, extras: Mapping[str, Tensor] | None = None, is_features: bool | None = None
     ) -> Decisions:
-        """Decide on features (n, d) or logits (n, k), of which some rows may be no numbers; extras are by row.
+        """Decide on `block`, features (n, d) or logits (n, k), of which some rows may be no numbers; extras are by row.
 
-        Where it is not said which, what has the width of the features is taken for features.
+        Without `is_features` the width says which it is. `DetectorError` for another, `ScorerError` for scores that are
+        not one a row.
         """
         is_features = self._takes_features(block.shape[1]) if is_features is None else is_features
         unit_rows = is_features and self.head is not None and self.head.takes_embeddings

@@ -57,7 +57,11 @@ class Gate:
         workers: int | None = None,
         device: str = "cpu",
     ) -> None:
-        """Check once that the model is the one whose outputs the detector was fitted on; `DetectorError` if not."""
+        """Check once that the model is the one whose outputs the detector was fitted on; `DetectorError` if not.
+
+        `batch` images go through the network together, `workers` threads decode, by default one a core; `device` is
+        where the network runs.
+        """
         if batch < 1:
             raise DetectorError(f"batch: expected at least 1, got {batch}")
         if isinstance(model, Model):
@@ -77,9 +81,11 @@ class Gate:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, download: bool = False, device: str = "cpu", **how: Any) -> Gate:
-        """Load a detector and the model that its file names; other weights than the file's are refused.
+        """Load the detector in `path` and the model that it names; other weights than the file's are refused.
 
-        `DetectorError` where the file names none, as for imported arrays: load the model and make a `Gate` of both.
+        `download` lets weights be fetched that are not here; `device` and `how` are as for `Gate`. `DetectorError`
+        where the file names no model, as for imported arrays: load it and make a `Gate` of both; `ModelError` where the
+        weights cannot be read.
         """
         detector = Detector.load(path)
         name, hint = detector.encoder.get("model"), f"Gate(model, Detector.load({str(path)!r}))"
@@ -109,13 +115,14 @@ class Gate:
 
         Tensors (c, h, w) and batches of them are taken as preprocessed. A picture that cannot be read is rejected with
         the reason; no pictures give no decisions. Only columns of numbers are kept in memory, not pictures.
+        `DetectorError` for what is no picture at all, and where the model's outputs do not fit.
         """
         return Decisions.joined(self.stream(pictures)) if not _is_none(pictures) else empty(self._names)
 
     __call__ = decide
 
     def stream(self, pictures: Any) -> Iterator[Decisions]:
-        """Decide on one batch after the other, in constant memory."""
+        """Decide on pictures as `decide`, one batch after the other, in constant memory; `DetectorError` as there."""
         done, items = 0, items_of(pictures)
         first = list(islice(items, 2))
         if len(first) < 2:  # one picture waits for no thread
@@ -128,7 +135,10 @@ class Gate:
                 done += len(batch)
 
     def prepare(self, item: Item) -> Prepared:
-        """Read and decode one picture; what is no picture gives the reason in the place of a tensor."""
+        """Read and decode one item; a picture that cannot be read gives the reason in the place of a tensor.
+
+        `DetectorError` where the model has no preprocessing and the item is no tensor.
+        """
         try:
             return prepared(item, self.network.preprocess, self.network.size)
         except DetectorError:

@@ -102,7 +102,7 @@ class Monitor:
         return self.alarm_at is not None
 
     def observe(self, x: Decisions | Any) -> bool:
-        """Take decisions of the detector, or scores (n,), in the order of the stream; tell whether there is an alarm.
+        """Take `x`, decisions of the detector or scores (n,), in the order of the stream; tell if there is an alarm.
 
         Scores: higher = more in-distribution; NaN counts as an image that could not be scored. `DetectorError` for
         decisions with other class names, for scores of another shape, infinite ones, and bare scores where each class
@@ -157,7 +157,7 @@ class Monitor:
             self.alarm_at, self.resets = None, self.resets + 1
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write all that the monitor knows beside the detector, whole or not at all."""
+        """Write to `path` all that the monitor knows beside the detector, whole or not at all."""
         with self._lock:
             state = {
                 "detector": self.detector.digest, "alpha": self.alpha, "seed": self.seed, "resets": self.resets,
@@ -168,7 +168,7 @@ class Monitor:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], detector: Detector) -> Monitor:
-        """Go on from what `save` wrote; `DetectorError` where it is damaged, or of another detector."""
+        """Go on from what `save` wrote to `path`; `DetectorError` where it is damaged, or of another detector."""
         return read_state(path, detector.digest, lambda state: cls._from(state, detector))
 
     @classmethod

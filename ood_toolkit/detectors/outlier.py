@@ -60,7 +60,11 @@ class OODDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any = None) -> OODDetector:  # noqa: N803 (scikit-learn's name)
-        """Train and calibrate on ID rows (n, d); y (n,) are class labels of any kind, or None."""
+        """Train and calibrate on X, ID rows (n, d); y (n,) are class labels of any kind, or None.
+
+        Raises `ScorerError` for a parameter out of its range and labels that are not one a row, else `ValueError` as
+        scikit-learn does.
+        """
         if self.inputs not in INPUTS:
             raise ScorerError(f"inputs: expected {' or '.join(INPUTS)}, got {self.inputs!r}")
         if not 0 < self.calibration < 1:
@@ -116,21 +120,21 @@ class OODDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         return lambda part: Outputs(rows[part], labels=place[codes[part]], head=head)
 
     def decide(self, X: Any) -> Decisions:  # noqa: N803
-        """Give the decisions on rows (n, d), with their reasons and p-values."""
+        """Give the decisions on X, rows (n, d), with reasons and p-values; `DetectorError` for another width."""
         check_is_fitted(self)
         rows = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
         return self.detector_.decide_rows(as_matrix(rows), is_features=self.inputs == "features")
 
     def score_samples(self, X: Any) -> np.ndarray:  # noqa: N803
-        """Score rows (n, d): (n,), higher = more in-distribution; margins where each class has its own threshold."""
+        """Score X (n, d): (n,), higher = more in-distribution; margins where each class has its own threshold."""
         found = self.decide(X)
         return found.score if self.detector_.class_thresholds is None else found.margin
 
     def decision_function(self, X: Any) -> np.ndarray:  # noqa: N803
-        """Give score minus threshold, (n,); 0 and above is "in-distribution"."""
+        """Give score minus threshold of X (n, d), (n,); 0 and above is "in-distribution"."""
         found: np.ndarray = self.score_samples(X) - self.offset_
         return found
 
     def predict(self, X: Any) -> np.ndarray:  # noqa: N803
-        """Decide on rows (n, d): +1 = in-distribution, -1 = not, (n,)."""
+        """Decide on X (n, d): +1 = in-distribution, -1 = not, (n,)."""
         return np.where(self.decide(X).accepted, 1, -1)

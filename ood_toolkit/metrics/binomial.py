@@ -40,7 +40,8 @@ def clopper_pearson(count: int, n: int, level: float = 0.95) -> Share:
     """Give the share count / n with the exact interval of Clopper and Pearson (1934).
 
     It covers the true share at least as often as `level` says, where the n images are independent draws that had no
-    part in choosing what is measured. `MetricError` for n below 1 and a count outside 0 to n.
+    part in choosing what is measured. `MetricError` for n below 1, a count outside 0 to n, and a level not
+    between 0 and 1.
     """
     from scipy.special import betaincinv
 
@@ -59,7 +60,8 @@ def accepted_share(rank: int, n: int, level: float = 0.90) -> Share:
 
     Over calibration sets of n exchangeable images without ties it is Beta(n - rank + 1, rank) distributed: its mean,
     (n - rank + 1) / (n + 1), and its central interval. Rank 0 stands for minus infinity, which accepts everything;
-    rank n + 1 for plus infinity. With ties more are accepted. `MetricError` for a rank outside 0 to n + 1.
+    rank n + 1 for plus infinity. With ties more are accepted. `level` is how
+    often the share lies inside. `MetricError` for a rank outside 0 to n + 1, and a level not between 0 and 1.
     """
     from scipy.special import betaincinv
 

@@ -55,8 +55,8 @@ class Bins:
 def roc_curve(id_scores: ArrayLike, ood_scores: ArrayLike) -> Roc:
     """Give the ROC curve with ID as the positive class, from (0, 0) to (1, 1).
 
-    Scores are (n,) and (m,), higher = more in-distribution. Points on a straight line between others are left out,
-    so the area under straight lines between the points is `auroc`. Raises `MetricError` as `auroc` does.
+    `id_scores` (n,) and `ood_scores` (m,), higher = more in-distribution. Points on a straight line between others are
+    left out, so the area under straight lines between the points is `auroc`. Raises `MetricError` as `auroc` does.
     """
     counts = Ranking.of(id_scores, ood_scores).id_positive
     tp, fp = np.append(0, counts.tp), np.append(0, counts.fp)
@@ -68,7 +68,7 @@ def roc_curve(id_scores: ArrayLike, ood_scores: ArrayLike) -> Roc:
 def risk_coverage(right_scores: ArrayLike, wrong_scores: ArrayLike) -> RiskCoverage:
     """Give the risk-coverage curve of which `aurc` is the area, a point for each distinct score.
 
-    `right_scores` (r,) and `wrong_scores` (w,) are as for `aurc`, and so are the errors. Source: Geifman et al.,
+    `right_scores` (r,) and `wrong_scores` (w,) are as for `aurc`, and so is `MetricError`. Source: Geifman et al.,
     arXiv 1805.08206.
     """
     counts = Ranking.of(right_scores, wrong_scores, NAMES).id_positive
@@ -79,7 +79,7 @@ def risk_coverage(right_scores: ArrayLike, wrong_scores: ArrayLike) -> RiskCover
 def reliability(confidence: ArrayLike, right: ArrayLike, bins: int = 15) -> Bins:
     """Give accuracy and mean confidence in each of the bins of `ece`, the empty ones left out.
 
-    `confidence` (n,), `right` (n,), `bins` and the errors are those of `ece`, which is the mean over images of the
+    `confidence` (n,), `right` (n,), `bins` and `MetricError` are those of `ece`, which is the mean over images of the
     gap between the two. Source: Guo et al., arXiv 1706.04599.
     """
     stated, hit, bin_of = binned(confidence, right, bins)

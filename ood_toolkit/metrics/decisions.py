@@ -20,7 +20,8 @@ def id_accepted(id_in: ArrayLike) -> float:
 def ood_detected(ood_in: ArrayLike) -> float:
     """Compute the share of OOD images that were decided to be out-of-distribution.
 
-    `ood_in` (m,) is True where the decision was "in-distribution", as for `id_accepted`; same errors.
+    `ood_in` (m,) is True where the decision was "in-distribution", as for `id_accepted`, which has the same
+    `MetricError`.
     """
     return float(np.mean(~as_flags(ood_in, "ood_in")))
 
@@ -43,7 +44,7 @@ def f1_uncertain(uncertain: ArrayLike, wrong: ArrayLike) -> float:
 def accuracy_uncertain(uncertain: ArrayLike, wrong: ArrayLike) -> float:
     """Compute the share of ID images where "uncertain" was said exactly when the prediction is wrong.
 
-    Shapes and errors are those of `f1_uncertain`.
+    Shapes, and `MetricError`, are those of `f1_uncertain`.
     """
     uncertain, wrong = _decisions(uncertain, wrong)
     return float(np.mean(uncertain == wrong))

@@ -38,7 +38,8 @@ class Interval:
 def auroc_variance(id_scores: ArrayLike, ood_scores: ArrayLike) -> float:
     """Estimate the variance of `auroc` over repeated draws of n ID and m OOD images.
 
-    With V10 (n,) and V01 (m,) the placements (see `placements`), AUROC = mean(V10) = mean(V01) and
+    `id_scores` (n,) and `ood_scores` (m,) are as for `auroc`. V10 (n,) is the share of OOD images that each ID image
+    outscores, ties half, V01 (m,) that of ID images that outscore each OOD image; AUROC = mean(V10) = mean(V01) and
 
         variance = var(V10) / n + var(V01) / m,     var with n - 1 and m - 1 in the denominator.
 
@@ -52,7 +53,7 @@ def auroc_variance(id_scores: ArrayLike, ood_scores: ArrayLike) -> float:
 def auroc_interval(
     id_scores: ArrayLike, ood_scores: ArrayLike, confidence: float = 0.95, scale: Literal["logit", "plain"] = "logit"
 ) -> Interval:
-    """Give DeLong's confidence interval of `auroc`.
+    """Give DeLong's confidence interval of `auroc(id_scores, ood_scores)`.
 
     `scale="plain"` is A +- z s with s the root of `auroc_variance`, cut off at 0 and 1. `scale="logit"` takes the
     same step on the scale of ln(A / (1 - A)), where s becomes s / (A (1 - A)), and comes back: it stays inside

@@ -25,6 +25,8 @@ def auroc(id_scores: ArrayLike, ood_scores: ArrayLike) -> float:
 
     The area under the ROC curve is the same for either positive class. Source: Hanley and McNeil, Radiology
     1982; for OOD detection Hendrycks and Gimpel, arXiv 1610.02136.
+    `id_scores` (n,) and `ood_scores` (m,) are higher for ID. Raises `MetricError` where one is empty, not
+    one-dimensional or holds NaN.
     """
     return roc_area(Ranking.of(id_scores, ood_scores).id_positive)
 
@@ -34,6 +36,8 @@ def fpr95_id(id_scores: ArrayLike, ood_scores: ArrayLike) -> float:
 
     The FPR95 of the CLIP papers: ID is positive, and the threshold is the highest score t for which
     20 #{ID >= t} >= 19 n. Source: Liang et al. (ODIN), arXiv 1706.02690; MCM, arXiv 2211.13445.
+    `id_scores` (n,) and `ood_scores` (m,) are higher for ID. Raises `MetricError` where one is empty, not
+    one-dimensional or holds NaN.
     """
     return fpr95_first(Ranking.of(id_scores, ood_scores).id_positive)
 
@@ -44,6 +48,8 @@ def fpr95_ood(id_scores: ArrayLike, ood_scores: ArrayLike) -> float:
     The FPR95 of OpenOOD and pytorch-ood: OOD is positive, and the threshold is the lowest score t for which
     20 #{OOD <= t} >= 19 m. Another quantity than `fpr95_id`. Source: OpenOOD v1.5, arXiv 2306.09301; here
     without dropping points, as pytorch-ood counts it.
+    `id_scores` (n,) and `ood_scores` (m,) are higher for ID. Raises `MetricError` where one is empty, not
+    one-dimensional or holds NaN.
     """
     return fpr95_first(Ranking.of(id_scores, ood_scores).ood_positive)
 
@@ -68,6 +74,8 @@ def tnr_at_tpr95(id_scores: ArrayLike, ood_scores: ArrayLike) -> float:
     """Compute the share of OOD images rejected when at least 95 % of the ID images are accepted.
 
     This is 1 - `fpr95_id`. Source: Lee et al., arXiv 1807.03888.
+    `id_scores` (n,) and `ood_scores` (m,) are higher for ID. Raises `MetricError` where one is empty, not
+    one-dimensional or holds NaN.
     """
     return 1.0 - fpr95_id(id_scores, ood_scores)
 
@@ -77,6 +85,8 @@ def aupr_in(id_scores: ArrayLike, ood_scores: ArrayLike) -> float:
 
     The curve starts at recall 0, precision 1, and its value depends on n : m. Source: OpenOOD v1.5,
     arXiv 2306.09301. The MCM family prints `ap_in` under the name AUPR.
+    `id_scores` (n,) and `ood_scores` (m,) are higher for ID. Raises `MetricError` where one is empty, not
+    one-dimensional or holds NaN.
     """
     return trapezoid_area(Ranking.of(id_scores, ood_scores).id_positive)
 
@@ -85,6 +95,8 @@ def aupr_out(id_scores: ArrayLike, ood_scores: ArrayLike) -> float:
     """Compute the trapezoid area under the precision-recall curve with OOD as the positive class.
 
     Low scores are the positive end here. Source: OpenOOD v1.5, arXiv 2306.09301.
+    `id_scores` (n,) and `ood_scores` (m,) are higher for ID. Raises `MetricError` where one is empty, not
+    one-dimensional or holds NaN.
     """
     return trapezoid_area(Ranking.of(id_scores, ood_scores).ood_positive)
 
@@ -93,6 +105,8 @@ def ap_in(id_scores: ArrayLike, ood_scores: ArrayLike) -> float:
     """Compute the average precision (step rule) with ID as the positive class.
 
     The AUPR of MCM, arXiv 2211.13445, and of NegLabel, arXiv 2403.20078.
+    `id_scores` (n,) and `ood_scores` (m,) are higher for ID. Raises `MetricError` where one is empty, not
+    one-dimensional or holds NaN.
     """
     return step_area(Ranking.of(id_scores, ood_scores).id_positive)
 
@@ -101,6 +115,8 @@ def ap_out(id_scores: ArrayLike, ood_scores: ArrayLike) -> float:
     """Compute the average precision (step rule) with OOD as the positive class.
 
     The AUPR of Hendrycks et al., arXiv 1812.04606. Low scores are the positive end here.
+    `id_scores` (n,) and `ood_scores` (m,) are higher for ID. Raises `MetricError` where one is empty, not
+    one-dimensional or holds NaN.
     """
     return step_area(Ranking.of(id_scores, ood_scores).ood_positive)
 
@@ -110,5 +126,7 @@ def detection_error(id_scores: ArrayLike, ood_scores: ArrayLike) -> float:
 
     Never above 0.5, the error of accepting or rejecting everything; the same for either positive class.
     Source: Liang et al. (ODIN), arXiv 1706.02690.
+    `id_scores` (n,) and `ood_scores` (m,) are higher for ID. Raises `MetricError` where one is empty, not
+    one-dimensional or holds NaN.
     """
     return least_error(Ranking.of(id_scores, ood_scores).id_positive)

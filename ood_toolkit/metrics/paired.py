@@ -76,8 +76,9 @@ def paired_bootstrap(
 ) -> dict[str, Difference]:
     """Test for every metric of a protocol whether two scorers differ, on the same images in the same order.
 
-    Each replicate draws images as `bootstrap` does, the same ones for both scorers, and takes the difference d* of each
-    metric. The interval is that of its percentiles. With R replicates
+    `id_a`, `id_b` (n,) and `ood_a`, `ood_b` (m,); `seed` and `confidence` are as for `bootstrap`. Each replicate draws
+    images as that does, the same ones for both scorers, and takes the difference d* of each metric. The interval is
+    that of its percentiles. With R replicates
 
         p = min(1, 2 (1 + min(#{d* <= 0}, #{d* >= 0})) / (R + 1)),
 
@@ -100,7 +101,7 @@ def paired_bootstrap(
 
 
 def holm(p_values: ArrayLike) -> NDArray[np.float64]:
-    """Correct the p-values (t,) of a family of t tests so that the chance of any false finding is bounded.
+    """Correct `p_values` (t,) of a family of t tests so that the chance of any false finding is bounded.
 
     With p_(1) <= ... <= p_(t), the corrected p_(i) = max over j <= i of min(1, (t - j + 1) p_(j)), given back in the
     order in which they came. Any dependence among the tests is allowed. Source: Holm, Scandinavian Journal of

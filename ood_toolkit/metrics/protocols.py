@@ -58,7 +58,7 @@ class Protocol:
     """The metrics by name, in the order of printing."""
 
     def evaluate(self, ranking: Ranking) -> dict[str, float]:
-        """Compute every metric of this protocol from scores sorted once, as shares between 0 and 1."""
+        """Compute every metric of this protocol from a ranking, scores sorted once, as shares between 0 and 1."""
         return {key: measure(ranking) for key, measure in self.measures.items()}
 
 

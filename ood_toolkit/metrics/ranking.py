@@ -50,7 +50,7 @@ class Ranking:
     def of(
         cls, id_scores: ArrayLike, ood_scores: ArrayLike, names: tuple[str, str] = ("id_scores", "ood_scores")
     ) -> Ranking:
-        """Sort the scores of shapes (n,) and (m,), higher = more in-distribution, and count.
+        """Sort `id_scores` (n,) and `ood_scores` (m,), higher = more in-distribution, and count.
 
         `names` is what errors call the two arrays; `MetricError` as for `as_scores`.
         """

@@ -30,7 +30,7 @@ def intervals(
 ) -> dict[str, Interval]:
     """Give an interval for every metric of a protocol: DeLong's for `auroc`, `bootstrap` for the rest.
 
-    Arguments and errors are those of `bootstrap`.
+    `id_scores` (n,), `ood_scores` (m,), `replicates`, `seed`, `confidence` and `MetricError` are those of `bootstrap`.
     """
     found = bootstrap(id_scores, ood_scores, protocol, replicates, seed, confidence)
     return found | {"auroc": auroc_interval(id_scores, ood_scores, confidence)} if "auroc" in found else found
@@ -46,8 +46,8 @@ def bootstrap(
 ) -> dict[str, Interval]:
     """Give percentile intervals for every metric of a protocol from a stratified bootstrap.
 
-    Each replicate draws n ID and m OOD images with replacement, ID from ID and OOD from OOD, and computes the
-    metrics. With R replicates and a = (1 - confidence) / 2 the interval ends at the values in places a (R + 1) from
+    Each replicate draws n of `id_scores` (n,) and m of `ood_scores` (m,) with replacement, and computes the metrics.
+    With R replicates and a = (1 - confidence) / 2 the interval ends at the values in places a (R + 1) from
     either end, interpolated, which leaves a share a outside for any R >= 1 / a - 1. Scores are sorted once: a
     replicate is a number of images for each distinct score. Images are drawn by rank, so the result depends on the
     seed and not on the order of the rows, and a strictly rising map changes nothing. Source: Efron and Tibshirani,

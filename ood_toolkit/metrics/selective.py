@@ -21,7 +21,7 @@ AREAS = ("aurc", "eaurc", "augrc")
 
 
 def aurc(right_scores: ArrayLike, wrong_scores: ArrayLike) -> float:
-    """Compute the area under the risk-coverage curve; lower is better.
+    """Compute the area under the risk-coverage curve of `right_scores` (r,) and `wrong_scores` (w,); lower is better.
 
     The distinct scores t_1 > ... > t_u are the thresholds. With N_g images at or above t_g, W_g of them
     wrong, the selective risk is W_g / N_g, and
@@ -35,7 +35,7 @@ def aurc(right_scores: ArrayLike, wrong_scores: ArrayLike) -> float:
 
 
 def eaurc(right_scores: ArrayLike, wrong_scores: ArrayLike) -> float:
-    """Compute the excess of `aurc` over a perfect ranking of the same right and wrong predictions.
+    """Compute the excess of `aurc(right_scores, wrong_scores)` over a perfect ranking of the same predictions.
 
     The perfect ranking has distinct scores, all right ones first; by the same discrete rule
 

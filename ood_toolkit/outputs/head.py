@@ -52,7 +52,11 @@ class Bank:
 
     @classmethod
     def of(cls, value: Bank | ArrayLike | tuple[Sequence[str], ArrayLike], what: str) -> Bank:
-        """Take an array, or an array and its strings as a pair, as a bank of unit rows."""
+        """Take an array, or an array and its strings as a pair, as a bank of unit rows.
+
+        `value` (m, d) or (p, k, d) is normalised; a bank is given as it is. `what` names it in errors: `OutputsError`
+        for another shape, NaN, infinity, rows of zeros, and strings that are not one a row.
+        """
         if isinstance(value, Bank):
             return value
         texts = None
@@ -70,7 +74,7 @@ class Bank:
         return self.embeddings.reshape(-1, self.embeddings.shape[-1])
 
     def shuffled(self, seed: int, count: int) -> Tensor:
-        """Give the first `count` rows (count, d) in a random order that is the same on every machine; made once."""
+        """Give the first `count` rows (count, d) in an order drawn with `seed`, alike on every machine; made once."""
         held: dict[tuple[int, int], Tensor] = self.__dict__.setdefault("_shuffled", {})
         if (seed, count) not in held:
             order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
@@ -78,7 +82,7 @@ class Bank:
         return held[seed, count]
 
     def centred(self, seed: int, count: int) -> tuple[Tensor, Tensor]:
-        """Give the mean (d,) of those rows, and what each is beside it (count, d); made once."""
+        """Give the mean (d,) of `shuffled(seed, count)`, and what each row is beside it (count, d); made once."""
         held: dict[tuple[int, int], tuple[Tensor, Tensor]] = self.__dict__.setdefault("_centred", {})
         if (seed, count) not in held:
             rows = self.shuffled(seed, count)
@@ -123,7 +127,7 @@ class Head:
         negatives: ArrayLike | None = None,
         texts: Mapping[str, ArrayLike] | None = None,
     ) -> Head:
-        """Make a head of text embeddings (k, d): logits = scale * cosine + bias.
+        """Make a head of `text_embeddings` (k, d), one a name of `class_names`: logits = scale * cosine + bias.
 
         Rows need not be normalised. `no` (k, d), `negatives` (m, d) and each entry of `texts`, (m, d) or (p, k, d),
         are arrays or pairs (strings, array). Raises `OutputsError` for shapes that do not fit.
@@ -154,7 +158,8 @@ class Head:
     ) -> Head:
         """Make a linear head of weight (k, d) and bias (k,); None as bias means zeros, as class_names "0", "1", ...
 
-        With `unit_rows` it was trained on embeddings: features are divided by their length first.
+        With `unit_rows` it was trained on embeddings: features are divided by their length first. Raises
+        `OutputsError` for shapes that do not fit, NaN and infinity.
         """
         matrix = scoring_precision(as_tensor(weight, "weight", 2))
         offset = torch.zeros(matrix.shape[0]) if bias is None else as_tensor(bias, "bias", 1)
@@ -191,7 +196,7 @@ class Head:
         return self.kind == "zero_shot" or self.unit_rows
 
     def logits(self, features: Tensor) -> Tensor:
-        """Give the logits (n, k) of features (n, d), which a head of unit rows normalises first."""
+        """Give the logits (n, k) of features (n, d), unit rows if it takes these; `OutputsError` for another width."""
         if self.kind == "zero_shot":
             return self.logits_of_cosine(self.cosine(normalise(features)))
         return self.apply(normalise(features) if self.unit_rows else features)
@@ -207,18 +212,21 @@ class Head:
         return self.weight.double()
 
     def apply(self, rows: Tensor) -> Tensor:
-        """Give the logits (n, k) of rows (n, d) like `Outputs.head_input`, taken as they are: never normalised."""
+        """Give the logits (n, k) of rows (n, d) like `Outputs.head_input`, taken as they are: never normalised.
+
+        `OutputsError` for another width.
+        """
         rows = scoring_precision(self.check_width(rows))
         return torch.addmm(self.bias.to(rows), rows, self.matrix.to(rows).T)
 
     def cosine(self, embeddings: Tensor) -> Tensor:
-        """Give the cosines (n, k) of unit rows (n, d) with the class texts; `OutputsError` for a linear head."""
+        """Give the cosines (n, k) of `embeddings`, unit rows (n, d), with the texts; `OutputsError` if it is linear."""
         if self.kind != "zero_shot":
             raise OutputsError("cosine: needs a zero-shot head, got a linear one; use logits")
         return self.check_width(embeddings) @ self.weight.to(embeddings).T
 
     def logits_of_cosine(self, cosine: Tensor) -> Tensor:
-        """Scale cosines (n, k) to logits."""
+        """Scale `cosine` (n, k) to logits (n, k)."""
         logits = cosine * self.scale
         return logits + self.bias.to(logits) if bool(self.bias.any()) else logits
 
@@ -230,7 +238,7 @@ class Head:
         return self.banks[name]
 
     def with_banks(self, banks: Mapping[str, Bank | ArrayLike]) -> Head:
-        """Give the same head with these banks added or replaced."""
+        """Give the same head with these banks added or replaced; `OutputsError` for rows of another width."""
         made = {name: self._check_bank(name, Bank.of(bank, f"text:{name}")) for name, bank in banks.items()}
         return replace(self, banks=ReadOnly({**self.banks, **made}))
 
@@ -254,7 +262,7 @@ class Head:
         return digest.hexdigest()
 
     def check_width(self, rows: Tensor) -> Tensor:
-        """Refuse rows of another width than this head was made for."""
+        """Give rows (n, d) back; `OutputsError` for another width than this head was made for."""
         if rows.shape[-1] != self.width:
             raise OutputsError(
                 f"features: expected width {self.width} to fit the head, got {rows.shape[-1]}; "
@@ -272,7 +280,7 @@ class Head:
 
 
 def normalise(rows: Tensor) -> Tensor:
-    """Divide each row (n, d) by its length, in float32 or better; a row of zeros has no direction and stays."""
+    """Divide each of `rows` (n, d) by its length, in float32 or better; a row of zeros has no direction and stays."""
     rows = scoring_precision(rows)
     length = torch.linalg.vector_norm(rows, dim=-1, keepdim=True)
     if bool(((length < TINY) | length.isinf()).any()):

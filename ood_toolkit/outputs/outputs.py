@@ -101,12 +101,15 @@ class Outputs(Derived):
     def from_logits(
         cls, logits: ArrayLike, labels: ArrayLike | None = None, class_names: Sequence[str] | None = None
     ) -> Outputs:
-        """Wrap ready logits (n, k)."""
+        """Wrap ready logits (n, k); labels (n,), class_names (k,) and `OutputsError` are as for `Outputs`."""
         return cls(logits=logits, labels=labels, class_names=class_names)
 
     @classmethod
     def from_embeddings(cls, embeddings: ArrayLike, head: Head, labels: ArrayLike | None = None) -> Outputs:
-        """Wrap embeddings (n, d), normalised or not, with the head that classifies them."""
+        """Wrap embeddings (n, d), normalised or not, with the head that classifies them.
+
+        `labels` (n,) and `OutputsError` are as for `Outputs`.
+        """
         return cls(features=embeddings, head=head, labels=labels)
 
     @classmethod
@@ -203,7 +206,10 @@ class Outputs(Derived):
         return chosen
 
     def chunks(self, rows: int | None = None) -> Iterator[Outputs]:
-        """Walk the rows in order, `rows` at a time; a set that fits one chunk is given as itself."""
+        """Walk the rows in order, `rows` at a time; a set that fits one chunk is given as itself.
+
+        `OutputsError` for fewer than one row at a time.
+        """
         rows = self.chunk_rows if rows is None else rows
         if rows < 1:
             raise OutputsError(f"rows: expected at least 1, got {rows}")
@@ -214,14 +220,17 @@ class Outputs(Derived):
             yield self[start : start + rows]
 
     def map(self, fn: Callable[[Outputs], Tensor], rows: int | None = None) -> Tensor:
-        """Apply `fn` to each chunk and join its (rows, ...) results to one (n, ...) tensor."""
+        """Apply `fn` to each of `chunks(rows)` and join its results to one tensor (n, ...); `OutputsError` as there."""
         parts = [torch.as_tensor(fn(chunk)) for chunk in self.chunks(rows)]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     # -- the same images, seen otherwise --------------------------------------------------------------------------
 
     def with_head(self, head: Head) -> Outputs:
-        """Give the same images under another head; labels follow their class names, else become -1."""
+        """Give the same images under another head; labels follow their class names, else become -1.
+
+        `OutputsError` where there are no features, and for a head of another width.
+        """
         if self.features is None:
             raise OutputsError("with_head: expected features to put a head on, got ready logits only")
         head.check_width(self.features)
@@ -233,7 +242,10 @@ class Outputs(Derived):
         )
 
     def with_features(self, name: str) -> Outputs:
-        """Give the same images with an extra (n, d) as features; logits stay those of the model, the head goes."""
+        """Give the same images with the extra `name` (n, d) as features; logits stay the model's, the head goes.
+
+        `OutputsError` where there is no such extra, and for one that is not (n, d).
+        """
         if name not in self.extras:
             held = ", ".join(sorted(self.extras)) or "none"
             raise OutputsError(f"extra:{name}: these outputs hold no such array (held: {held})")
@@ -270,7 +282,7 @@ class Outputs(Derived):
         return self[self.labels >= 0]
 
     def named(self, ids: Sequence[str]) -> Outputs:
-        """Give the same images under these ids (n,)."""
+        """Give the same images under these ids (n,); `OutputsError` for another number of them."""
         return self._like(ids=as_ids(ids, len(self)))
 
     def to(self, device: torch.device | str) -> Outputs:

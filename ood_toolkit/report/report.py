@@ -43,7 +43,7 @@ class Report:
         return any(row.status == "ok" for row in self.rows)
 
     def table(self, width: int | None = 100, color: bool = False, sort: str | None = None) -> str:
-        """Give the table as text of at most `width` columns, None for any, with ANSI colours on request.
+        """Give the table as text of at most `width` columns, None for any, with ANSI colours if `color`.
 
         Up to eight scorers have a row for each OOD set, more of them a line each with the sets across. `sort` orders
         them by a metric's mean, the best first, by `name` or `seconds`, or leaves them (`none`); matrices are sorted by
@@ -108,7 +108,10 @@ class Report:
         return Plots(self)
 
     def save(self, folder: str | os.PathLike[str]) -> None:
-        """Write the run folder: `result.json`, what every scorer said of every image, and thumbnails."""
+        """Write the run folder: `result.json`, what every scorer said of every image, and thumbnails.
+
+        `DataError` where `folder` holds anything already.
+        """
         write_run(folder, self.header, self.rows, self.answers, self.gallery)
 
 

@@ -89,8 +89,9 @@ def score(scorer: str | AnyScorer, x: Outputs, val: Outputs | None = None, train
     """Score `x`: (n,) float64, higher = more in-distribution; fits the scorer first on the ID outputs given.
 
     `x` are outputs, or logits (n, k). An instance that is fitted already is used as it is where no ID outputs are
-    given. A scorer of streams takes `x` as one stream in its row order, and ID outputs where its `needs` name them. The
-    scorer does not see labels of `x`. Raises `ScorerError` if a need is unmet.
+    given, `val` and `train`. A scorer of streams takes `x` as one stream in its row order, and ID outputs where its
+    `needs` name them. The scorer does not see labels of `x`. Raises `ScorerError` if a need is unmet, `SpecError` for a
+    spec that is not understood, `OutputsError` for what are no outputs.
 
     >>> from ood_toolkit import Outputs, score
     >>> score("maxlogit", Outputs.from_logits([[3.0, 1.0], [0.5, 0.0]])).tolist()

@@ -48,7 +48,7 @@ def check_scorer(scorer: AnyScorer | str, problem: ProblemMaker = make_problem) 
     A scorer that needs arrays or banks of a special form brings its own `problem`: a function of needs,
     number of classes and seed that gives a `Problem`, mostly that of `make_problem` with something replaced.
     A scorer of streams is run over the rows as they come; it has checks of its memory in place of those of `fit`.
-    Raises `ConformanceError`, which lists every failed check.
+    Raises `ConformanceError`, which lists every failed check, and `ScorerError` for what is no scorer.
     """
     made = _instance(scorer)
     checks, exempted = _checks(made, problem), _exempted(made)
@@ -56,9 +56,10 @@ def check_scorer(scorer: AnyScorer | str, problem: ProblemMaker = make_problem) 
 
 
 def run_check(name: str, scorer: AnyScorer | str, problem: ProblemMaker = make_problem) -> None:
-    """Run one check by name, exempt or not.
+    """Run one check by name, exempt or not; `problem` is as for `check_scorer`.
 
-    Raises `ConformanceError` where it finds a breach; what the scorer itself raises comes as it is.
+    Raises `ConformanceError` where it finds a breach, `ScorerError` for an unknown name and for what is no scorer; what
+    the scorer itself raises comes as it is.
     """
     made = _instance(scorer)
     checks = _checks(made, problem)
@@ -73,9 +74,10 @@ def run_check(name: str, scorer: AnyScorer | str, problem: ProblemMaker = make_p
 def parametrize_with_checks(
     scorers: Iterable[AnyScorer | str], problem: ProblemMaker = make_problem
 ) -> pytest.MarkDecorator:
-    """Make one pytest test for each scorer and check; exempted ones are skipped with their reason.
+    """Make one pytest test for each of `scorers` and check; exempted ones are skipped with their reason.
 
     Decorates `def test_contract(scorer, check): check(scorer)`; pytest shows ids such as `knn:k=5-sign`.
+    `problem` is as for `check_scorer`. Raises `ScorerError` for what is no scorer.
     """
     import pytest
 

@@ -24,7 +24,10 @@ TOLERANCE = 1e-9
 
 
 def check_combiner(combiner: Combiner | str) -> CheckReport:
-    """Run every check on clones of a combiner, an instance or a spec; `ConformanceError` lists every failed one."""
+    """Run every check on clones of a combiner, an instance or a spec; `ConformanceError` lists every failed one.
+
+    Raises `ScorerError` for what is no combiner, `SpecError` for a spec that is not understood.
+    """
     if isinstance(combiner, str):
         from ood_toolkit.api.registry import get_registry
 

@@ -20,9 +20,10 @@ LOOKED_AT = 5
 
 
 def check_dataset(dataset: DataSet | str, root: Path | str | None = None) -> CheckReport:
-    """Open every split of a data set below the data root and check its pictures; `ConformanceError` lists what failed.
+    """Open every split of `dataset` below the data root and check its pictures; `ConformanceError` lists what failed.
 
-    A split whose pictures are not here is not checked, and said in the report's `exempted`.
+    A split whose pictures are not here is not checked, and said in the report's `exempted`. Raises `DataError` for what
+    is no data set.
     """
     made = _found(dataset)
     folder = Path() if root is None else Path(root)

@@ -28,7 +28,10 @@ TEXTS = ("a photo of a cat", "a photo of a dog", "a sketch of three ships")
 
 
 def check_model(model: Model | str) -> CheckReport:
-    """Run every check on a loaded model, or on the one of this name; `ConformanceError` lists every failed one."""
+    """Run every check on a loaded model, or on the one of this name; `ConformanceError` lists every failed one.
+
+    Raises `ModelError` for what is no model, and for a name that cannot be loaded.
+    """
     if isinstance(model, str):
         from ood_toolkit.api.registry import get_registry
         from ood_toolkit.models.names import find_model

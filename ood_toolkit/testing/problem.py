@@ -43,7 +43,7 @@ class Problem:
     train: Outputs | None
 
     def changed(self, change: Callable[[Outputs], Outputs]) -> Problem:
-        """Give the same problem with every `Outputs` changed."""
+        """Give the same problem with every `Outputs` changed by `change`."""
         val, train = (None if split is None else change(split) for split in (self.val, self.train))
         return Problem(change(self.x), self.ood, change(self.edges), val, train)
 
@@ -60,7 +60,7 @@ def make_problem(needs: frozenset[str] = frozenset(), classes: int = 5, seed: in
     that is not theirs. Every `extra:<name>` is (n,), higher on ID. `text:no` is (k, d) and lies where OOD
     does, as does any bank with "neg" in its name, (12, d), or called outliers, empty, candidates or noise; any
     other is (3, k, d), variants of the texts.
-    Drawn from a generator of its own: the global ones stay as they are.
+    Drawn with `seed` from a generator of its own: the global ones stay as they are.
     """
     draw = torch.Generator().manual_seed(1000 * seed + classes)
     patterns = _patterns(classes + 2, draw)  # (k + 2, d), the last two spare

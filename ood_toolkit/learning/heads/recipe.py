@@ -35,7 +35,10 @@ UNUSED: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class HeadRecipe:
-    """How a linear head is trained on the rows of frozen towers."""
+    """How a linear head is trained on the rows of frozen towers.
+
+    Raises `TrainingError` for a value out of its range, `ScorerError` for an unknown rule.
+    """
 
     optimizer: Optimizer = "lbfgs"
     """`lbfgs`: all rows at once, to the minimum; `adamw` and `sgd`: in batches, one pass an epoch."""

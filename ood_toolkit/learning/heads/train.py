@@ -102,7 +102,8 @@ def train_head(
     `val`, the recipe's folds, or its share of the rows, serve for validation. With folds the head is trained on all
     rows with what the folds chose; validation columns of the history, and the thresholds, are then of the folds'
     heads, each on rows that it has not seen. Same recipe, rows and machine: same bytes (small problems are computed in
-    one thread; for large ones the number of threads must be the same too).
+    one thread; for large ones the number of threads must be the same too). `class_names` (k,) are what labels stand for
+    where the outputs do not say; `progress` is told what is done, how much of it, and of how much.
     Raises `OutputsError` where features or labels are missing or of another width, `TrainingError` for too few rows.
     """
     names = _names(train, class_names)

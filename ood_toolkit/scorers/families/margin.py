@@ -47,11 +47,11 @@ class Margin(Scorer):
         return self.base.savable
 
     def fit(self, val: Outputs, train: Outputs | None = None) -> Margin:
-        """Fit a clone of the base score, then one threshold a class on what it says of ID validation."""
+        """Fit a clone of the base score on `val` and `train`, then one threshold a class on what it says of `val`."""
         return self.fit_apart(val, val, train)
 
     def fit_apart(self, learnt: Outputs, val: Outputs, train: Outputs | None = None) -> Margin:
-        """Fit the base score on some ID validation images and the thresholds on others.
+        """Fit the base score on `learnt` and `train`, and the thresholds on other ID validation images, `val`.
 
         What needs labels of validation, the base score or a rule, looks only at images whose class is known.
         """
@@ -90,10 +90,10 @@ class Margin(Scorer):
 
     @abstractmethod
     def find(self, scores: Tensor, val: Outputs) -> tuple[ndarray, tuple[str, ...]]:
-        """Give the threshold of each class (k,) from the base scores (n,) of ID validation, with notes."""
+        """Give the threshold of each class (k,) from the base scores (n,) of ID validation `val`, with notes."""
 
     def score(self, x: Outputs) -> Tensor:
-        """Give the margin (n,) float64."""
+        """Give the margin of `x` (n,) float64."""
         margin = self.base_.score(x).double() - self.threshold_[x.prediction]
         margin = margin.where(~self.always_[x.prediction], margin.clamp(min=0))
         never = self.learned().get("never_")  # a detector of before there were such thresholds has none
