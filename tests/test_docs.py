@@ -208,3 +208,10 @@ def test_every_file_of_the_package_has_its_place_in_the_architecture():
     names = [f"{p.name}/" for p in package.iterdir() if p.is_dir() and p.name[0] not in "._" and any(p.glob("*.py"))]
     names += [p.name for p in package.glob("*.py") if p.name[0] != "_" and p.name != "version.py"]
     assert sorted(name for name in names if f"`{name}`" not in text) == []
+
+
+def test_the_page_on_scorers_has_every_check_by_the_name_that_exempt_uses():
+    from ood_toolkit.testing import CHECKS, STREAM_CHECKS
+
+    text = (ROOT / "docs" / "write-a-scorer.md").read_text()
+    assert [name for name in (*CHECKS, *STREAM_CHECKS) if f"`{name}`" not in text] == []

@@ -150,7 +150,8 @@ def _check_tuned(settings: Settings, scorers: Sequence[AnyScorer]) -> None:
         raise DataError(f"--tune: expected one ID set, got {len(ids)}: {', '.join(ids)}; tune each in a run of its own")
     if settings.val_split == 0:
         raise DataError("--tune: needs ID validation images; leave out --val-split 0")
-    check_searched(scorers)
+    if scorers:  # none where they could not be made, which is said by then
+        check_searched(scorers)
 
 
 def check_scorers(settings: Settings, scorers: Sequence[AnyScorer], registry: Registry) -> None:

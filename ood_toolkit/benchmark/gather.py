@@ -45,7 +45,7 @@ def open_sets(
     place: Place,
     kinds: Sequence[str] = (),
     wished: Sequence[str] = (),
-    progress: Callable[[str, int, int], None] = lambda what, done, of: None,
+    progress: Callable[..., None] = lambda *told: None,
 ) -> Sets:
     """Load the chosen model, or open the arrays that were imported under its label.
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["asked_by", "chosen", "opened"]
 
-Progress = Callable[[str, int, int], None]
+Progress = Callable[..., None]
 
 
 def asked_by(settings: Settings, scorers: Sequence[AnyScorer], text: str, registry: Registry) -> Settings:
@@ -63,7 +63,7 @@ def chosen(
 def opened(
     settings: Settings,
     registry: Registry,
-    progress: Progress = lambda what, done, of: None,
+    progress: Progress = lambda *told: None,
     *,
     splits: Sequence[str] = ("test",),
     needs_pictures: bool = False,

@@ -8,15 +8,25 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ood_toolkit.benchmark.checks import averaged, check_labels, check_options, check_sets, merging, wants_averages
+from ood_toolkit.benchmark.checks import (
+    averaged,
+    check_labels,
+    check_options,
+    check_sets,
+    merging,
+    reference,
+    wants_averages,
+)
 from ood_toolkit.benchmark.opening import asked_by, opened
-from ood_toolkit.benchmark.preflight import check_here, check_ready
+from ood_toolkit.benchmark.preflight import check_here, check_ready, check_scorer_names
+from ood_toolkit.benchmark.refusals import Refusals
 from ood_toolkit.benchmark.settings import Settings, options
 from ood_toolkit.errors import UsageError
 from ood_toolkit.metrics import find_protocol
 
 if TYPE_CHECKING:
     from ood_toolkit.api.registry import Registry
+    from ood_toolkit.api.stream import AnyScorer
     from ood_toolkit.benchmark.gather import Gathered
     from ood_toolkit.encode.sets import Sets
     from ood_toolkit.report import Report
@@ -45,7 +55,7 @@ def run(
     told: Told,
     given: Collection[str] = (),
     command: Sequence[str] = (),
-    suggested: Sequence[str] | None = None,
+    suggested: Sequence[str] = (),
     gallery: int = 0,
 ) -> Report:
     """Run every model of the settings on the same sets and scorers, and join what they gave.
@@ -65,26 +75,50 @@ def run(
 
 def checked(settings: Settings, registry: Registry) -> Settings:
     """Give the settings as they run, with default sets and what scorers want encoded; refuse what `checks` refuses."""
-    find_protocol(settings.protocol)
-    if wants_averages(settings):
-        settings = replace(settings, scorers=averaged(settings.scorers, registry))
-    scorers = registry.scorers(settings.scorers, {})  # what is out of service becomes rows of the report
-    check_labels(settings.ready, [scorer.spec for scorer in scorers])
+    refused = Refusals()
+    made = _checked(settings, registry, refused)
+    refused.raise_all()
+    return made
+
+
+def planned(settings: Settings, registry: Registry, suggested: Sequence[str] = ()) -> list[Settings]:
+    """Give the settings of each model's part of a run; refuse all that can be refused before the first one runs.
+
+    All of it is said at once.
+    """
+    refused = Refusals()
+    made = _checked(settings, registry, refused)
+    with refused:
+        check_ready(made)
+    with refused:
+        check_here(made, registry, suggested)
+    refused.raise_all()
+    return list(made.each_classifier() if made.combines_classifiers else made.each_model())
+
+
+def _checked(settings: Settings, registry: Registry, refused: Refusals) -> Settings:
+    """Give the settings as they run, as far as they can; what is wrong with them is `refused`."""
+    with refused:
+        find_protocol(settings.protocol)
+    scorers: list[AnyScorer] = []
+    with refused:
+        check_scorer_names(settings, registry)
+        reference(settings, registry)
+        if wants_averages(settings):
+            settings = replace(settings, scorers=averaged(settings.scorers, registry))
+        scorers = registry.scorers(settings.scorers, {})  # what is out of service becomes rows of the report
+        check_labels(settings.ready, [scorer.spec for scorer in scorers])
     settings = settings.with_default_sets()
-    check_options(settings)
-    check_sets(settings, scorers)
-    merging(settings.combiners, registry, len(settings.ids) > 1)
-    return asked_by(settings, scorers, settings.scorers, registry)
-
-
-def planned(settings: Settings, registry: Registry, suggested: Sequence[str] | None = None) -> list[Settings]:
-    """Give the settings of each model's part of a run; refuse all that can be refused before the first one runs."""
-    settings = checked(settings, registry)
-    check_ready(settings)
-    parts = list(settings.each_classifier() if settings.combines_classifiers else settings.each_model())
-    for part in parts:
-        check_here(part, registry, suggested)
-    return parts
+    with refused:
+        merging(settings.combiners, registry, len(settings.ids) > 1)
+    with refused:
+        check_options(settings)
+    with refused:
+        check_sets(settings, scorers)
+    if scorers:
+        with refused:
+            return asked_by(settings, scorers, settings.scorers, registry)
+    return settings
 
 
 def _of_model(

@@ -21,6 +21,7 @@ from ood_toolkit.outputs.arrays import to_numpy
 from ood_toolkit.outputs.head import Head
 from ood_toolkit.outputs.ledger import Ledger
 from ood_toolkit.outputs.outputs import NONNEGATIVE, SOURCE_LABELS, Outputs
+from ood_toolkit.report.remedies import NEEDS
 from ood_toolkit.report.results import TEST, VAL, Answers, Row
 from ood_toolkit.scorers.calibration import calibration_scores, learns_from_val, missed, shared_with_train
 from ood_toolkit.scorers.families.margin import Margin
@@ -174,7 +175,7 @@ class Scoring:
             missing = missing_needs(scorer, seen[TEST], seen.get(VAL), seen.get(TRAIN))
             missing = missing or _missing_elsewhere(scorer, seen)
             if missing:
-                self._leave_out(name, scorer, "skipped", f"needs {', '.join(missing)}")
+                self._leave_out(name, scorer, "skipped", f"{NEEDS}{', '.join(missing)}")
                 continue
             self.progress(f"{name}: fitting {scorer.name}", place, len(scorers), "scorers")
             try:
@@ -204,7 +205,7 @@ class Scoring:
         missing = missing_needs(scorer, seen[TEST], val, train)
         missing = missing or _missing_elsewhere(scorer, pairs | _named_train(train))
         if missing:
-            self._leave_out(name, scorer, "skipped", f"needs {', '.join(missing)}")
+            self._leave_out(name, scorer, "skipped", f"{NEEDS}{', '.join(missing)}")
             return
         try:
             with self._ledger.charging(spec):

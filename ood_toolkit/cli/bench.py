@@ -133,7 +133,7 @@ def _repeated(
 def _needed(settings: Settings, given: set[str], preset: str | None) -> int:
     """Say what the run needs and what of it is here; exit code 1 where something is missing."""
     from ood_toolkit.api.registry import get_registry
-    from ood_toolkit.benchmark.preflight import looked_for
+    from ood_toolkit.benchmark.preflight import all_here, looked_for
     from ood_toolkit.benchmark.run import checked
     from ood_toolkit.cli.listing import print_rows
     from ood_toolkit.cli.streams import print_line
@@ -145,7 +145,7 @@ def _needed(settings: Settings, given: set[str], preset: str | None) -> int:
     found = looked_for(settings, registry, () if benchmark is None else benchmark.models())
     print_rows([one.flat() for one in found], False)
     print_line(f"scorers: {', '.join(one.spec for one in registry.scorers(settings.scorers, {}))}")
-    return 0 if all(one.here for one in found) else 1
+    return 0 if all_here(found) else 1
 
 
 def _benchmark(preset: str) -> Benchmark:
@@ -167,10 +167,10 @@ def _measured(settings: Settings, given: set[str], preset: str | None, gallery: 
     registry, told = get_registry(), Stderr()
     benchmark = None if preset is None else _benchmark(preset)
     settings = settings if benchmark is None else benchmark.filled(settings, given)
-    against = reference(settings, registry)
-    suggested = None if benchmark is None else benchmark.models()
+    suggested = () if benchmark is None else benchmark.models()
     report = run(settings, registry, told, given, sys.argv[1:], suggested, gallery).with_metrics(*settings.metrics)
     if settings.ci or settings.paired:
+        against = reference(settings, registry)
         replicates = settings.ci_replicates if settings.ci else 0
         report = compared(report, replicates, settings.paired, settings.seed, against, progress)
     return report if benchmark is None else benchmark.beside(report)

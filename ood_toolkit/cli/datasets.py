@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import click
 from ood_toolkit.api.registry import get_registry
 from ood_toolkit.cli import options
 from ood_toolkit.cli.listing import Column, as_json, listing, print_facts, print_rows
+from ood_toolkit.cli.streams import print_message
 from ood_toolkit.data.root import default_data_root
 from ood_toolkit.report.table import said
 
@@ -69,25 +71,51 @@ def show(name: str, data_root: Path | None, as_json: bool) -> None:
     dataset = find_dataset(get_registry(), name)
     if dataset is None:
         raise DataError(f"unknown data set {name!r}; {get_registry().hint(name, 'datasets')}")
-    print_facts(describe(dataset, data_root or default_data_root()), as_json)
+    facts = describe(dataset, data_root or default_data_root())
+    print_facts(facts, as_json)
+    if facts["downloadable"] and any(split["missing"] for split in facts["splits"].values()):
+        _tell_download(f"encode {name}")
 
 
 @command.command("check")  # type: ignore[untyped-decorator]
-@click.option("--preset", required=True, metavar="NAME", help="The benchmark whose models and data sets are wanted.")
+@click.argument("names", nargs=-1)
+@click.option("--preset", metavar="NAME", help="The benchmark whose models and data sets are wanted.")
 @options.of("models")
 @options.data_root
 @options.store
 @as_json
-def check(preset: str, models: tuple[str, ...], data_root: Path | None, store: Path | None, as_json: bool) -> int:
-    """Tell which weights and data sets of a preset are here, and how to get the rest; exit code 1 where some lack."""
-    from ood_toolkit.benchmark.preflight import looked_for
+def check(
+    names: tuple[str, ...], preset: str | None, models: tuple[str, ...], as_json: bool, **places: Path | None
+) -> int:
+    """Tell which of some data sets are here, or which weights and data sets of a preset, and how to get the rest.
+
+    Exit code 1 where some lack. Of several models with published values one is enough.
+    """
+    from ood_toolkit.benchmark.preflight import all_here, looked_for
     from ood_toolkit.benchmark.presets import find_preset
     from ood_toolkit.benchmark.presets.applied import Benchmark
     from ood_toolkit.benchmark.run import checked
 
-    benchmark = Benchmark(find_preset(preset), get_registry())
-    settings = options.settings_of(models=models, data_root=data_root, store=store)
-    settings = checked(benchmark.filled(settings, {"models"} if models else set()), get_registry())
-    found = looked_for(settings, get_registry(), benchmark.models())
+    if bool(names) == (preset is not None):
+        raise click.UsageError("expected names of data sets, or --preset NAME, and not both")
+    registry = get_registry()
+    suggested: tuple[str, ...] = ()
+    if preset is None:
+        settings = options.settings_of(models=models, groups=names, **places)
+    else:
+        benchmark, typed = Benchmark(find_preset(preset), registry), options.settings_of(models=models, **places)
+        settings = checked(benchmark.filled(typed, {"models"} if models else set()), registry)
+        suggested = benchmark.models()
+    found = looked_for(settings, registry, suggested)
     print_rows([one.flat() for one in found], as_json)
-    return 0 if all(one.here for one in found) else 1
+    lacking = [one.name for one in found if "--download" in one.note]
+    if lacking:
+        sets = [name for name in lacking if name in settings.ood] or settings.ood
+        what = f"bench --preset {preset}" if preset else f"encode {' '.join(sets)}"
+        _tell_download(what, [*models, *suggested])
+    return 0 if all_here(found) else 1
+
+
+def _tell_download(what: str, models: Sequence[str] = ()) -> None:
+    """Say which command downloads, since this one does not."""
+    print_message(f"what --download gets: oodkit {what} --model {next(iter(models), 'MODEL')} --download")

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ood_toolkit.benchmark.run import Told
-from ood_toolkit.cli.streams import QUIET, VERBOSE, print_message, terminal_width, volume
+from ood_toolkit.cli.streams import QUIET, VERBOSE, print_message, rewrite, terminal_width, volume
 from ood_toolkit.report.cells import plain
 from ood_toolkit.report.folding import folded, width_of
 
@@ -26,8 +26,8 @@ _shown: dict[str, str] = {}
 """Which step was said last."""
 _at: dict[str, float] = {}
 """When the line was written last, and when the first step of `--verbose` began."""
-_started: dict[str, tuple[float, int]] = {}
-"""When each piece of work began, and how much of it was done by then."""
+_started: dict[str, tuple[float, int, int]] = {}
+"""When each piece of work began, how much of it was done by then, and how much of it was said to be done last."""
 
 
 def progress(what: str, done: int = 0, of: int = 0, each: str = "images", at: str = "") -> None:
@@ -48,7 +48,7 @@ def progress(what: str, done: int = 0, of: int = 0, each: str = "images", at: st
     line = _line(step, done, of, now, each) + (f", {plain(at)}" if at else "")
     if width is not None:
         _at["line"] = now
-        _rewrite(line if width_of(line) < width else folded(line, width - 1)[0])
+        rewrite(line if width_of(line) < width else folded(line, width - 1)[0])
     elif now - _said.setdefault("", now) >= EVERY:
         _said[""] = now
         print_message(line)
@@ -58,7 +58,7 @@ def _keep(step: str, now: float, width: int | None) -> None:
     """Say on a line that stays which step begins, and how long after the first."""
     began = _at.setdefault("first", now)
     if width is not None:
-        _rewrite("")
+        rewrite("")
     print_message(f"{now - began:7.1f} s  {step}")
 
 
@@ -69,21 +69,16 @@ def clear() -> None:
     _at.pop("line", None)
     _said.clear()
     if terminal_width(sys.stderr) is not None and volume() != QUIET:
-        _rewrite("")
-
-
-def _rewrite(line: str) -> None:
-    try:
-        sys.stderr.write(f"\r\x1b[2K{line}")
-        sys.stderr.flush()
-    except OSError:
-        return  # nobody reads it; the work goes on
+        rewrite("")
 
 
 def _line(what: str, done: int, of: int, now: float, each: str = "images") -> str:
     if not of:
         return what
-    began, before = _started.setdefault(what, (now, done))
+    began, before, last = _started.get(what, (now, done, done))
+    if done < last:  # the same work begins anew
+        began, before = now, done
+    _started[what] = began, before, done
     rate = (done - before) / (now - began) if now > began else 0.0
     text = f"{what} {done:,}/{of:,}"
     if rate > 0:

@@ -28,6 +28,7 @@ __all__ = [
     "print_json",
     "print_line",
     "print_message",
+    "rewrite",
     "set_volume",
     "shape",
     "steady_streams",
@@ -44,6 +45,8 @@ STANDARD = 3
 QUIET, USUAL, VERBOSE = -1, 0, 1
 _volume = {"now": USUAL}
 """How much is said of work that goes on: nothing, a line that is rewritten, or a line for each step."""
+_line = {"stands": False}
+"""Whether a line of progress stands on the terminal that stderr is."""
 _lost: list[OSError] = []
 """Why something that was printed on stdout did not arrive."""
 
@@ -101,6 +104,18 @@ def print_message(text: object) -> None:
 def lines_of(text: object) -> list[str]:
     """Give the lines of a message, each fit to print."""
     return [plain(line) for line in BELOW.split(str(text))]
+
+
+def rewrite(line: str) -> None:
+    """Put a line of progress in the place of the one before; whatever is printed next takes it away first."""
+    if sys.stderr is None or sys.stderr.closed:
+        return
+    try:
+        sys.stderr.write(f"\r\x1b[2K{line}")
+        sys.stderr.flush()
+    except OSError:
+        return  # nobody reads it; the work goes on
+    _line["stands"] = bool(line)
 
 
 def terminal_width(stream: TextIO | None) -> int | None:
@@ -170,6 +185,8 @@ def _folded(lines: Iterable[str], stream: TextIO | None) -> Iterator[str]:
 
 
 def _write(stream: TextIO | None, text: str) -> None:
+    if _line["stands"]:
+        rewrite("")
     if stream is not None and not stream.closed:
         stream.write(text)
         stream.flush()

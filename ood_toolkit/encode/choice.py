@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -121,7 +121,8 @@ def _only_choice(
 
 def _home(name: str, imports: Imports) -> str:
     """Name the models that a set is held of; a set with pictures is any model's."""
-    return ", ".join(sorted({e.model for e in imports.entries() if e.name == name})) or "any model that encodes"
+    labels = {e.model for e in imports.entries() if e.name == name}
+    return ", ".join(sorted(labels - imports.scored_only([name]) or labels)) or "any model that encodes"
 
 
 def _held(imports: Imports, splits: Sequence[str]) -> list[str]:
@@ -136,21 +137,34 @@ def _held(imports: Imports, splits: Sequence[str]) -> list[str]:
 
 
 def _absent(
-    registry: Registry, imports: Imports, names: Iterable[str], label: str | None, find: Find, splits: Sequence[str]
+    registry: Registry, imports: Imports, names: Sequence[str], label: str | None, find: Find, splits: Sequence[str]
 ) -> str:
     """Say in one message what is missing, where it belongs, and the command that brings it."""
     of_label = {e.name for e in imports.entries() if label in (None, e.model) and e.split in splits}
     labels = {e.model for e in imports.entries()}
     absent = [name for name in names if name not in of_label and (label in labels or not find(name))]
+    pictured = [name for name in absent if find(name)]
     under = f" --model {label}" if label is not None and label not in ("imported", EMBEDDED_MODEL) else ""
-    held = _held(imports, splits)
     embedded = [name for name in registry.names("datasets") if registry.get("datasets", name).embedded]
-    known = {e.name for e in imports.entries()} | set(registry.names("datasets"))
-    close = [f"did you mean 'folder:{name}'?" for name in absent if Path(name).is_dir()]
-    close += [hint for name in absent if (hint := nearest(name, known - set(names))).startswith("did you mean")]
-    said = ". ".join([f"not here: {', '.join(absent)}", *(hint[0].upper() + hint[1:] for hint in close)])
-    lines = [f"{said}{'' if close else '.'} Bring their arrays into the store {imports.folder} with"]
+    known = ({e.name for e in imports.entries()} | set(registry.names("datasets"))) - set(names)
+    said = ", ".join(name if name in pictured else _with_hint(name, known) for name in absent)
+    lines = [f"not here{f' of {label}' if pictured else ''}: {said}."]
+    if pictured:
+        own = ", ".join(dict.fromkeys(e.name for e in imports.entries() if e.model == label and e.split in splits))
+        lines.append(
+            f"{', '.join(pictured)}: pictures, and {label} is a label of imported arrays, which encodes none. Leave "
+            f"--model out, or name a model that encodes{f', or sets of {label}: {own}' if own else ''}."
+        )
+    lines.append(f"To bring arrays into the store {imports.folder}:")
     lines += [f"oodkit import {name} FILE.npz [--text TEXT.npz]{under}" for name in absent]
-    lines.append("(keys: embeddings | features | logits, labels, classes), or name pictures: folder:PATH.")
-    lines.append(f"Here: {', '.join([*held, *embedded]) or 'nothing'}; oodkit datasets lists all that can be had")
+    lines.append("(keys: embeddings | features | logits, labels, classes); or name pictures: folder:PATH.")
+    held = [*_held(imports, splits), *embedded]
+    lines.append(f"Here: {', '.join(held) or 'nothing'}; oodkit datasets lists all that can be had")
     return "\n  ".join(lines)
+
+
+def _with_hint(name: str, known: Collection[str]) -> str:
+    """Name a set that is not known, with the folder or the set that may be meant."""
+    hints = [f"did you mean 'folder:{name}'?"] if Path(name).is_dir() else []
+    hints += [hint for hint in [nearest(name, known)] if hint.startswith("did you mean")]
+    return f"{name} ({' '.join(hints)})" if hints else name

@@ -43,7 +43,7 @@ class EncodedSets(Sets):
         find: Callable[[str], DataSet | None],
         place: Place,
         kinds: Sequence[str] = (),
-        progress: Callable[[str, int, int], None] = lambda what, done, of: None,
+        progress: Callable[..., None] = lambda *told: None,
         encoder: Encoder = encode_pictures,
     ) -> None:
         self.model, self.find, self.place, self.progress = model.to(place.effort.own_device), find, place, progress
@@ -85,7 +85,7 @@ class EncodedSets(Sets):
         classes = self.classes(name)
         key = (classes, self._readable(prompts or Prompts(self.default_templates(name))))
         if key not in self._heads:
-            told = lambda done, of: self.progress("encoding words", done, of)  # noqa: E731
+            told = lambda done, of: self.progress("encoding words", done, of, "words")  # noqa: E731
             bare = zero_shot_head(self.model, *key, self.place.store)
             made = furnished(self.model, bare, key[1], self.place.store, told)
             self._heads[key] = with_noise(

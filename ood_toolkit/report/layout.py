@@ -10,6 +10,7 @@ from ood_toolkit.report.columns import footnotes, ood_grid, paired_grid, right_g
 from ood_toolkit.report.grid import Grid
 from ood_toolkit.report.matrix import BEYOND, legend, matrix_grids, paired_matrix
 from ood_toolkit.report.order import ordered
+from ood_toolkit.report.remedies import remedies
 from ood_toolkit.report.results import Row
 
 __all__ = ["Layout", "laid"]
@@ -22,19 +23,21 @@ class Layout:
     lines: list[str]
     grids: list[Grid]
     notes: list[str]
+    hints: list[str]
+    """What to do about scorers that were skipped; said where somebody works, and not in a paper."""
 
 
 def laid(header: Mapping[str, Any], rows: Sequence[Row], sort: str | None = None) -> Layout:
     """Lay a report out. `sort` is a metric, `name`, `seconds` or `none`; None sorts matrices by their first metric."""
     scored = {row.scorer for row in rows if row.status == "ok" and row.kind == "ood"}
-    notes = footnotes(rows)
+    notes, hints = footnotes(rows), remedies(rows)
     if len(scored) <= BEYOND:
         shown = ordered(rows, sort or "none")
         made = [ood_grid(header, shown), right_grid(header, shown), paired_grid(header)]
-        return Layout(summary(header), [grid for grid in made if grid is not None], notes)
+        return Layout(summary(header), [grid for grid in made if grid is not None], notes, hints)
     grids = matrix_grids(header, ordered(rows, sort or _first(rows)))
     more = paired_matrix(header)
-    return Layout(summary(header), [*grids, *([more] if more else [])], [*legend(grids, header), *notes])
+    return Layout(summary(header), [*grids, *([more] if more else [])], [*legend(grids, header), *notes], hints)
 
 
 def _first(rows: Sequence[Row]) -> str:

@@ -23,8 +23,8 @@ BOLD, DIM, END = "\x1b[1m", "\x1b[2m", "\x1b[0m"
 
 
 def render(report: Layout, width: int | None, color: bool) -> str:
-    """Give lines, tables and notes as text of `width` columns; None folds nothing."""
-    return laid_out(report.lines, report.grids, report.notes, width, color)
+    """Give lines, tables, notes and hints as text of `width` columns; None folds nothing."""
+    return laid_out(report.lines, report.grids, [*report.notes, *report.hints], width, color)
 
 
 def laid_out(lines: Sequence[str], tables: Sequence[Grid], notes: Sequence[str], width: int | None, color: bool) -> str:

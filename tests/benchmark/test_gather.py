@@ -258,7 +258,7 @@ def test_the_one_model_that_has_all_sets_is_chosen(store):
     ("model", "names", "absent", "hint"),
     [
         (None, ["gone", "lost"], ["gone", "lost"], ""),
-        (None, ["whol", "bare"], ["whol"], "Did you mean 'whole'?"),
+        (None, ["whol", "bare"], ["whol"], "(did you mean 'whole'?)"),
         ("m", ["i", "p"], ["p"], ""),
         ("toy", ["whole", "gone"], ["gone"], ""),
     ],
@@ -267,8 +267,8 @@ def test_sets_that_are_not_here_are_told_in_one_message(store, model, names, abs
     with pytest.raises(DataError) as caught:
         sets_for(store, model, names)
     said = str(caught.value)
-    assert said.startswith(f"not here: {', '.join(absent)}.")
-    assert f"into the store {store} with" in said
+    assert said.startswith(f"not here: {', '.join(absent)}{' ' + hint if hint else ''}.")
+    assert f"into the store {store}:" in said
     assert hint in said
     under = f" --model {model}" if model else ""
     for name in absent:

@@ -325,7 +325,7 @@ def test_score_with_wrong_input(oodkit, toys):
     one_line(oodkit("score", "knn", "--id", "toys"), "knn: needs train")
     one_line(oodkit("score", "msp", "--id", "toys", "--split", "train"), "toys: has no train split")
     one_line(oodkit("score", "msp", "--id", "strange"), "embeddings without texts or weights give no logits")
-    assert "not here: toy. Did you mean 'toys'?" in oodkit("score", "msp", "--id", "toy").err
+    assert "not here: toy (did you mean 'toys'?)." in oodkit("score", "msp", "--id", "toy").err
     assert oodkit("score", "msp").code == 2
 
 
@@ -383,17 +383,22 @@ def test_what_cannot_be_done_is_one_line(oodkit, line, said):
 def test_sets_that_are_not_here_are_one_message(oodkit, tmp_path):
     done = oodkit("bench --id cats --ood dogs")
     assert (done.code, done.out) == (1, "")
-    assert done.err.startswith("oodkit: not here: cats, dogs.")
+    assert done.err.startswith("oodkit: not here: cats, dogs (did you mean 'digits'?).\n")
     assert str(tmp_path / "store") in done.err
     assert "\n  oodkit import cats FILE.npz" in done.err
     assert "\n  oodkit import dogs FILE.npz" in done.err
     assert "Here: digits, letters, patches" in done.err
-    one_line(oodkit("bench --id cifar10 --ood food101"), "no model was named, and the store holds cifar10, food101 of")
+    head = "oodkit: 2 of the {} things that this run needs are not here\n"
+    nameless = oodkit("bench --id cifar10 --ood food101").err
+    assert nameless.startswith(head.format(2))
+    assert "\n  no model was named, and the store holds cifar10, food101 of none: pass --model" in nameless
     both = oodkit("bench --id cifar10 --ood food101 --model digits-clip").err
-    assert both.startswith("oodkit: cifar10: no test images below data;")
-    assert "\n  food101: no test images below data;" in both
+    assert both.startswith(head.format(3))
+    for said in (nameless, both):
+        assert "\n  data set cifar10: no test images below data;" in said
+        assert "\n  data set food101: no test images below data;" in said
     assert oodkit("encode cats --model digits-clip").err.startswith("oodkit: not here: cats.")
-    assert "Did you mean 'digits'?" in oodkit("bench", "--id", "digit", "--ood", "letters").err
+    assert "did you mean 'digits'?" in oodkit("bench", "--id", "digit", "--ood", "letters").err
     assert not (tmp_path / "store").exists()
 
 

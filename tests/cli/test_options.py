@@ -68,8 +68,8 @@ def test_commands_of_plugins_count_and_chain_as_they_mean_to(oodkit, monkeypatch
     [
         ("bench --scorers MSP", "did you mean 'msp'?"),
         ("bench --scorers KNN:k=5", "did you mean 'knn'?"),
-        ("bench --id CIFAR10 --ood food101", "Did you mean 'cifar10'?"),
-        ("bench --id digits --ood Letters", "Did you mean 'letters'?"),
+        ("bench --id CIFAR10 --ood food101", "did you mean 'cifar10'?"),
+        ("bench --id digits --ood Letters", "did you mean 'letters'?"),
         ("bench --combiners VOTE --id digits --id letters --ood patches", "did you mean 'vote'?"),
     ],
 )
@@ -82,7 +82,7 @@ def test_names_in_capitals_get_a_hint(oodkit, line, part):
 def test_a_folder_without_its_form_gets_a_hint(oodkit, tmp_path, monkeypatch):
     (tmp_path / "mine").mkdir()
     monkeypatch.chdir(tmp_path)
-    assert "Did you mean 'folder:./mine'?" in oodkit("bench --id ./mine --ood letters").err
+    assert "did you mean 'folder:./mine'?" in oodkit("bench --id ./mine --ood letters").err
 
 
 def test_repeated_scorers_add(oodkit):

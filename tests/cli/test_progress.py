@@ -8,7 +8,7 @@ from ood_toolkit import Outputs, bench
 from ood_toolkit.benchmark.progress import spoken
 from ood_toolkit.benchmark.run import Told
 from ood_toolkit.cli import progress
-from ood_toolkit.cli.streams import QUIET, USUAL, VERBOSE, set_volume
+from ood_toolkit.cli.streams import QUIET, USUAL, VERBOSE, print_line, print_message, set_volume
 
 
 @pytest.fixture(autouse=True)
@@ -180,3 +180,27 @@ def test_torch_is_said_to_be_loaded_where_it_is_not(monkeypatch):
     monkeypatch.delitem(sys.modules, "torch")
     Kept().loading()
     assert told == [("loading torch",)]
+
+
+def test_work_that_begins_anew_is_timed_anew(lines):
+    said = lines(
+        (10.0, "training", 0, 40, "epochs"),
+        (12.0, "training", 4, 40, "epochs"),
+        (100.0, "training", 0, 40, "epochs"),
+        (101.0, "training", 2, 40, "epochs"),
+    )
+    assert said[1] == "training 4/40, 2.0 epochs/s, 0:18 left"
+    assert said[2:] == ["training 0/40", "training 2/40, 2.0 epochs/s, 0:19 left"]
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+@pytest.mark.parametrize("text", ["x", "", "a longer one"])
+def test_what_is_printed_takes_the_line_of_progress_away(monkeypatch, capsys, stream, text):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    progress.progress("clustering")
+    (print_line if stream == "stdout" else print_message)(text)
+    (print_line if stream == "stdout" else print_message)(text)
+    out, err = capsys.readouterr()
+    assert err.startswith("\r\x1b[2Kclustering\r\x1b[2K")
+    assert err.count("\r\x1b[2K") == 2  # taken away once
+    assert (out if stream == "stdout" else err.rpartition("\r\x1b[2K")[2]) == 2 * f"{text}\n"

@@ -182,8 +182,8 @@ def test_skipped_scorers_are_gathered_at_the_end():
     ]
     failed = Row("ood", "bad", "i", "near", status="failed", notes=("plugin: boom",))
     lines = table(Report([*skipped, failed, *rows_of(notes=("a note",))], HEADER))
-    assert lines[-2:] == ["a, b: skipped: needs train", "bad: failed: plugin: boom"]
-    assert lines[-3].endswith("react: a note")
+    assert lines[-4:-1] == ["a, b: skipped: needs train", "bad: failed: plugin: boom", "to run what was skipped"]
+    assert lines[-5].endswith("react: a note")
 
 
 def test_several_models_and_deciders_have_columns_of_names():

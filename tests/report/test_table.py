@@ -107,7 +107,7 @@ def test_skipped_and_failed_rows_are_told_below_once():
     broken = Row("ood", "bad", "digits", "x", status="failed", notes=("plugin: boom",))
     text = Report([*rows(["msp"], notes=("a note",)), *out, broken], HEADER).table()
     assert text.count("knn, b: skipped: needs train") == 1
-    assert text.endswith("bad: failed: plugin: boom")
+    assert "bad: failed: plugin: boom\nto run what was skipped\n  train: " in text
     assert text.count("msp: a note") == 1
     assert "OOD detection" not in Report(out, HEADER).table()
 

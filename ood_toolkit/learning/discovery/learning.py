@@ -21,7 +21,7 @@ from ood_toolkit.outputs.head import Head
 
 __all__ = ["Lesson", "detection", "id_accuracy", "learnt", "predicted"]
 
-Progress = Callable[[str, int, int], None]
+Progress = Callable[..., None]
 
 
 @dataclass(frozen=True, eq=False)

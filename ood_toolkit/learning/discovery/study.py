@@ -35,7 +35,7 @@ SCORER = "mahalanobis-pp"
 new classes best where it was measured (docs/discover.md)."""
 FINER = "pre_projection"
 """What is clustered where the model has it: the projection keeps what known classes need, and loses other things."""
-Progress = Callable[[str, int, int], None]
+Progress = Callable[..., None]
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class Search:
     settings: Settings
     sets: Sets
     wishes: Wishes
-    progress: Progress = lambda what, done, of: None
+    progress: Progress = lambda *told: None
 
     def __post_init__(self) -> None:
         (self.name,) = self.settings.ids

@@ -24,7 +24,7 @@ from ood_toolkit.store.head_file import save_head
 __all__ = ["CURVES", "HeadRun", "Material", "material", "train_heads", "write_heads"]
 
 CURVES = "curves.png"
-Progress = Callable[[str, int, int], None]
+Progress = Callable[..., None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +85,7 @@ def train_heads(
     recipe: HeadRecipe,
     settings: Settings,
     sets: Sets,
-    progress: Progress = lambda what, done, of: None,
+    progress: Progress = lambda *told: None,
 ) -> list[HeadRun]:
     """Train one head for each ID set of the settings; every set is looked for before the first is trained."""
     if settings.val_split is not None:
@@ -95,7 +95,7 @@ def train_heads(
     for one in found:
         about = {"name": sets.label, "fingerprint": sets.fingerprint, "encoder": sets.origin()}
         record = Record("head", asdict(recipe), one.data, about, recipe.seed)
-        told = lambda what, done, of, name=one.name: progress(f"{name}: {what}", done, of)  # noqa: E731
+        told = lambda what, *more, name=one.name: progress(f"{name}: {what}", *more)  # noqa: E731
         trained = train_head(recipe, one.train, one.val, class_names=one.classes, progress=told)
         runs.append(HeadRun(one, trained, sets.origin(), record))
     return runs

@@ -22,7 +22,7 @@ from ood_toolkit.scorers.thresholds import class_thresholds
 
 __all__ = ["RECIPES", "HeadEpoch", "HeadRecipe", "TrainedHead", "train_head"]
 
-Progress = Callable[[str, int, int], None]
+Progress = Callable[..., None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +94,7 @@ def train_head(
     val: Outputs | None = None,
     *,
     class_names: Sequence[str] | None = None,
-    progress: Progress = lambda what, done, of: None,
+    progress: Progress = lambda *told: None,
 ) -> TrainedHead:
     """Train a linear head on the features of ID training outputs; the model that gave them is not touched.
 
@@ -166,7 +166,7 @@ def _try(
     parts: Sequence[Part],
     decay: float,
     tolerance: float,
-    progress: Progress = lambda what, done, of: None,
+    progress: Progress = lambda *told: None,
 ) -> _Trial:
     """Train on all parts side by side; what is seen of them on validation is put together, epoch by epoch."""
     runs = [part.rows.epochs(recipe, decay, tolerance) for part in parts]
@@ -183,7 +183,7 @@ def _try(
         watched.append((accuracy, loss, thresholds))
         if not searching:
             kept += layers if len(parts) == 1 else []
-            progress("training", epoch, recipe.epochs)
+            progress("training", epoch, recipe.epochs, "epochs")
         if recipe.patience is None or (accuracy, -loss) > (watched[best][0], -watched[best][1]):
             best = epoch
         elif epoch - best >= recipe.patience:
@@ -235,7 +235,7 @@ def _followed(run: Iterator[Layer], recipe: HeadRecipe, epochs: int | None, prog
     layers = []
     for epoch, layer in enumerate(islice(run, None if epochs is None else epochs + 1)):
         layers.append(layer)
-        progress("training on all rows", epoch, recipe.epochs)
+        progress("training on all rows", epoch, recipe.epochs, "epochs")
     return tuple(layers)
 
 

@@ -196,10 +196,11 @@ def test_what_is_missing_is_said_in_a_line_each(oodkit, tmp_path):
         "bench", "--preset", "openood-cifar10", "--model", "digits-clip", "--scorers", "mcm", "--data-root", tmp_path
     )
     assert (code, out) == (1, "")
-    first, *others = err.splitlines()
-    assert first.startswith(f"oodkit: cifar10-openood: no test images below {tmp_path}; looked for ")
+    head, first, *others = err.splitlines()
+    assert head == "oodkit: 7 of the 8 things that this run needs are not here"
+    assert first.startswith(f"  data set cifar10-openood: no test images below {tmp_path}; looked for ")
     absent = ["cifar100-openood", "tiny-imagenet-cifar10", "mnist-openood", "svhn", "textures", "places365-cifar10"]
-    assert [line.split(":")[0].strip() for line in others] == absent  # a line a set
+    assert [line.split(":")[0] for line in others] == [f"  data set {name}" for name in absent]  # a line a set
     code, _, err = oodkit("bench", "--preset", "openood")
     assert (code, err.count("\n")) == (1, 1)
     assert "unknown preset 'openood'" in err
