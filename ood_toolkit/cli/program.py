@@ -149,13 +149,14 @@ def _code(arguments: list[str]) -> int:
 
 
 def _show(error: click.ClickException) -> None:
-    """Print wrong usage as click does, a line at a time; a tab is blanks, not a sign to be shown."""
+    """Print wrong usage as click does, a line at a time; choices that it lists below one another go on one."""
     from ood_toolkit.cli.streams import lines_of, print_message
 
     shown, message = StringIO(), error.format_message()
     error.show(shown)
-    for line in shown.getvalue().replace(message, "\n".join(lines_of(message))).splitlines():
-        print_message(line.expandtabs(2))
+    listed = message.replace(":\n\t", ": ").replace(",\n\t", ", ")
+    for line in shown.getvalue().replace(message, "\n".join(lines_of(listed))).splitlines():
+        print_message(line)
 
 
 @contextmanager

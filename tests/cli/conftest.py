@@ -20,6 +20,7 @@ from ood_toolkit.models.digits_clip import save_digits_clip
 @pytest.fixture(autouse=True)
 def _own_store(monkeypatch, tmp_path):
     monkeypatch.setenv("OODKIT_STORE", str(tmp_path / "store"))
+    monkeypatch.delenv("OODKIT_DATA", raising=False)
     monkeypatch.setenv("OODKIT_NO_PLUGINS", "1")
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setattr("ood_toolkit.cli.progress.EVERY", float("inf"))  # a slow machine says no more than a quick one
