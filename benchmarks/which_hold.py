@@ -14,16 +14,14 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from statistics import fmean
 
 import click
 import numpy as np
 
-from ood_toolkit import Head, Outputs, Scorer, bench, get_registry, metrics
-from ood_toolkit.api.stream import StreamScorer, mixed
-from ood_toolkit.report.report import Report
-from ood_toolkit.scorers.candidates import candidates, searched
+from ood_toolkit import Head, Outputs, Report, Scorer, StreamScorer, bench, get_registry, metrics
 
 PAGE = Path(__file__).parents[1] / "docs" / "which-hold.md"
 CLAIMS: Mapping[str, tuple[str, str]] = {
@@ -195,14 +193,23 @@ def by_parameter(made: Sequence[Setting]) -> Iterator[list[str]]:
     registry = get_registry()
     for name in registry.names("scorers"):
         scorer = registry.scorer(name)
-        tried = searched(scorer)
-        if not tried or not isinstance(scorer, Scorer):
+        if not isinstance(scorer, Scorer) or not scorer.grid:
             continue
-        listed = candidates(scorer)
+        tried, listed = scorer.grid, _candidates(scorer)
         cells = [_range(setting, listed) for setting in made]
         if any(cells):
             values = "; ".join(f"{key} {', '.join(map(str, some))}" for key, some in tried.items())
             yield [f"`{name}`", values, *(cell or "needs more" for cell in cells)]
+
+
+def _candidates(scorer: Scorer) -> list[Scorer]:
+    """Give a scorer with its defaults, and after it with every combination of the values of its grid, each once."""
+    found = {scorer.spec: scorer}
+    for values in product(*scorer.grid.values()):
+        chosen = dict(zip(scorer.grid, values, strict=True))
+        made = type(scorer)(**{**scorer.parameters(), **chosen})
+        found.setdefault(made.spec, made)
+    return list(found.values())
 
 
 def _range(setting: Setting, listed: Sequence[Scorer]) -> str:
@@ -225,13 +232,13 @@ def _means(report: Report) -> dict[str, float]:
 def by_order(setting: Setting) -> Iterator[list[str]]:
     """Run scorers of streams in five orders, and with all ID images before all OOD images and after them."""
     yield ["method", "five shuffles", "ID first", "OOD first"]
-    (other,) = setting.ood.values()
+    ((ood, other),) = setting.ood.items()
     registry = get_registry()
     for name in registry.names("scorers"):
         scorer = registry.scorer(name)
         if not isinstance(scorer, StreamScorer) or setting.test.lacking(frozenset(scorer.needs)):
             continue
-        shuffled = [100 * metrics.auroc(*mixed(scorer, [setting.test, other], seed)) for seed in SEEDS]
+        shuffled = [100 * metrics.auroc(*_scores(setting.run([scorer], seed), name, ood)) for seed in SEEDS]
         ends = []
         for parts in ((setting.test, other), (other, setting.test)):
             scores = np.split(_in_order(scorer, parts), [len(parts[0])])
