@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from ood_toolkit.api.scorer import Scorer, given
 from ood_toolkit.errors import ScorerError
+from ood_toolkit.scorers.families.boundaries import closeness
 from ood_toolkit.scorers.families.subspace import centre
 
 if TYPE_CHECKING:
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
 
     from ood_toolkit.outputs import Outputs
 
-SAME = 1e-12
-"""Squared distance of two rows of the head, relative to their squared lengths, below which they are one class."""
 LEAST = 1e-150
 """Smallest length that is divided by, so that a row of zeros keeps a finite score."""
 
@@ -47,7 +46,7 @@ class FDBD(Scorer):
         """Learn the mean of the training features and the distances between the rows of the head."""
         train = given(self, train, "train")
         self.centre_ = centre(train)  # (d,)
-        self.closeness_ = _closeness(train.head.matrix)  # type: ignore[union-attr]
+        self.closeness_ = closeness(train.head.matrix)  # type: ignore[union-attr]
         return self
 
     def score(self, x: Outputs) -> Tensor:
@@ -60,13 +59,3 @@ class FDBD(Scorer):
         rows = x.head_input.double()
         apart = rows - self.centre_ if self.normalizer == "distance" else rows
         return distances / apart.norm(dim=1).clamp(min=LEAST)
-
-
-def _closeness(matrix: Tensor) -> Tensor:
-    """Give 1 / ||w_p - w_c||, (k, k), and 0 where both are the same."""
-    rows = matrix.double()
-    squares = rows.square().sum(dim=1)
-    sizes = squares[:, None] + squares
-    apart = sizes - 2 * rows @ rows.T
-    same = apart <= SAME * sizes
-    return apart.masked_fill(same, 1.0).rsqrt().masked_fill(same, 0.0).to(matrix)

@@ -4,8 +4,8 @@ The constants were computed with pytorch-ood 0.4.0 on the files of `logits/resne
 detectors were given to `fit_features` the features and labels of `cifar10_test500_lossless`, and to
 `predict_features` those of `cifar10_test` (ID) and `tiny_imagenet_val` or `dtd10` (OOD), with the linear head of the
 files; scikit-learn's `roc_auc_score` on the negated scores. Mahalanobis (on L2-normalised features for
-`mahalanobis-pp`), RMD, KNN(k=50), NNGuide(k=10), ViM(d=32 or 10), SHE, NCI(alpha=1e-4) and fDBD. It has no Residual
-and no Relation.
+`mahalanobis-pp`), RMD, KNN(k=50), NNGuide(k=10), ViM(d=32 or 10), SHE, NCI(alpha=1e-4), fDBD and PNML. It has no
+Residual, no Relation, no ORA, NECO, CARef or CADRef, and no kernel PCA.
 """
 
 import functools
@@ -30,6 +30,7 @@ PEER = [
     ("resnet20", "she", 0.722308, 0.798113),
     ("resnet20", "nci", 0.777637, 0.865891),
     ("resnet20", "fdbd", 0.771672, 0.864855),
+    ("resnet20", "pnml", 0.768887, 0.929761),
     ("resnet56", "mahalanobis", 0.727255, 0.912054),
     ("resnet56", "mahalanobis-pp", 0.772748, 0.909322),
     ("resnet56", "rmds", 0.760055, 0.791889),
@@ -40,6 +41,7 @@ PEER = [
     ("resnet56", "she", 0.664829, 0.690801),
     ("resnet56", "nci", 0.788188, 0.853855),
     ("resnet56", "fdbd", 0.781530, 0.844874),
+    ("resnet56", "pnml", 0.763126, 0.903397),
 ]
 
 
