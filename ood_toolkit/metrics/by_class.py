@@ -46,7 +46,7 @@ def macro_average(
 
     For C classes with images O_c, and a metric M, it is 1/C sum_c M(I, O_c): a class with few images counts as much as
     one with many. Source: Bitterwolf et al. (NINCO), ICML 2023, arXiv 2306.00826, whose code averages AUROC and FPR so.
-    Arguments and errors are those of `evaluate_by_class`.
+    `id_scores` (n,), `ood_scores` (m,), `ood_classes` (m,) and `MetricError` are as for `evaluate_by_class`.
     """
     found = list(evaluate_by_class(id_scores, ood_scores, ood_classes, protocol).values())
     return {key: float(np.mean([values[key] for values in found])) for key in found[0]}

@@ -32,7 +32,8 @@ class OpenSetCurve:
 def oscr(id_scores: ArrayLike, ood_scores: ArrayLike, right: ArrayLike) -> float:
     """Compute the area under the curve of open-set classification rate: `oscr_curve`.
 
-    At each distinct score t as the threshold
+    `id_scores` (n,) and `ood_scores` (m,) are as for `auroc`, `right` (n,) says whether the class predicted is the
+    label. At each distinct score t as the threshold
 
         CCR(t) = #{ID >= t and right} / n,     FPR(t) = #{OOD >= t} / m,
 
@@ -49,7 +50,10 @@ def oscr(id_scores: ArrayLike, ood_scores: ArrayLike, right: ArrayLike) -> float
 
 
 def oscr_curve(id_scores: ArrayLike, ood_scores: ArrayLike, right: ArrayLike) -> OpenSetCurve:
-    """Give the curve of which `oscr` is the area, a point for each distinct score; errors are those of `oscr`."""
+    """Give the curve of which `oscr(id_scores, ood_scores, right)` is the area, a point for each distinct score.
+
+    Raises `MetricError` as `oscr` does.
+    """
     inside, outside, hit = _checked(id_scores, ood_scores, right)
     place, distinct = _places(inside, outside)
     accepted, correct = (
@@ -69,7 +73,7 @@ def oscr_interval(
 ) -> Interval:
     """Give the percentile interval of `oscr` from a stratified bootstrap, as `bootstrap` does for other metrics.
 
-    Whether its class is right is drawn with an ID image, so the accuracy varies, too. Raises `MetricError` as `oscr`
+    `id_scores`, `ood_scores` and `right` are as for `oscr`. Whether its class is right is drawn with an ID image, so the accuracy varies, too. Raises `MetricError` as `oscr`
     does and for a number of replicates, seed or confidence out of range.
     """
     level = check_confidence(confidence)

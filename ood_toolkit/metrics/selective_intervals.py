@@ -22,7 +22,7 @@ def selective_intervals(
     seed: int = 0,
     confidence: float = 0.95,
 ) -> dict[str, Interval]:
-    """Give an interval for `auroc`, `aurc`, `eaurc` and `augrc` of right (r,) against wrong (w,) predictions.
+    """Give an interval for `auroc`, `aurc`, `eaurc` and `augrc` of `right_scores` (r,) against `wrong_scores` (w,).
 
     `auroc` has DeLong's, the rest percentiles of a bootstrap as in `bootstrap`, with one difference: each replicate
     draws r + w images from all of them together, so that the error rate, which is a part of the areas, varies too. A

@@ -56,7 +56,7 @@ class Report:
 
         They are computed from the scores of every image: `fpr@0.9`, which is `fpr90_id`, and `fpr90_ood` at any level,
         `oscr`, each metric of the native protocol, and any of these but `oscr` behind `macro_`, the mean over the
-        classes of an OOD set. `docs/metrics.md` defines them. Raises `MetricError` for an unknown name.
+        classes of an OOD set. `docs/metrics.md` defines them. Raises `MetricError` for one of `names` that is unknown.
         """
         rows, header = added_metrics(self, names) if names else (self.rows, self.header)
         return replace(self, rows=rows, header=header)
