@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from ood_toolkit.metrics.protocols import PROTOCOLS
 from ood_toolkit.metrics.ranking import Ranking
-from ood_toolkit.metrics.roc import POINTS95
+from ood_toolkit.metrics.roc import Fpr95
 
 __all__ = ["Point95", "points95"]
 
@@ -39,12 +39,12 @@ def points95(id_scores: ArrayLike, ood_scores: ArrayLike) -> list[Point95]:
     found: dict[tuple[object, str], Point95] = {}
     for protocol in PROTOCOLS.values():
         for metric, measure in protocol.measures.items():
-            if measure.rule not in POINTS95:
+            if not isinstance(measure.rule, Fpr95):
                 continue
             known = found.get((measure.rule, measure.positive))
             if known is None:
                 counts = ranking.id_positive if measure.positive == "id" else ranking.ood_positive
-                tp, fp = POINTS95[measure.rule](counts)
+                tp, fp = measure.rule.point(counts)
                 accepted = (tp, fp) if measure.positive == "id" else (n - fp, m - tp)
                 made = Point95(metric, (protocol.name,), protocol.fpr_rule, *accepted, measure(ranking))
             else:

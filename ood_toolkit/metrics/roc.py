@@ -2,14 +2,15 @@
 
 The true positive rate wanted is 19/20, compared in integers (20 tp >= 19 n): a rate in float32 falls on the
 wrong side of 0.95 at exact multiples. `fpr_first` takes any rate, as a fraction. Each rule takes the counts of one
-reading, so the caller chooses which class is positive.
+reading, so the caller chooses which class is positive; those for FPR95 are written as the point that they read.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from fractions import Fraction
+from functools import update_wrapper
 from typing import TypeAlias
 
 import numpy as np
@@ -41,60 +42,56 @@ def fpr_first(counts: Counts, level: Fraction) -> float:
     return _rate(_point(counts, _first_to_reach(counts, level)), counts)
 
 
-def fpr95_first(counts: Counts) -> float:
-    """Return the FPR at the strictest threshold whose TPR is at least 0.95."""
-    return _rate(point95_first(counts), counts)
+class Fpr95:
+    """A rule for FPR95, made of the point of the curve that it reads: called with counts, it gives the FPR there."""
+
+    def __init__(self, point: Callable[[Counts], Point]) -> None:
+        self.point = point
+        update_wrapper(self, point)
+
+    def __call__(self, counts: Counts) -> float:
+        """Return the FPR at the point."""
+        return _rate(self.point(counts), counts)
 
 
-def point95_first(counts: Counts) -> Point:
-    """Return the point at which `fpr95_first` reads the FPR."""
+@Fpr95
+def fpr95_first(counts: Counts) -> Point:
+    """Read the FPR at the strictest threshold whose TPR is at least 0.95."""
     return _point(counts, _first_to_reach(counts, WANTED))
 
 
-def fpr95_first_corner(counts: Counts) -> float:
-    """Return the FPR at the first point with TPR at least 0.95 after collinear points have been dropped.
+@Fpr95
+def fpr95_first_corner(counts: Counts) -> Point:
+    """Read the FPR at the first point with TPR at least 0.95 after collinear points have been dropped.
 
     A point between two equal steps is dropped, as `sklearn.metrics.roc_curve` does unless told otherwise; the
     first and the last threshold stay. The next corner may lie far beyond 0.95.
     """
-    return _rate(point95_first_corner(counts), counts)
-
-
-def point95_first_corner(counts: Counts) -> Point:
-    """Return the point at which `fpr95_first_corner` reads the FPR."""
     tp, fp = counts.tp, counts.fp
     bend = (np.diff(tp, 2) != 0) | (np.diff(fp, 2) != 0)  # (u - 2,) inner thresholds where the step changes
     corners = np.ones(tp.size, dtype=np.bool_)
     corners[1:-1] = bend
-    return point95_first(Counts(tp=tp[corners], fp=fp[corners]))
+    return fpr95_first.point(Counts(tp=tp[corners], fp=fp[corners]))
 
 
-def fpr95_nearest(counts: Counts) -> float:
-    """Return the FPR where the recall is nearest to 0.95, which may be below it.
+@Fpr95
+def fpr95_nearest(counts: Counts) -> Point:
+    """Read the FPR where the recall is nearest to 0.95, which may be below it.
 
     Of several thresholds with that recall the loosest counts, and past the first full recall none does.
     The distance is taken in float64, because that is how the published code breaks its near-ties.
     """
-    return _rate(point95_nearest(counts), counts)
-
-
-def point95_nearest(counts: Counts) -> Point:
-    """Return the point at which `fpr95_nearest` reads the FPR."""
     full = int(np.searchsorted(counts.tp, counts.positives))
     distance = np.abs(counts.tp[: full + 1] / counts.positives - 0.95)
     return _point(counts, full - int(np.argmin(distance[::-1])))
 
 
-def fpr95_interpolated(counts: Counts) -> float:
-    """Return the FPR at TPR 0.95 on the ROC curve drawn with straight lines.
+@Fpr95
+def fpr95_interpolated(counts: Counts) -> Point:
+    """Read the FPR at TPR 0.95 on the ROC curve drawn with straight lines; the point lies between thresholds.
 
     Where the curve runs level at exactly 0.95, its far end counts, as with `numpy.interp`.
     """
-    return _rate(point95_interpolated(counts), counts)
-
-
-def point95_interpolated(counts: Counts) -> Point:
-    """Return the point at which `fpr95_interpolated` reads the FPR; it lies between thresholds."""
     below = int(np.searchsorted(20 * counts.tp, 19 * counts.positives, side="right")) - 1
     tp, fp = (int(counts.tp[below]), int(counts.fp[below])) if below >= 0 else (0, 0)
     tp_next, fp_next = int(counts.tp[below + 1]), int(counts.fp[below + 1])
@@ -102,40 +99,21 @@ def point95_interpolated(counts: Counts) -> Point:
     return 19 * counts.positives / 20, fp + (fp_next - fp) * way
 
 
-def fpr95_floor_rank(counts: Counts) -> float:
-    """Return the share of negatives at or above the floor(0.95 n)-th best positive."""
-    return _rate(point95_floor_rank(counts), counts)
-
-
-def point95_floor_rank(counts: Counts) -> Point:
-    """Return the point at which `fpr95_floor_rank` reads the FPR."""
+@Fpr95
+def fpr95_floor_rank(counts: Counts) -> Point:
+    """Read the share of negatives at or above the floor(0.95 n)-th best positive."""
     rank = max(1, 19 * counts.positives // 20)
     return _point(counts, int(np.searchsorted(counts.tp, rank)))
 
 
-def fpr95_strict_rank(counts: Counts) -> float:
-    """Return the share of negatives strictly above the positive at position round(0.05 n), counted from 0.
+@Fpr95
+def fpr95_strict_rank(counts: Counts) -> Point:
+    """Read the share of negatives strictly above the positive at position round(0.05 n), counted from 0.
 
     Positions count from the least positive one; a half rounds to the even neighbour.
     """
-    return _rate(point95_strict_rank(counts), counts)
-
-
-def point95_strict_rank(counts: Counts) -> Point:
-    """Return the point at which `fpr95_strict_rank` reads the FPR."""
     rank = counts.positives - round(0.05 * counts.positives)
     return _point(counts, int(np.searchsorted(counts.tp, rank)) - 1)
-
-
-POINTS95: Mapping[Callable[[Counts], float], Callable[[Counts], Point]] = {
-    fpr95_first: point95_first,
-    fpr95_first_corner: point95_first_corner,
-    fpr95_nearest: point95_nearest,
-    fpr95_interpolated: point95_interpolated,
-    fpr95_floor_rank: point95_floor_rank,
-    fpr95_strict_rank: point95_strict_rank,
-}
-"""Where on the curve each rule for FPR95 reads it."""
 
 
 def _first_to_reach(counts: Counts, level: Fraction) -> int:
