@@ -96,11 +96,13 @@ def _fitted(
 
 def _on_negatives(made: Detector, member: Member, val: Outputs) -> Detector:
     """Remember the texts that the scorer chose, and say in its notes under which key, and whether they are too few."""
-    from ood_toolkit.benchmark.mined_lists import notes_on_negatives
+    from ood_toolkit.benchmark.mined_lists import with_list
+    from ood_toolkit.scorers.families.small_banks import notes_on_bank
 
     own = getattr(made.scorer, "notes_", ())
-    said = notes_on_negatives(made.scorer, made.head, val, member.store)
-    return replace(made, notes=(*said, *(note for note in made.notes if note not in own)))
+    said = with_list(made.scorer, made.head, member.store)
+    cautions = notes_on_bank(made.scorer, made.head, val)
+    return replace(made, notes=(*said, *(note for note in made.notes if note not in own), *cautions))
 
 
 def _chose_the_head(settings: Settings, sets: Sets, name: str, val: Outputs) -> list[str]:

@@ -59,10 +59,9 @@ class Rows:
                 continue
             notes, seconds = self._notes(name, scorer), self.scoring.seconds[scorer.spec]
             about = About(scorer.spec, name, decider, notes, seconds)
-            if isinstance(scorer, StreamScorer):
-                rows += self._of_stream(about, sets)
-                continue
-            rows += self._of_scores(about, name, whole)
+            stream = isinstance(scorer, StreamScorer)
+            found = self._of_stream(about, sets) if stream else self._of_scores(about, name, whole)
+            rows += _cautioned(found, self.scoring.cautions.get((name, scorer.spec), ()))
         for label in self.ready:
             rows += self._of_scores(About(label, name, decider, (NOTE,)), name, whole)
         return rows
@@ -139,6 +138,12 @@ class Rows:
         ood = {key.removeprefix("ood:"): said for key, said in sets.items() if key.startswith("ood:")}
         rows = ood_rows(about, test, ood, self.protocol)
         return [*rows, *mean_rows(rows, self.groups)]
+
+
+def _cautioned(rows: Sequence[Row], cautions: tuple[str, ...]) -> list[Row]:
+    """Add what is to be said of a scorer's negatives to its rows of OOD detection, behind all else."""
+    told = {"ood", "mean"}
+    return [replace(row, notes=(*row.notes, *cautions)) if row.kind in told else row for row in rows]
 
 
 def blamed(combiner: Combiner, error: Exception) -> str:

@@ -14,7 +14,7 @@ from ood_toolkit.api.registry import get_registry
 from ood_toolkit.api.scorer import SPLIT_NEEDS, Prompts, Scorer, missing_needs
 from ood_toolkit.api.stream import AnyScorer, StreamScorer, mixed
 from ood_toolkit.benchmark.members import Member, class_names, common_names, head_print, labelled, member_sets
-from ood_toolkit.benchmark.mined_lists import notes_on_negatives
+from ood_toolkit.benchmark.mined_lists import with_list
 from ood_toolkit.benchmark.progress import Say
 from ood_toolkit.errors import one_line
 from ood_toolkit.outputs.arrays import to_numpy
@@ -25,6 +25,7 @@ from ood_toolkit.report.remedies import NEEDS
 from ood_toolkit.report.results import TEST, VAL, Answers, Row
 from ood_toolkit.scorers.calibration import calibration_scores, learns_from_val, missed, shared_with_train
 from ood_toolkit.scorers.families.margin import Margin
+from ood_toolkit.scorers.families.small_banks import notes_on_bank
 from ood_toolkit.scorers.scores import checked, fit, fitted_stream
 from ood_toolkit.scorers.thresholds import threshold
 
@@ -53,6 +54,8 @@ class Scoring:
     """A row that says why a scorer was skipped or failed, by member and spec."""
     said: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
     """What fitted scorers note about themselves, by member and spec."""
+    cautions: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    """What is to be said of negatives that are too few, by member and spec."""
     calibration: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
     """Cross-fitted scores (n,) of ID validation of those that learn from it, by member and spec."""
     cuts: dict[tuple[str, str], float] = field(default_factory=dict)
@@ -181,12 +184,18 @@ class Scoring:
             try:
                 with self._ledger.charging(scorer.spec):
                     made = fitted[scorer.spec] = fit(scorer, seen.get(VAL), seen.get(TRAIN))
-                self.said[name, scorer.spec] += notes_on_negatives(made, seen[TEST].head, seen.get(VAL), store)
+                self._say(name, scorer.spec, made, seen, store)
                 if isinstance(made, Margin):
                     self.class_cuts[name, scorer.spec] = to_numpy(made.thresholds)
             except Exception as error:  # a scorer may be anybody's: its row says what it raised
                 self._leave_out(name, scorer, "failed", self._blame(scorer, error))
         return fitted
+
+    def _say(self, name: str, spec: str, fitted: AnyScorer, seen: Mapping[str, Outputs], store: Path | None) -> None:
+        """Keep what a fitted scorer notes, and what is to be said of its negatives."""
+        head = seen[TEST].head
+        self.said[name, spec] += with_list(fitted, head, store)
+        self.cautions[name, spec] = notes_on_bank(fitted, head, seen.get(VAL))
 
     def _stream(
         self,
@@ -210,7 +219,7 @@ class Scoring:
         try:
             with self._ledger.charging(spec):
                 scorer = fitted_stream(scorer, val, train)
-            self.said[name, spec] += notes_on_negatives(scorer, seen[TEST].head, val, store)
+            self._say(name, spec, scorer, seen, store)
         except Exception as error:  # as in _fitted
             self._leave_out(name, scorer, "failed", self._blame(scorer, error))
             return

@@ -89,6 +89,7 @@ def test_words_of_ones_own_are_mined_and_a_group_alone_has_no_words_encoded(oodk
 
     mined = first("neglabel:share=0.4", "--negatives", words)
     assert mined["notes"][0].startswith("2 negatives, mined from 5 words")
+    assert mined["notes"][-1] == "2 negatives are few, less than 2,000: take share=1 and groups=1"
     assert first("clip")["notes"] == ["needs text:negatives"]
 
 
