@@ -14,17 +14,23 @@ from pathlib import Path
 from PIL import Image
 
 PLACE = Path(__file__).resolve().parent / "pictures"
-RUN = ("--scorers", "classwise,msp,energy,knn", "--id", "digits", "--ood", "letters,patches")
+SETS = ("--id", "digits", "--ood", "letters,patches")
+FEW = "classwise,msp,energy,knn"
+KINDS = "msp,mcm,gradnorm,knn,mahalanobis"
+"""One that needs logits, class texts, features with a head, training images, and these with labels."""
 PLOTS = {
-    "roc": ("--kind", "roc"),
-    "hist": ("--kind", "hist", "--scorers", "energy"),
-    "thresholds": ("--kind", "thresholds"),
-    "risk-coverage": ("--kind", "risk-coverage"),
-    "scatter": ("--kind", "scatter", "--scorers", "msp,energy", "--width", "3.3"),
-    "pareto": ("--kind", "pareto"),
-    "reliability": ("--kind", "reliability"),
+    FEW: {
+        "roc": ("--kind", "roc"),
+        "hist": ("--kind", "hist", "--scorers", "energy"),
+        "thresholds": ("--kind", "thresholds"),
+        "risk-coverage": ("--kind", "risk-coverage"),
+        "scatter": ("--kind", "scatter", "--scorers", "msp,energy", "--width", "3.3"),
+        "pareto": ("--kind", "pareto"),
+        "reliability": ("--kind", "reliability"),
+    },
+    KINDS: {"kinds": ("--kind", "roc", "--log")},
 }
-"""What `oodkit plot` is asked for, by the name of the picture."""
+"""What `oodkit plot` is asked for, by the scorers of the run and the name of the picture."""
 LARGEST = 100_000
 """Bytes of a picture."""
 
@@ -33,15 +39,22 @@ def main() -> None:
     """Run and draw."""
     PLACE.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        run, store = Path(folder, "run"), Path(folder, "store")
-        _oodkit(store, "bench", *RUN, "--output", str(run))
-        for name, words in PLOTS.items():
-            file = PLACE / f"{name}.{'png' if name == 'scatter' else 'svg'}"  # many points are smaller as a picture
-            _oodkit(store, "plot", str(run), *words, "-o", str(file))
-            if file.suffix == ".png":
-                _few_colours(file)
-            if file.stat().st_size > LARGEST:
-                raise SystemExit(f"{file.name}: expected at most {LARGEST:,} bytes, got {file.stat().st_size:,}")
+        store = Path(folder, "store")
+        for number, (scorers, pictures) in enumerate(PLOTS.items()):
+            run = Path(folder, f"run-{number}")
+            _oodkit(store, "bench", "--scorers", scorers, *SETS, "--output", str(run))
+            for name, words in pictures.items():
+                _draw(store, run, name, words)
+
+
+def _draw(store: Path, run: Path, name: str, words: tuple[str, ...]) -> None:
+    """Draw one picture; of many points a picture of dots is smaller than lines."""
+    file = PLACE / f"{name}.{'png' if name == 'scatter' else 'svg'}"
+    _oodkit(store, "plot", str(run), *words, "-o", str(file))
+    if file.suffix == ".png":
+        _few_colours(file)
+    if file.stat().st_size > LARGEST:
+        raise SystemExit(f"{file.name}: expected at most {LARGEST:,} bytes, got {file.stat().st_size:,}")
 
 
 def _few_colours(file: Path) -> None:

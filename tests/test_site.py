@@ -278,3 +278,12 @@ def test_the_names_that_others_use_lead_to_scorers():
     made = [ood_toolkit.get_registry().scorer(spec) for spec in rows if not spec.startswith("--")]
     assert len(made) > 45
     assert {"maxlogit", "vim", "ash-b", "relation"} <= {scorer.name for scorer in made}
+
+
+def test_pictures_are_made_by_scripts_small_and_where_they_help():
+    folder = ROOT / "docs" / "pictures"
+    scripts = "".join((ROOT / "docs" / name).read_text() for name in ("pictures.py", "screenshots.py"))
+    assert [file.name for file in folder.iterdir() if f'"{file.stem}"' not in scripts] == []
+    assert sum(file.stat().st_size for file in folder.iterdir()) < 1_500_000
+    for page in ("README.md", "docs/quickstart.md", "docs/which-score.md"):
+        assert re.search(r"!\[[^]]+\]\((?:docs/)?pictures/", (ROOT / page).read_text()), page

@@ -60,9 +60,10 @@ def fpr_at(
     """Compute FPR at any true positive rate: `fpr95_id`, or with `positive="ood"` `fpr95_ood`, with another level.
 
     `id_scores` (n,) and `ood_scores` (m,) are as for `fpr95_id`. `level` is the share of the positive class that is
-    accepted (ID) or caught (OOD), above 0 and at most 1. It is taken as the decimal number that it is written as, and compared exactly: with 0.9 the threshold is the highest t for which
-    10 #{ID >= t} >= 9 n, or the lowest for which 10 #{OOD <= t} >= 9 m. Rows of a report call these `fpr90_id` and
-    `fpr90_ood`. Raises `MetricError` for a level or a class that is none of these, too.
+    accepted (ID) or caught (OOD), above 0 and at most 1. It is taken as the decimal number that it is written as, and
+    compared exactly: with 0.9 the threshold is the highest t for which 10 #{ID >= t} >= 9 n, or the lowest for which 10
+    #{OOD <= t} >= 9 m. Rows of a report call these `fpr90_id` and `fpr90_ood`. Raises `MetricError` for a level or a
+    class that is none of these, too.
     """
     if positive not in ("id", "ood"):
         raise MetricError(f"positive: expected id or ood, got {positive!r}")

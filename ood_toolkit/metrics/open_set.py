@@ -73,8 +73,9 @@ def oscr_interval(
 ) -> Interval:
     """Give the percentile interval of `oscr` from a stratified bootstrap, as `bootstrap` does for other metrics.
 
-    `id_scores`, `ood_scores` and `right` are as for `oscr`. Whether its class is right is drawn with an ID image, so the accuracy varies, too. Raises `MetricError` as `oscr`
-    does and for a number of replicates, seed or confidence out of range.
+    `id_scores`, `ood_scores` and `right` are as for `oscr`. Whether its class is right is drawn with an ID image, so
+    the accuracy varies, too. Raises `MetricError` as `oscr` does and for a number of replicates, seed or confidence out
+    of range.
     """
     level = check_confidence(confidence)
     check_count("replicates", replicates, 1)

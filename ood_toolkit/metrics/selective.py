@@ -52,9 +52,9 @@ def eaurc(right_scores: ArrayLike, wrong_scores: ArrayLike) -> float:
 def augrc(right_scores: ArrayLike, wrong_scores: ArrayLike) -> float:
     """Compute the area under the generalized risk-coverage curve; lower is better.
 
-    `right_scores` (r,) and `wrong_scores` (w,) are as for `aurc`. The generalized risk at a threshold is the share of all images that are at or above it and wrong, W_g / N in the
-    words of `aurc`: the risk of an undetected failure. With straight lines between the points (N_g / N, W_g / N) and
-    from (0, 0),
+    `right_scores` (r,) and `wrong_scores` (w,) are as for `aurc`. The generalized risk at a threshold is the share of
+    all images that are at or above it and wrong, W_g / N in the words of `aurc`: the risk of an undetected failure.
+    With straight lines between the points (N_g / N, W_g / N) and from (0, 0),
 
         AUGRC = sum_g (N_g - N_{g-1}) / N * (W_g + W_{g-1}) / (2 N),     N_0 = W_0 = 0,
 
