@@ -16,6 +16,8 @@ pytestmark = pytest.mark.quick
         "x.npy: cannot reshape array of size 6 into shape (4,)",
         "weights: size mismatch for visual.proj: copying a param",
         "config.json: 'NoneType' object is not subscriptable",
+        "set.npz: embeddings: expected a plain array, got EOF: reading magic string, expected 8 bytes got 3",
+        "rows.parquet: expected a Parquet file, got Couldn't deserialize thrift: invalid TType",
     ],
 )
 def test_words_that_are_not_ours_are_caught(text):

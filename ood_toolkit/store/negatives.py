@@ -10,7 +10,7 @@ from typing import Any
 
 from ood_toolkit.errors import StoreError
 from ood_toolkit.store.files import replaced_file
-from ood_toolkit.store.foreign.guard import read_bytes
+from ood_toolkit.store.foreign.guard import read_bytes, reason
 from ood_toolkit.store.foreign.objects import LARGEST
 from ood_toolkit.store.marker import begin
 from ood_toolkit.store.ownership import own_files
@@ -80,7 +80,7 @@ class Negatives:
             content = json.loads(read_bytes(file, LARGEST))
             content["negatives"] = [_row(row) for row in content["negatives"]]
         except (ValueError, LookupError, TypeError, OSError, OverflowError, RecursionError) as error:
-            raise StoreError(f"{file}: expected a list of negatives, got {type(error).__name__}; delete it") from None
+            raise StoreError(f"{file}: expected a list of negatives, got {reason(error)}; delete it") from None
         return fitting[0], content
 
 

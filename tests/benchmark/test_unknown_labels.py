@@ -19,6 +19,14 @@ def relabelled(x, labels):
     return Outputs(x.features, labels=torch.as_tensor(labels), head=x.head, ids=x.ids)
 
 
+def without_labels(x):
+    """Withhold every label."""
+    return Outputs(
+        x.features, None if x.head is not None else x.logits, np.full(len(x), -1), head=x.head, ids=x.ids,
+        class_names=None if x.head is not None else x.class_names,
+    )  # fmt: skip
+
+
 def head_of(report):
     return report.header["id"][0]
 
@@ -49,10 +57,21 @@ def test_images_without_a_known_class_are_left_out_of_what_needs_one(sets, hidde
     assert any(said in line for line in summary(report.header))
 
 
-def test_withheld_labels_leave_accuracy_out_and_everything_else_runs(sets):
-    test, val, ood = sets
-    hidden = np.full(90, -1)
-    report = ood_toolkit.bench("msp,grid,classwise", relabelled(test, hidden), {"o": ood}, val)
+FORMS = {
+    "texts": lambda x: x,
+    "a linear head": lambda x: Outputs(
+        x.features, labels=x.labels, head=Head.linear(x.head.weight * 20, None, x.head.class_names), ids=x.ids
+    ),
+    "logits alone": lambda x: Outputs.from_logits(x.logits, labels=x.labels, class_names=x.class_names),
+}
+"""What outputs may be made of."""
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_withheld_labels_leave_accuracy_out_and_everything_else_runs(sets, form):
+    test, val, ood = map(FORMS[form], sets)
+    hidden = without_labels(test)
+    report = ood_toolkit.bench("msp,grid,classwise", hidden, {"o": ood}, val)
     assert "accuracy" not in head_of(report)
     assert not [row for row in report.rows if row.kind == "misclassification"]
     assert any("all are -1" in note for note in head_of(report)["notes"])
@@ -88,14 +107,16 @@ def test_a_saved_run_keeps_which_truth_is_known(sets, tmp_path):
     assert (run.answers["id", "test"].known == (labels >= 0).numpy()).all()
 
 
-@pytest.mark.parametrize("share", [0.0, 0.2])
-def test_accuracy_at_or_below_chance_is_noted(sets, share):
-    test, _, ood = sets
-    wrong = (test.prediction + 1) % 5
-    labels = torch.where(torch.arange(90) < 90 * share, test.prediction, wrong)
-    report = ood_toolkit.bench("msp", relabelled(test, labels), {"o": ood})
-    assert any("no better than chance (20.00 % with 5 classes)" in note for note in head_of(report)["notes"])
-    assert "notes" not in head_of(ood_toolkit.bench("msp", test, {"o": ood}))
+@pytest.mark.parametrize(("k", "share"), [(5, 0.0), (5, 0.2), (2, 0.5), (2, 0.1), (10, 0.1), (100, 0.01)])
+def test_accuracy_at_or_below_chance_is_noted(k, share):
+    logits = torch.randn(100, k, generator=torch.Generator().manual_seed(k))
+    best, ood = logits.argmax(1), Outputs.from_logits(logits[:9])
+    labels = torch.where(torch.arange(100) < round(100 * share), best, (best + 1) % k)
+    said = f"no better than chance ({100 / k:.2f} % with {k} classes)"
+    report = ood_toolkit.bench("msp", Outputs.from_logits(logits, labels=labels), {"o": ood})
+    assert [said in note for note in head_of(report)["notes"]] == [True]
+    report = ood_toolkit.bench("msp", Outputs.from_logits(logits, labels=best), {"o": ood})
+    assert "notes" not in head_of(report)
 
 
 def test_a_constant_score_is_noted_in_its_row(sets):
@@ -105,6 +126,30 @@ def test_a_constant_score_is_noted_in_its_row(sets):
     assert notes == [("the score is the same for every image, so it tells nothing apart",)] * 2
     report = ood_toolkit.bench("msp,energy", x, {"o": Outputs.from_logits(np.full((5, 3), 2.0))})
     assert [len(row.notes) for row in report.rows if row.kind == "ood"] == [1, 0]
+
+
+@pytest.mark.parametrize("value", [0.0, -3.5, 1e30])
+def test_ready_scores_and_whatever_gives_one_number_are_noted_too(value):
+    same = Outputs(torch.full((8, 4), 2.0), head=Head.zero_shot(np.eye(3, 4), list("abc"), 100.0))
+    rows = ood_toolkit.bench("mcm,energy", same, {"o": same[:5]}).rows
+    given = {"id": np.full(8, value), "o": np.full(5, value)}
+    rows += ood_toolkit.bench("msp", same, {"o": same[:5]}, ready={"mine": given}).rows
+    said = {
+        row.scorer for row in rows if "the score is the same for every image, so it tells nothing apart" in row.notes
+    }
+    assert said == {"mcm", "energy", "msp", "mine"}
+    given["o"][2] = 1.5 * value + 1
+    rows = ood_toolkit.bench("msp", same, {"o": same[:5]}, ready={"mine": given}).rows
+    assert not [note for row in rows if row.scorer == "mine" for note in row.notes if "the same for every" in note]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_test_of_one_class_is_noted_whatever_it_is_made_of(sets, form):
+    test, _, ood = map(FORMS[form], sets)
+    report = ood_toolkit.bench("msp", test[test.labels == 1], {"o": ood})
+    assert any("of one class, 'class 1'" in note for note in head_of(report)["notes"])
+    report = ood_toolkit.bench("msp", test[test.labels <= 1], {"o": ood})
+    assert "notes" not in head_of(report)
 
 
 def test_one_class_is_noted(sets):
@@ -130,3 +175,22 @@ def test_doubtful_outputs_are_named_in_the_header(sets):
     same = Outputs(ood.features[:1].expand(40, -1), head=ood.head)
     report = ood_toolkit.bench("msp", test, {"o": ood, "same": same}, val)
     assert report.header["notes"] == ["same: all 40 embeddings are equal"]
+
+
+@pytest.mark.parametrize("scale", [4.6052, 4.61, 4.59])
+def test_a_scale_that_is_a_logarithm_is_doubted_once_a_run(sets, scale):
+    test, val, ood = (
+        Outputs(x.features, labels=x.labels, head=Head.zero_shot(x.head.weight, x.head.class_names, scale))
+        for x in sets
+    )
+    (note,) = ood_toolkit.bench("msp,energy", test, {"o": ood, "p": ood}, val).header["notes"]
+    assert f"scale {scale:.4g}: is it the log of {np.exp(scale):.0f}?" in note
+
+
+@pytest.mark.parametrize("form", [np.float32, np.float64, "percent"])
+def test_probabilities_in_the_place_of_logits_are_doubted_of_each_set(sets, form):
+    shares = [x.logits.double().softmax(1).numpy() for x in sets]
+    given = [Outputs.from_logits(100 * one if form == "percent" else one.astype(form)) for one in shares]
+    notes = ood_toolkit.bench("msp", given[0], {"o": given[2]}, given[1]).header["notes"]
+    assert [note.partition(":")[0] for note in notes] == ["id", "o"]
+    assert all("are they probabilities? give logits" in note for note in notes)

@@ -31,7 +31,7 @@ def doubts(oodkit, put):
         done = oodkit("import", "s", put("s", **arrays), "--replace", *more)
         assert (done.code, done.err) == (0, "")
         first, *rest = done.out.splitlines()
-        assert first.startswith("s (test) of model imported: ")
+        assert re.match(r"s \(test\) of model (imported|mine): ", first)
         return [line.strip() for line in rest]
 
     return said
@@ -96,6 +96,35 @@ def test_labels_that_are_names_of_no_class(doubts):
     assert note == "the labels 'Kar', 'ship' are none of its classes 'cat', 'dog', 'car': it cannot be an ID set so"
     called[:3] = ["", "Kar", "CAR"]
     assert len(doubts(embeddings=ROWS, labels=called, classes=NAMES, text=TEXT)) == 2
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["cat", "dog", "ship"], "the labels 'ship' are none of its classes 'cat', 'dog', 'car'"),
+        (["katze", "hund", "auto"], "the labels 'auto', 'hund', 'katze' are none of its classes"),
+        (["cats", "dogs", "cars"], "the labels 'cars', 'cats', 'dogs' are none of its classes"),
+        (["0", "1", "2"], "the labels '0', '1', '2' are none of its classes"),
+        (["cat", "hot dog", "ca r"], "the labels 'ca r', 'hot dog' are none of its classes"),
+    ],
+)
+def test_names_of_no_class_are_told_at_once_and_refused_as_an_id_set(doubts, oodkit, strange, names, said):
+    (note,) = doubts(embeddings=ROWS, labels=np.array(names)[LABELS], classes=NAMES, text=TEXT)
+    assert note.startswith(said)
+    assert note.endswith(": it cannot be an ID set so")
+    done = oodkit("bench --id s --ood o --scorers msp --val-split 0")
+    assert done.code == 1
+    assert "of its images: expected names of the head's 3 classes, 'cat', 'dog', 'car'" in done.err
+    assert not re.search("accuracy", done.out)
+
+
+@pytest.mark.parametrize("scores", [[0.5] * 4, [0.0] * 9, [-1e30, -1e30], [1e-300] * 3])
+def test_ready_scores_that_are_all_equal(doubts, oodkit, put, scores):
+    assert doubts("--scores", "--model", "mine", scores=np.array(scores)) == [f"all {len(scores)} scores are equal"]
+    assert oodkit("import", "p", put("p", scores=np.array(scores)), "--scores", "--model", "mine").code == 0
+    done = oodkit("bench --id s --ood p --model mine")
+    assert done.code == 0, done.err
+    assert "the score is the same for every image, so it tells nothing apart" in " ".join(done.out.split())
 
 
 # -- labels and classes -------------------------------------------------------------------------------------------

@@ -122,6 +122,8 @@ def test_what_lies_in_no_split_is_counted(tmp_path):
         (("Train/a/1.png", "Test/a/2.png"), "got the folders Test, Train; .*: rename Test"),
         (("training/a/1.png", "testing/a/2.png"), "rename testing"),
         (("1.png", "2.png"), "they lie in no class folders"),
+        (("cat/1.png", "dog/a/b/2.png", "dog/3.png"), "got dog/a/b/2.png deeper; move it"),
+        (("cat/1.png", "cat/a/x.png", "dog/2.png", "z.JPG"), "got z.JPG beside them and cat/a/x.png deeper; move"),
     ],
 )
 def test_what_keeps_folders_from_being_classes_is_named(tmp_path, names, word):

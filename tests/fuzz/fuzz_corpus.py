@@ -16,7 +16,7 @@ from PIL import Image
 from safetensors.numpy import save
 from safetensors.torch import save_file
 
-from ood_toolkit import Detector, Head, Outputs
+from ood_toolkit import Detector, Head, Monitor, Outputs
 from ood_toolkit.learning.checkpoint import Checkpoint, write_checkpoint
 from ood_toolkit.report.gallery import Gallery
 from ood_toolkit.report.results import Answers, Row
@@ -283,8 +283,12 @@ def further() -> None:
     import sqlite3
 
     result = {"before": {"gap": 1.0}, "after": {"gap": 0.5}, "split": "val", "unreadable": {}}
-    about = {"config": {"weight": 0.1}, "data": {"train": {"images": 2}}, "model": {"name": "m"}}
+    about = {"kind": "cma", "config": {"weight": 0.1}, "data": {"train": {"fingerprint": "1"}}, "model": {"name": "m"}}
     put("training.json", {**about, "result": result, "epochs": [{"epoch": 1, "gap": 0.5}]})
+    monitor = Monitor(Detector.load(CORPUS / "detector_logits.safetensors"), seed=0)
+    monitor.observe(monitor.detector.decide(ROWS[:, :3]))
+    monitor.fed = [{"rows": 6, "first": "a", "chain": "b"}]
+    monitor.save(CORPUS / "monitor.json")
     with sqlite3.connect(CORPUS / "hashes.sqlite") as database:
         database.execute("pragma page_size = 512")
         database.execute("create table hashes (path text primary key, size int, time int, inode int, hash blob)")

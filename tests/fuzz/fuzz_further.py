@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import io
 import shutil
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 from fuzz_targets import CORPUS, TARGETS, Target
+
+if TYPE_CHECKING:
+    from ood_toolkit import Detector
 
 __all__ = ["ALL"]
 
@@ -111,11 +116,25 @@ def through_torchvision(file: Path) -> object:
 
 def training_record(file: Path) -> object:
     from ood_toolkit.learning.cma.run import _Run
+    from ood_toolkit.learning.record import Record
 
     run = _Run.__new__(_Run)
-    run.folder, run.config, run.about, run.ranks = file.parent, {"weight": 0.1}, {"name": "m"}, SimpleNamespace(first=1)  # type: ignore[assignment]
-    run.material, run.recipe = SimpleNamespace(data={"train": {"images": 2}}), SimpleNamespace(weight=0.1)  # type: ignore[assignment]
+    run.folder, run.ranks, run.recipe = file.parent, SimpleNamespace(first=1), SimpleNamespace(weight=0.1)  # type: ignore[assignment]
+    run.record = Record("cma", {"weight": 0.1}, {"train": {"fingerprint": "1"}}, {"name": "m"}, 0)
     return run.read().course
+
+
+@cache
+def watched() -> Detector:
+    from ood_toolkit import Detector
+
+    return Detector.load(CORPUS / "detector_logits.safetensors")
+
+
+def monitor_state(file: Path) -> object:
+    from ood_toolkit import Monitor
+
+    return Monitor.load(file, watched()).report().lines()
 
 
 def hashes(file: Path) -> object:
@@ -190,6 +209,7 @@ FURTHER = (
     Target("tiny imagenet", "text", ("wnids.txt", "val_annotations.txt"), tiny),
     Target("torchvision", "text", ("test.json", "test1.txt", "t10k-*"), through_torchvision),
     Target("training record", "json", ("training.json",), training_record),
+    Target("monitor state", "json", ("monitor.json",), monitor_state),
     Target("hashes", "bytes", ("hashes.sqlite",), hashes),
     Target("imported arrays", "npy", ("bank.npy",), imported_arrays),
     Target("kept texts", "safetensors", ("kept.safetensors",), kept_texts),

@@ -29,11 +29,16 @@ from fuzz_further import ALL
 from fuzz_mutation import mutated
 from fuzz_targets import Target
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "words"))
+from foreign import foreign
+
 from ood_toolkit.errors import OodkitError
 from ood_toolkit.store.foreign.matlab import READER
 
 LONGEST = 4000
 """Letters of a message."""
+QUOTED = " no longer runs: "
+"""Behind this a message quotes what a scorer raised, which may be anybody's."""
 SLOW, WAITING = 20, 300
 """Seconds that one file may compute, and that it may take at all, on a machine that others use too."""
 MEMORY = 1 << 30
@@ -88,6 +93,8 @@ def case(target: Target, content: bytes, name: str, folder: Path, watch: Watch) 
     except OodkitError as error:
         if "\n" in str(error) or len(str(error)) > LONGEST or not str(error).strip():
             wrong = f"its message is not one short line: {str(error)[:500]!r}"
+        elif foreign([str(error).partition(QUOTED)[0].replace(str(place), "")]):
+            wrong = f"its message is in the words of a library: {str(error)[:500]!r}"
     except BaseException:
         wrong = traceback.format_exc()
     finally:

@@ -94,7 +94,7 @@ save_model(model, base / "saved")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs the modes of Unix")
-@pytest.mark.parametrize("mask", ["027", "002"])
+@pytest.mark.parametrize("mask", ["027", "002", "077"])
 def test_the_umask_holds_for_every_file_and_is_never_set(tmp_path, mask):
     done = subprocess.run([sys.executable, "-c", MODES, tmp_path, mask], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -85,6 +85,46 @@ def test_leases_and_partial_files_live_and_die_with_their_process(tmp_path, hold
     assert list((tmp_path / "sets").iterdir()) == []
 
 
+def test_age_takes_nothing_that_is_in_use(tmp_path, holder):
+    """An encode may take days; what it has written and leans on is as old as its first hour."""
+    holder(tmp_path)
+    for name in ("arrays/" + "a" * 64, f"encodings/{'b' * 64}/shards"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "encodings" / ("b" * 64) / "shards" / f"{'c' * 64}.safetensors").write_bytes(b"rows of no set yet")
+    for path in [*tmp_path.rglob("*"), *tmp_path.rglob(".*")]:
+        os.utime(path, (0, 0), follow_symlinks=False)
+    before = files(tmp_path)
+    assert lost(tmp_path) == []
+    assert list(collect(tmp_path, survey(tmp_path))) == []
+    assert files(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("lease", "place"),
+    [
+        (f"arrays.{'a' * 64}", f"arrays/{'a' * 64}"),
+        (f"encodings.{'b' * 64}", f"encodings/{'b' * 64}/shards/{'c' * 64}.safetensors"),
+        (None, "sets/.oodkit-partial.elsewhere-0123abcd.0123456789abcdef"),
+        (None, "arrays/.oodkit-partial.elsewhere-0123abcd.fedcba9876543210"),
+    ],
+)
+def test_what_another_machine_may_use_stays_and_is_named_whatever_it_is(tmp_path, capsys, lease, place):
+    Imports(tmp_path).add("a", "m", "test", ROWS, "a.npz")
+    (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+    if Path(place).suffix == ".safetensors":
+        (tmp_path / place).write_bytes(b"rows")
+    else:
+        (tmp_path / place).mkdir()
+    if lease is not None:
+        (tmp_path / "leases" / f"{lease}.elsewhere-0123abcd.77.0123abcd").touch()
+    with pytest.raises(SystemExit) as stop:
+        main(["store", "gc", "--yes", "--store", str(tmp_path)])
+    out, err = capsys.readouterr()
+    assert (stop.value.code or 0, out) == (0, "")
+    assert "on elsewhere" in err or "on another machine" in err
+    assert (tmp_path / place).exists()
+
+
 def test_a_lease_that_another_machine_has_counts_and_is_named(tmp_path, monkeypatch, capsys):
     entry = Imports(tmp_path).add("a", "m", "test", ROWS, "a.npz")
     next((tmp_path / "names").glob("*/*.json")).unlink()

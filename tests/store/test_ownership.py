@@ -3,17 +3,22 @@
 import json
 import os
 import time
+from io import StringIO
 
 import numpy as np
 import pytest
 
 from ood_toolkit.cli import main
 from ood_toolkit.errors import StoreError
+from ood_toolkit.store.encodings import Encoding
 from ood_toolkit.store.garbage import survey
 from ood_toolkit.store.hashes import Memory
 from ood_toolkit.store.imports import Imports
+from ood_toolkit.store.listings import Listing, Listings
 from ood_toolkit.store.locks import owner
 from ood_toolkit.store.marker import MARKER
+from ood_toolkit.store.negatives import Negatives
+from ood_toolkit.store.texts import Texts
 
 pytestmark = pytest.mark.quick
 
@@ -168,6 +173,60 @@ def test_a_store_is_marked_at_its_start_and_an_old_one_when_it_is_next_written(t
     assert gc(tmp_path / "old", "--yes") == 0
     assert (tmp_path / "old" / MARKER).is_file()
     assert not (tmp_path / "old" / "arrays" / ("f" * 64)).exists()
+
+
+KEY = {"encoder": 1}
+WRITERS = {
+    "an import": lambda store: Imports(store).add("a", "m", "test", ROWS, "a.npz"),
+    "a listing": lambda store: Listings(store).write(Listing("a", "test", np.zeros((1, 32), np.uint8), ("x",))),
+    "texts": lambda store: Texts(store).write(KEY, np.ones((2, 3))),
+    "negatives": lambda store: Negatives(store).write(KEY, ["x"], [0.5]),
+    "rows": lambda store: Encoding(store, KEY, Memory(store)).add(np.zeros((1, 32), np.uint8), np.ones((1, 3)), {}),
+    "hashes": lambda store: Memory(store).close(),
+}
+
+
+@pytest.mark.parametrize("what", WRITERS)
+def test_whatever_is_written_first_marks_a_store_and_one_without_a_mark_is_known_by_it(tmp_path, what):
+    WRITERS[what](tmp_path)
+    assert json.loads((tmp_path / MARKER).read_text())["format"] == 1
+    (tmp_path / MARKER).unlink()
+    for lock in tmp_path.glob("leases/*"):
+        lock.unlink()
+    (tmp_path / "arrays" / ("f" * 64)).mkdir(parents=True)
+    (tmp_path / "notes.txt").write_text("mine")
+    assert gc(tmp_path) == 2
+    assert not (tmp_path / MARKER).exists()
+    assert gc(tmp_path, "--yes") == 0
+    assert (tmp_path / MARKER).is_file()
+    assert not (tmp_path / "arrays" / ("f" * 64)).exists()
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("text", [None, "{", '{"made_by": "oodkit", "format": 1, "more": "x"}', '{"format": 0}'])
+def test_the_marker_is_part_of_no_key(tmp_path, text):
+    keys, rows = np.zeros((1, 32), np.uint8), np.ones((1, 3), np.float32)
+    Encoding(tmp_path, KEY, Memory(tmp_path)).add(keys, rows, {})
+    before = [path.name for path in (tmp_path / "encodings").iterdir()]
+    (tmp_path / MARKER).unlink()
+    if text is not None:
+        (tmp_path / MARKER).write_text(text)
+    again = Encoding(tmp_path, KEY, Memory(tmp_path))
+    assert again.has(keys).all()
+    assert again.read(keys).tolist() == rows.tolist()
+    assert [path.name for path in (tmp_path / "encodings").iterdir()] == before
+
+
+@pytest.mark.parametrize(("answer", "code"), [("y\n", 0), ("yes\n", 0), ("n\n", 1), ("\n", 1), ("what\n", 1), ("", 1)])
+def test_on_a_terminal_it_asks_and_only_yes_deletes(tmp_path, monkeypatch, answer, code):
+    Imports(tmp_path).add("a", "m", "test", ROWS, "a.npz")
+    (tmp_path / "arrays" / ("f" * 64)).mkdir()
+    typed = StringIO(answer)
+    monkeypatch.setattr(typed, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stdin", typed)
+    assert (gc(tmp_path) != 0) is (code != 0)
+    assert (tmp_path / "arrays" / ("f" * 64)).exists() is (code != 0)
+    assert len(Imports(tmp_path).entries()) == 1
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"format": "1"}', '{"format": true}', "\udcff"])

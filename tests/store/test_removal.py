@@ -71,6 +71,16 @@ def test_nothing_goes_unasked(oodkit, store, more):
     assert {file: file.read_bytes() for file in store.rglob("*") if file.is_file()} == before
 
 
+@pytest.mark.parametrize("held", [(), (".git/HEAD", "names/m/toys.txt"), ("arrays/mine/logits.npy",)])
+def test_nothing_is_removed_in_a_folder_that_is_no_store(oodkit, tmp_path, held):
+    folder = tmp_path / "mine"
+    for name in held:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("mine")
+    oodkit("store", "remove", "toys", "--yes", "--store", folder).is_refused("is no store of oodkit, so nothing in it")
+    assert {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()} == set(held)
+
+
 def test_names_that_are_not_there_stop_all_of_it(oodkit, store):
     done = oodkit("store remove same toy --yes")
     done.is_refused(f"nothing in the store {store} is named 'toy'; did you mean 'toys'?")

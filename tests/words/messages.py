@@ -1,23 +1,16 @@
-"""Every message of the package that a test provokes, and whether it holds words of the system or of a library."""
+"""Every message of the package that a test provokes."""
 
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
+
+from foreign import FOREIGN, foreign
 
 from ood_toolkit.errors import OodkitError
 
-FOREIGN = re.compile(
-    r"\[Errno|\[WinError|No such file or directory|Permission denied|Is a directory|Not a directory|File exists"
-    r"|No space left on device|Read-only file system|File name too long"  # of the system
-    r"|could not be broadcast|setting an array element|inhomogeneous|cannot reshape array|out of bounds for axis"
-    r"|allow_pickle|matmul: |zero-size array|all the input array|could not convert string"  # of numpy
-    r"|tensor a \(|mat1 and mat2|size mismatch for|loading state_dict|Expected all tensors|Dimension out of range"
-    r"|expected scalar type|PytorchStreamReader|is invalid for input of size|must match the size of"  # of torch
-    r"|object has no attribute|object is not|NoneType|invalid literal|codec can't|not enough values to unpack"
-    r"|list index out of range|Expecting value|unhashable type"  # of Python
-)
+__all__ = ["FOREIGN", "foreign", "record", "taken"]
+
 _seen: list[str] = []
 
 
@@ -33,11 +26,6 @@ def taken() -> list[str]:
         with Path(file).open("a", encoding="utf-8", errors="backslashreplace") as gathered:
             gathered.writelines(f"{os.environ.get('PYTEST_CURRENT_TEST', '')}\t{one!r}\n" for one in said)
     return said
-
-
-def foreign(said: list[str]) -> list[str]:
-    """Give the messages that hold words which are not ours."""
-    return [one for one in said if FOREIGN.search(one)]
 
 
 def _recording(self: OodkitError, *args: object, **more: object) -> None:

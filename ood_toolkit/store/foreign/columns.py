@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ood_toolkit.errors import DataError
 from ood_toolkit.store.foreign.arrays import MOST_TIMES, SMALL
 from ood_toolkit.store.foreign.footers import claimed_values
-from ood_toolkit.store.foreign.guard import guarded, open_regular, room, shown, too_large
+from ood_toolkit.store.foreign.guard import DAMAGED, guarded, open_regular, room, shown, too_large
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,8 +33,8 @@ def read_columns(file: os.PathLike[str] | str) -> dict[str, np.ndarray]:
         try:
             check_values(sum(claimed_values(handle)), os.fstat(handle.fileno()).st_size)
             table = _table(parquet.ParquetFile(handle))
-        except pyarrow.ArrowInvalid as error:
-            raise DataError(f"{file}: expected a Parquet file, got {_why(error, handle)}") from None
+        except pyarrow.ArrowInvalid:
+            raise DataError(f"{file}: expected a Parquet file, got {_why(handle)}") from None
         named = {name: _array(table.column(name), f"{file}: column {shown(name)}") for name in table.column_names}
     return {name: array for name, array in named.items() if array is not None}
 
@@ -95,10 +94,7 @@ def _vectors(column: Any, where: str) -> np.ndarray:
     return np.concatenate(parts or [np.empty(0, np.float32)]).reshape(len(lengths), width)
 
 
-def _why(error: Exception, handle: Any) -> str:
+def _why(handle: Any) -> str:
     """Say what is wrong with a file in our words where its ends tell."""
     handle.seek(0)
-    start = handle.read(4)
-    if start != b"PAR1":
-        return "a file that does not begin as one"
-    return f"a damaged one ({shown(Path(' '.join(str(error).split())).name, 80)})"
+    return DAMAGED if handle.read(4) == b"PAR1" else "a file that does not begin as one"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -13,6 +14,7 @@ from typing import BinaryIO
 from ood_toolkit.errors import DataError, OodkitError, refusal
 
 __all__ = [
+    "DAMAGED",
     "LIMIT",
     "MIB",
     "guarded",
@@ -38,10 +40,31 @@ PYTHON = re.compile(
     r"|^(an integer is|expected (str|bytes|string|int)|cannot convert)"
     r"|must be (str|int|a string|an integer|real number)"
     r"|cannot reshape array|zero-size array|inhomogeneous|setting an array element|allow_pickle|all the input array"
+    r"|not supported between|cannot unpack|unpack requires|dictionary update sequence|did not contain a loop"
+    r"|integer string conversion|int too large|buffer (length|size)"
     r"|mat1 and mat2|is invalid for input of size|could not be broadcast|must match the size of|size mismatch"
 )
 """What Python, numpy and torch say of a value that is otherwise than the code takes it to be; it tells a reader
 nothing."""
+LIBRARIES = frozenset(
+    {
+        "ast",
+        "bz2",
+        "gzip",
+        "lzma",
+        "numpy",
+        "pickle",
+        "pyarrow",
+        "struct",
+        "tarfile",
+        "tokenize",
+        "torch",
+        "zipfile",
+        "zlib",
+    }
+)
+"""What reads the bytes of a file for us; what these say of damage tells nobody what to do."""
+DAMAGED = "a damaged one: it was cut short or changed; get it again"
 LONGEST = 200
 """Letters of another library's message that ours takes over."""
 
@@ -91,6 +114,8 @@ def reason(error: BaseException) -> str:
         return "contents that are nested too deeply"
     if isinstance(error, KeyError):
         return f"nothing under {shown(error.args[0] if error.args else '')}"
+    if isinstance(error, OSError) and error.errno == errno.EINVAL and error.filename is None:
+        return DAMAGED  # it names places that it does not have
     if isinstance(error, OSError) and (why := refusal(error)):
         return why
     if isinstance(error, OSError) and error.strerror:
@@ -101,12 +126,23 @@ def reason(error: BaseException) -> str:
         return f"text that is no JSON (line {error.lineno}, column {error.colno})"
     if type(error).__name__ == "SafetensorError":
         return "no safetensors file, or a damaged one"
+    if _raised_in(error) in LIBRARIES:
+        return "a compression or encoding that is not read here" if isinstance(error, NotImplementedError) else DAMAGED
     said = " ".join(str(error).split())
     if entry := UNKNOWN_ENTRY.search(said):
         return f"an entry {shown(entry[1])} that is not known"
     if PYTHON.search(said):
         return "contents of another form"
-    return "an archive that torch cannot read" if "PytorchStreamReader" in said else shown(said or type(error).__name__)
+    return shown(said) if said else "contents of another form"
+
+
+def _raised_in(error: BaseException) -> str:
+    """Name the package whose code raised an error."""
+    trace, module = error.__traceback__, ""
+    while trace is not None:
+        module = str(trace.tb_frame.f_globals.get("__name__", ""))
+        trace = trace.tb_next
+    return module.partition(".")[0]
 
 
 def shown(value: object, most: int = LONGEST) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ood_toolkit.errors import DataError, OodkitError
 from ood_toolkit.store.foreign.arrays import check_empty
-from ood_toolkit.store.foreign.guard import guarded, open_regular, quoted
+from ood_toolkit.store.foreign.guard import DAMAGED, guarded, open_regular, quoted
 from ood_toolkit.store.foreign.objects import parsed
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def _instead(file: os.PathLike[str] | str) -> str:
     if known:
         return known
     is_one = first[8:9] == b"{" and int.from_bytes(first[:8], "little") < LONGEST
-    return "a damaged one: it was cut short or changed; get it again" if is_one else "a file of another kind"
+    return DAMAGED if is_one else "a file of another kind"
 
 
 def _read(

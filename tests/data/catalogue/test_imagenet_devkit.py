@@ -55,6 +55,18 @@ def test_a_part_of_imagenet_takes_the_images_of_its_classes(tmp_path):
     assert [found.classes[label] for label in found.labels] == ["sports car", "warplane", "warplane"]
 
 
+@pytest.mark.parametrize("half", ["meta.mat", "ILSVRC2012_validation_ground_truth.txt", None])
+@pytest.mark.parametrize("place", ["val", "imagenet/val", "imagenet-1k/val"])
+def test_half_a_kit_or_none_gives_no_labels_and_says_what_to_do(tmp_path, half, place):
+    images(tmp_path / place, 2, 3, 9)
+    if half is not None:
+        kit(tmp_path / "kit")
+        (tmp_path / "kit" / half).rename((tmp_path / place).parent / half)
+    found = IMAGENET1K.open("test", tmp_path)
+    assert (len(found), found.labels) == (3, None)
+    assert "so no labels; unpack ILSVRC2012_devkit_t12.tar.gz beside the images" in found.notes[0]
+
+
 def test_without_the_kit_there_are_no_labels_and_that_is_said(tmp_path):
     images(tmp_path / "val", 1, 7)
     (tmp_path / "val" / "more.png").write_bytes(b"")

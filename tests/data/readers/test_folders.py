@@ -157,6 +157,29 @@ def test_empty_class_folders_stay_classes_and_are_named(tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    ("files", "empty", "others"),
+    [
+        (("a/1.png",), ("b",), ""),
+        (("b/1.png", "c/1.png", "a/readme.txt"), ("a",), ".txt 1"),
+        (("b/1.png", "a/.hidden.png"), ("a",), ""),
+        (("c/1.png", "a/1.HEIC", "b/deep/x.mp4", "b/2.mp4"), ("a", "b"), ".mp4 2, .heic 1"),
+    ],
+)
+def test_no_class_folder_vanishes(tmp_path, files, empty, others):
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        draw(tmp_path / name) if name.endswith(".png") else (tmp_path / name).write_bytes(b"")
+    for name in empty:
+        (tmp_path / name).mkdir(exist_ok=True)
+    found = class_folders(tmp_path, None)
+    assert found.classes == tuple(sorted({name.split("/")[0] for name in files} | set(empty)))
+    noted = " ".join(found.notes)
+    assert all(f"'{name}'" in noted for name in empty)
+    assert "without images" in noted
+    assert others in noted
+
+
 def test_pictures_of_all_kinds_that_pillow_reads_are_taken(tmp_path):
     image = Image.new("RGB", (8, 8), (9, 9, 9))
     for suffix, kind in (("jfif", "JPEG"), ("avif", "AVIF"), ("jp2", "JPEG2000"), ("tga", "TGA"), ("ico", "ICO")):

@@ -113,7 +113,27 @@ def test_a_row_without_a_picture_is_one_that_cannot_be_read(monkeypatch, empty):
         found.items[1].read()
 
 
-@pytest.mark.parametrize(("labels", "expected"), [([0, None, 1], [0, -1, 1]), ([None, None, 0], [-1, -1, 0])])
+@pytest.mark.parametrize("place", [0, 1, 3])
+def test_rows_without_a_picture_leave_the_others_where_they_are(monkeypatch, place):
+    rows = [*ROWS[:place], None, *ROWS[place:]]
+    features = {"image": ImageFeature(), "label": ANIMALS}
+    _, found = opened(monkeypatch, features, {"image": rows, "label": [0, 1, 0, 1]})
+    assert found.labels.tolist() == [0, 1, 0, 1]
+    assert [i for i, item in enumerate(found.items) if not isinstance(_read(item), bytes)] == [place]
+    assert [_read(item) for i, item in enumerate(found.items) if i != place] == [row["bytes"] for row in ROWS]
+
+
+def _read(item):
+    try:
+        return item.read()
+    except DataError as error:
+        return error
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [([0, None, 1], [0, -1, 1]), ([None, None, 0], [-1, -1, 0]), ([1, 1, None], [1, 1, -1]), ([None] * 3, [-1] * 3)],
+)
 def test_a_row_without_a_label_is_of_no_class(monkeypatch, labels, expected):
     _, found = opened(monkeypatch, {"image": ImageFeature(), "label": ANIMALS}, {"image": ROWS, "label": labels})
     assert found.labels.tolist() == expected
@@ -128,6 +148,8 @@ def test_a_row_without_a_label_is_of_no_class(monkeypatch, labels, expected):
         (("coarse_label", "fine_label"), "coarse_label"),
         (("kind", "label"), "label"),
         (("a", "labels", "label"), "label"),
+        (("labels", "a"), "labels"),
+        (("b", "a"), "b"),
     ],
 )
 def test_of_several_columns_the_one_that_is_taken_is_said(monkeypatch, columns, taken):
@@ -164,6 +186,21 @@ def test_labels_without_names_are_left_out_and_said(monkeypatch, column, kind, v
     assert (made.classes, found.labels) == ((), None)
     assert re.match(word, found.unlabelled)
     assert found.notes == (f"labels left out: {found.unlabelled}",)
+
+
+@pytest.mark.parametrize(
+    ("others", "said"),
+    [
+        (("extra",), "extra (2 rows)"),
+        (("unsupervised", "test2"), "unsupervised (2 rows), test2 (2 rows)"),
+        (("all", "train_small", "a b"), "all (2 rows), train_small (2 rows), a b (2 rows)"),
+    ],
+)
+def test_every_split_that_is_left_out_is_named(monkeypatch, table, others, said):
+    monkeypatch.setitem(sys.modules, "datasets", fake({"test": table} | dict.fromkeys(others, table)))
+    made = free_dataset("hf:someone/animals")
+    (note,) = made.open("test", None).notes
+    assert (list(made.counts), note.partition(": ")[2]) == (["test"], said)
 
 
 def test_splits_that_are_left_out_are_said(monkeypatch, table):

@@ -117,6 +117,34 @@ def header(text, body=b""):
     return zipped({"x.npy": b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text + body})
 
 
+def changed(content, old, new):
+    """Change bytes of an archive and leave its sums as they were."""
+    assert old in content
+    return content.replace(old, new, 1)
+
+
+WHOLE = packed(x=np.arange(300))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        zipped({"x.npy": b""}),
+        zipped({"x.npy": npy(np.arange(9))[:3]}),
+        zipped({"x.npy": b"no array at all"}),
+        zipped({"x.npy": npy(np.arange(9))[:40]}),
+        zipped({"x.npy": npy(np.arange(9)).replace(b"'descr'", b"'desc' ")}),
+        zipped({"x.npy": npy(np.arange(9)).replace(b"(9,)", b"(a,)")}),
+        changed(WHOLE, bytes(range(1)) + b"\x07\0\0\0\0\0\0\0", b"\0\x09\0\0\0\0\0\0\0"),
+        changed(WHOLE, b"PK\x03\x04", b"PK\x03\x09"),
+        zipped({"x.npy": npy(np.arange(300))})[:60] + b"\xff" * 8 + zipped({"x.npy": npy(np.arange(300))})[68:],
+    ],
+    ids=["empty", "short", "text", "cut", "keys", "shape", "sum", "header", "packing"],
+)
+def test_what_numpy_and_zip_say_of_damage_is_said_in_our_words(refused, content):
+    refused(content, "x: expected a plain array, got a damaged one: it was cut short or changed; get it again")
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -150,6 +178,31 @@ def test_what_unpacks_far_beyond_its_size_is_refused_and_the_limit_can_be_lifted
         found["x"]
     monkeypatch.setenv("OODKIT_READ_LIMIT", "321")
     assert read_npz(tmp_path / "bomb.npz")["x"].shape == (80 << 20,)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.arange(300_000, dtype="<f8"),
+        np.asfortranarray(np.random.default_rng(0).normal(size=(500, 300)).astype("<f4")),
+        np.random.default_rng(1).integers(0, 255, (40, 5000), np.uint8),
+        np.array(["a longer name"] * 9000),
+    ],
+    ids=["ordered", "fortran", "bytes", "texts"],
+)
+def test_what_is_large_is_read_in_pieces_and_refused_only_where_it_packs_far(tmp_path, monkeypatch, array):
+    """Plain members, and real numbers, which hardly pack, are read whatever their size."""
+    monkeypatch.setattr("ood_toolkit.store.foreign.arrays.SMALL", 1 << 10)
+    monkeypatch.setattr("ood_toolkit.store.foreign.arrays.PIECE", 1 << 9)
+    np.savez(tmp_path / "a.npz", x=array)
+    np.testing.assert_array_equal(read_npz(tmp_path / "a.npz")["x"], array)
+    np.savez_compressed(tmp_path / "b.npz", x=array)
+    packs = array.nbytes / (tmp_path / "b.npz").stat().st_size
+    if packs < 90:
+        np.testing.assert_array_equal(read_npz(tmp_path / "b.npz")["x"], array)
+    np.savez_compressed(tmp_path / "c.npz", x=np.zeros_like(array))
+    with pytest.raises(DataError, match=r"x: .* over the limit of [\d,]+; save it with np.savez, .*OODKIT_READ_LIMIT="):
+        read_npz(tmp_path / "c.npz")["x"]
 
 
 @pytest.mark.parametrize(
