@@ -37,6 +37,8 @@ CODES = """Exit codes: 0 all went well, skipped scorers included; 1 an error, a 
 `oodkit --debug COMMAND` shows the traceback.
 `--quiet` says nothing of work that goes on, `--verbose` gives each step a line that stays; both may stand before the
 command or behind it. Progress shows on a terminal; elsewhere a line every 30 seconds says how far the work is.
+Threshold rules, `rule=` and `--rule`: [thresholds.md](thresholds.md). Specs:
+[quickstart.md](quickstart.md).
 An option that says "repeat it" adds with each time. Any other that takes a value may be given once; a flag that is
 given twice says what it says once.
 

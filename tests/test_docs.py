@@ -215,3 +215,25 @@ def test_the_page_on_scorers_has_every_check_by_the_name_that_exempt_uses():
 
     text = (ROOT / "docs" / "write-a-scorer.md").read_text()
     assert [name for name in (*CHECKS, *STREAM_CHECKS) if f"`{name}`" not in text] == []
+
+
+RULE_NAMED = re.compile(r"--rule\b|\brule=|\b(?:conformal|pac|risk|cost|tpr|f1|youden):(?:target|delta|by|error)=")
+
+
+def test_the_page_on_thresholds_has_every_rule_and_is_linked_wherever_one_is_named():
+    from ood_toolkit.scorers.rules import KINDS
+
+    text = (ROOT / "docs" / "thresholds.md").read_text()
+    table = [line for line in text.splitlines() if line.startswith("| `")]
+    for name, kind in KINDS.items():
+        rows = [line for line in table if re.match(rf"\| `{name}\b", line)]
+        assert rows, name
+        assert all(f"`{key}`" in rows[0] for key in kind.parameters if key != "target" or kind.rank), name
+        assert not kind.promise or f"`{name}" in (ROOT / "docs" / "guarantees.md").read_text(), name
+    naming = [
+        page
+        for page in PAGES
+        if RULE_NAMED.search(page.read_text()) and page.name not in ("CHANGELOG.md", "thresholds.md")
+    ]
+    assert len(naming) > 3
+    assert [named(page) for page in naming if "thresholds.md" not in page.read_text()] == []

@@ -32,6 +32,7 @@ OWN = "own"
 """Stands for all templates of the data set."""
 GROUP = re.compile(r"""([^=:,"']*)=""")
 ITEM = re.compile(r"""\s*(?:[a-z]+:)?(?:"[^"]*"|'[^']*')\s*(?=,|$)|[^,]+""")
+PLACE = re.compile(r"[a-z]+:")
 QUOTED = re.compile(r"""([a-z]+:)?(?:"([^"]*)"|'([^']*)')""")
 PROMPT_SETS = (OWN, "simple", "openai")
 
@@ -58,12 +59,12 @@ def read_metrics(given: str | Sequence[str]) -> tuple[str, ...]:
 
 
 def read_ids(given: Sequence[str]) -> tuple[str, ...]:
-    """Give the names of ID sets; `UsageError` for two in one."""
+    """Give the names of ID sets; `UsageError` for two in one, whether of known sets or of places."""
     for text in given:
-        name, comma, other = text.partition(",")
-        if comma and ":" not in text and "=" not in text:
+        names = listed_names(text)
+        if len(names) > 1 and (not set(text) & set(":=") or all(map(PLACE.match, names))):
             raise UsageError(
-                f"--id: expected one name, got {text!r}; repeat it: --id {name.strip()} --id {other.strip()}"
+                f"--id: expected one name, got {text!r}; repeat it: {' '.join(f'--id {n}' for n in names)}"
             )
     return read_names(given)
 

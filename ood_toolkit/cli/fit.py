@@ -22,7 +22,8 @@ from ood_toolkit.cli.streams import print_json, print_line
     show_default=True,
     metavar="RULE",
     help="Where the threshold lies: tpr, mean, f1, youden, conformal[:by=predicted|true], pac, risk or cost, each with "
-    "its parameters, such as pac:target=0.95:delta=0.05. docs/guarantees.md says what each promises.",
+    "its parameters, such as pac:target=0.95:delta=0.05. docs/thresholds.md has them all, docs/guarantees.md what each "
+    "promises.",
 )
 @options.of("groups", help="OOD sets, whose share detected is measured and recorded; nothing is fitted on them.")
 @click.option(

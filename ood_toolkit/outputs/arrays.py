@@ -167,6 +167,8 @@ def scoring_precision(tensor: Tensor) -> Tensor:
 
 def _stacked(column: np.ndarray, what: str) -> np.ndarray:
     """Stack a column of vectors, as pandas and Arrow hold them: (n,) of (d,) become (n, d)."""
+    if lacking := [place for place, row in enumerate(column) if row is None]:
+        raise OutputsError(f"{what}: row {lacking[0]} is None; drop it, or fill it in")
     rows = [np.asarray(row) for row in column]
     lengths = sorted({row.shape for row in rows})
     if any(row.dtype.kind not in "fiub" for row in rows):

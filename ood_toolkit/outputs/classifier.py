@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock, get_ident
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -25,6 +26,10 @@ def run_classifier(
     module: nn.Module, loader: Any, layer: str | None, class_names: Sequence[str] | None = None
 ) -> dict[str, Any]:
     """Give the keyword arguments of `Outputs`: logits, labels, and features with their head where there is one."""
+    if not isinstance(module, nn.Module):
+        raise OutputsError(f"model: expected a torch module, got {type(module).__name__}")
+    if not isinstance(loader, Iterable):
+        raise OutputsError(f"loader: expected batches, got {type(loader).__name__}; put one batch into a list")
     name, watched = find_layer(module, layer)
     device = next((p.device for p in module.parameters()), torch.device("cpu"))
     logits, features, labels = [], [], []
@@ -39,12 +44,12 @@ def run_classifier(
                 entered, left = tapped(seen, name)
                 features.append((entered if heads else left).cpu().flatten(1))
             if target is not None:
-                labels.append(torch.as_tensor(target))
+                labels.append(target.cpu() if isinstance(target, Tensor) else np.asarray(target))
             if names is not None:
                 ids += map(str, names)
     if not logits:
         raise OutputsError("loader: expected at least one batch, got none")
-    found: dict[str, Any] = {"logits": torch.cat(logits), "labels": torch.cat(labels) if labels else None}
+    found: dict[str, Any] = {"logits": torch.cat(logits), "labels": np.concatenate(labels) if labels else None}
     if ids:
         found["ids"] = ids
     if watched is not None:

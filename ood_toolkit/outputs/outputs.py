@@ -119,7 +119,7 @@ class Outputs(Derived):
         """Run a torch classifier once over a loader.
 
         A batch is images, (images, labels), (images, labels, ids), or a dict with `pixel_values` or `images`, and
-        perhaps `labels` and `ids`. `class_names` (k) are what the logits stand for.
+        perhaps `labels` and `ids`. `class_names` (k) are what the logits stand for; labels may be such names.
 
         Features are what enters the module's last `Linear` layer, which becomes the head. `layer` names another
         `Linear` to use as the head, or any other submodule whose output, flattened to (n, d), is kept as features

@@ -79,12 +79,6 @@ def test_names_in_capitals_get_a_hint(oodkit, line, part):
     assert part in done.err
 
 
-def test_a_folder_without_its_form_gets_a_hint(oodkit, tmp_path, monkeypatch):
-    (tmp_path / "mine").mkdir()
-    monkeypatch.chdir(tmp_path)
-    assert "did you mean 'folder:./mine'?" in oodkit("bench --id ./mine --ood letters").err
-
-
 def test_repeated_scorers_add(oodkit):
     rows = oodkit("bench --limit 60 --ood letters --scorers msp --scorers maxlogit,msp --format json").read["rows"]
     assert list(dict.fromkeys(row["scorer"] for row in rows)) == ["msp", "maxlogit"]

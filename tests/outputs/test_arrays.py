@@ -154,6 +154,8 @@ def test_columns_of_vectors_are_stacked():
         as_tensor(pandas.Series([[1.0], [1.0, 2.0]]), "features", 2)
     with pytest.raises(OutputsError, match="expected an array of numbers, got object"):
         as_tensor(pandas.Series(["a", "b"], dtype=object), "features", 2)
+    with pytest.raises(OutputsError, match="features: row 1 is None; drop it, or fill it in"):
+        as_tensor(pandas.Series([[1.0], None]), "features", 2)
 
 
 def test_arrow_columns_of_vectors_are_stacked():
