@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import random
+import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -88,10 +89,8 @@ def shipped_lists() -> Mapping[str, tuple[str, ...]]:
     """Read the shipped words by file, nouns before adjectives, once; `DataError` where they are not those shipped."""
     try:
         content = gzip.decompress(SHIPPED.read_bytes())
-    except (OSError, EOFError) as error:
-        raise DataError(
-            f"{SHIPPED}: the shipped word list is not readable, install the package again: {error}"
-        ) from error
+    except (OSError, EOFError, zlib.error):
+        raise DataError(f"{SHIPPED}: the shipped word list is not readable; install the package again") from None
     if digest_of(content) != DIGEST:
         raise DataError(f"{SHIPPED}: expected the shipped word list, got other words; install the package again")
     lists: dict[str, list[str]] = {}

@@ -128,7 +128,12 @@ def test_files_are_left_out_before_a_word_is_given_to_one():
 
 
 def test_another_list_is_refused(tmp_path, monkeypatch):
-    for content, said in ((gzip.compress(b"# noun.act\nact\n"), "got other words"), (b"no gzip", "not readable")):
+    whole = gzip.compress(b"# noun.act\nact\n", mtime=0)
+    for content, said in (
+        (whole, "got other words"), (b"", "got other words"),
+        (b"no gzip", "not readable"), (whole[:-5], "not readable"),
+        (whole[:12] + b"\xff" * 6 + whole[18:], "not readable"),
+    ):  # fmt: skip
         other = tmp_path / "words.txt.gz"
         other.write_bytes(content)
         monkeypatch.setattr(words, "SHIPPED", other)
