@@ -195,7 +195,7 @@ def test_scores_are_ordered_by_settings_measured_then_by_their_mean():
     [
         ("energy", "Logits alone", "logits only"),
         ("classwise", "Logits and ID validation images", "logits only"),
-        ("mcm", "CLIP without training data", "features"),
+        ("mcm", "CLIP without training data", "logits only"),
         ("neglabel", "CLIP with its text tower", "texts"),
         ("tag", "CLIP with its text tower", "texts"),
         ("negprompt", "CLIP with texts of your own, or with few labelled images", "texts"),

@@ -11,11 +11,14 @@ from docstrings import as_markdown
 from evidence import Measured
 
 from ood_toolkit import Scorer, StreamScorer, get_registry
+from ood_toolkit.report.leaderboard.demands import cost_of as cost_class
 
 AnyScorer = Scorer | StreamScorer
 MADE = "prompts"
 """A bank that every run has which is given several prompts."""
 SPLITS = {"val", "val_labels"}
+COSTS = {"logits": "logits only", "train": "training set"}
+"""Cost classes that are written out."""
 DASH = "–"
 BEST = 3
 """How many scores a row of the decision table names."""
@@ -135,13 +138,8 @@ def situation_of(scorer: AnyScorer) -> Situation:
 
 
 def cost_of(scorer: AnyScorer) -> str:
-    """Name what must be had and walked over, the dearest of it: a class, and no seconds."""
-    kinds = {
-        "texts": words(scorer, "text"),
-        "training set": scorer.needs & {"train", "train_labels"},
-        "features": scorer.needs & {"features", "head", "linear_head", "zero_shot"} or words(scorer, "extra"),
-    }
-    return next((name for name, asked in kinds.items() if asked), "logits only")
+    """Name the cost class that leaderboards give a scorer too: the dearest of what must be at hand, and no seconds."""
+    return COSTS.get(name := cost_class(scorer.needs), name)
 
 
 def scorers_by_situation() -> dict[Situation, list[AnyScorer]]:
