@@ -143,7 +143,7 @@ def print_table(encoded: Mapping[str, Outputs], peer: bool) -> None:
         try:
             found = aurocs(scorer.fit(train, train).score, test, ood)
         except OodkitError as error:
-            told.append(f"`{scorer.spec}`: {error}")
+            told.append(f"`{scorer.spec}`: " + str(error).removeprefix(f"{scorer.name}: "))
             continue
         notes = [note for note in getattr(scorer, "notes_", []) if " classes " in note]
         told += [f"`{scorer.spec}` ‡: {note}" for note in notes]
