@@ -137,6 +137,24 @@ def test_a_picture_that_runs_out_of_memory_is_left_out_by_name(tmp_path):
     assert (loaded.place, loaded.unreadable) == (3, "takes more memory than there is")
 
 
+@pytest.mark.parametrize("step", ["read", "decode", "preprocess"])
+@pytest.mark.parametrize("place", [0, 7])
+def test_wherever_memory_runs_out_the_picture_is_left_out_and_no_error_ends_the_run(tmp_path, monkeypatch, step, place):
+    class Fine(Failing):
+        def preprocess(self, image):
+            return image
+
+    def out_of_memory(*given, **named):
+        raise MemoryError
+
+    (tmp_path / "a.png").write_bytes(encoded(Image.new("RGB", (4, 4))))
+    if step != "preprocess":
+        monkeypatch.setattr(FilePicture, step, out_of_memory)
+    model = Failing() if step == "preprocess" else Fine()
+    loaded = load_one(model, FilePicture(str(tmp_path / "a.png")), place, None, lambda key: True)
+    assert (loaded.place, loaded.unreadable) == (place, "takes more memory than there is")
+
+
 def test_pipes_and_devices_are_passed_over_and_never_waited_for(tmp_path):
     (tmp_path / "a.png").write_bytes(encoded(Image.new("RGB", (4, 4))))
     os.mkfifo(tmp_path / "pipe.png")

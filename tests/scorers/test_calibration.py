@@ -196,10 +196,12 @@ def test_mean_says_what_its_target_is_a_share_of(make_outputs):
     assert not any("of each predicted class" in note for note in Detector.fit("mean:rule=f1", val).notes)
 
 
-def test_klm_counts_the_classes_without_validation_images():
-    logits = torch.eye(7)[[0, 0, 2, 5]] * 9
-    notes = KLMatching().fit(Outputs.from_logits(logits)).notes_
-    assert notes == ["4 of 7 classes are predicted for no validation image; their distribution is one-hot"]
+@pytest.mark.parametrize(("k", "seen"), [(7, [0, 0, 2, 5]), (3, [1]), (100, [4, 9]), (2, [1, 1, 1])])
+def test_klm_counts_the_classes_without_validation_images(k, seen):
+    notes = KLMatching().fit(Outputs.from_logits(torch.eye(k)[seen] * 9)).notes_
+    (note,) = notes
+    assert note.startswith(f"{k - len(set(seen))} of {k} classes ")
+    assert note.endswith("predicted for no validation image; their distribution is one-hot")
     assert KLMatching().fit(Outputs.from_logits(torch.eye(7))).notes_ == []
 
 

@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ood_toolkit.data.root import default_data_root
 from ood_toolkit.report.results import Answers
 from ood_toolkit.report.run_folder import read_run, write_run
 from ood_toolkit.store.file_names import escaped, file_name, given_name, is_short, unescaped
+from ood_toolkit.store.files import default_store
 from ood_toolkit.store.foreign.places import place_of
 from ood_toolkit.store.hashes import Memory, Whole, sha256_of, stamp_of
 from ood_toolkit.store.imports import Imports
@@ -75,6 +77,15 @@ def test_hashes_of_files_that_are_not_utf8_are_remembered(tmp_path):
     memory.remember([(Whole(file), stamp_of(file), sha256_of(file))])
     assert memory.recall([Whole(file)]) == [sha256_of(file)]
     memory.close()
+
+
+@pytest.mark.parametrize("given", ["~", "~/s", "~/deep/er/s", "~/s with blanks,=é"])
+def test_home_is_meant_in_variables(tmp_path, monkeypatch, given):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    wanted = tmp_path / given.removeprefix("~").removeprefix("/")
+    for variable, ask in (("OODKIT_STORE", default_store), ("OODKIT_DATA", default_data_root)):
+        monkeypatch.setenv(variable, given)
+        assert ask() == wanted
 
 
 def test_home_and_accents_are_what_people_mean(tmp_path, monkeypatch):
