@@ -27,6 +27,10 @@ class Mining:
     count: int | None = None
     """How many are kept in place of the share, of each kind in proportion, all where there are fewer; the quantile is
     then the sorted cosine at place int(quantile * k), as OpenOOD-VLM has it."""
+    ends: bool = False
+    """Whether both ends are kept, `count` of all candidates: half the least similar, half the most (CLIPScope)."""
+    rank: int = 50
+    """With `ends`, which of the largest cosines of a candidate is its similarity; of fewer classes the least."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,8 @@ class TextBank:
     """Whether each adjective gets a noun at random, as in "sunny place" (CSP)."""
     mining: Mining | None = None
     """Which of the words are kept; None keeps all."""
+    kept_as: tuple[str, str] | None = None
+    """Templates under which the less and the more similar half of what is kept are encoded anew; None leaves all so."""
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,11 @@ def _rule(found: dict[str, Any]) -> str:
             "kept: less similar to the mean training image of every class than the class's own text, by the mean gap; "
             "columns: mean gap, least gap, class of the least, word"
         )
+    if found.get("rule") == "ends":
+        return (
+            f"kept: both ends, the least and the most similar to the classes, {found.get('count')} in all, by the "
+            f"cosine of rank {found.get('rank')} with their texts, the least of fewer classes; columns: {COLUMNS}"
+        )
     place, share, count = (found.get(name) for name in ("quantile", "share", "count"))
     what = f"the {100 * place:g} % quantile" if isinstance(place, float) else "a quantile"
     which = f"of each kind the {100 * share:g} %" if isinstance(share, float) else f"the {count}"

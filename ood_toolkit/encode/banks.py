@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from ood_toolkit.api.model import Model
-from ood_toolkit.api.prompts import WORDNET, Mining, Prompts, TextBank
+from ood_toolkit.api.prompts import WORDNET, Mining, Prompts, Recipe, TextBank
 from ood_toolkit.data.words import Words, conjugated, read_words, wordnet_words
-from ood_toolkit.encode.mining import class_similarity, mine_by_kind
+from ood_toolkit.encode.mining import both_ends, class_similarity, mine_by_kind
 from ood_toolkit.encode.texts import Asked, class_texts
 from ood_toolkit.outputs.head import Bank, Head
 from ood_toolkit.store.negatives import Negatives
@@ -62,7 +62,22 @@ def text_bank(
     )
     about = {"model": model.name, "words": str(wanted.source), "templates": list(templates), "recipe": prompts.recipe}
     bank = Bank(rows, (*nouns, *adjectives), said, len(nouns), about)
-    return bank if wanted.mining is None else mined(bank, len(nouns), classes, wanted.mining, store, about)
+    if wanted.mining is None:
+        return bank
+    kept = mined(bank, len(nouns), classes, wanted.mining, store, about)
+    return kept if wanted.kept_as is None else _encoded_as(model, kept, wanted.kept_as, prompts.recipe, store)
+
+
+def _encoded_as(model: Model, kept: Bank, templates: tuple[str, str], recipe: Recipe, store: Path | None) -> Bank:
+    """Encode the less similar half of mined words under one template, and the other half under another."""
+    words = kept.texts or ()
+    halves = (words[: len(words) // 2], words[len(words) // 2 :])
+    parts = [
+        _encoded(model, half, Prompts((template,), recipe), store, lambda done: None)[0]
+        for half, template in zip(halves, templates, strict=True)
+        if half
+    ]
+    return Bank(torch.cat(parts), kept.texts, kept.source, about=kept.about)
 
 
 def mined(
@@ -73,6 +88,8 @@ def mined(
     With a store, the list is remembered there under the hash of what it was made of.
     """
     rows, texts = candidates.rows, classes.rows.to(candidates.rows)
+    if mining.ends:
+        return _mined_at_both_ends(candidates, texts, classes.texts or (), mining, store, about)
     count = None if mining.count is None else min(mining.count, len(rows))
     rules = (mining.quantile, mining.exclude_above)
     kept = mine_by_kind(rows[:nouns], rows[nouns:], texts, mining.share, *rules, count=count)
@@ -96,6 +113,23 @@ def mined(
     said = "; ".join(filter(None, (source, candidates.source)))
     short = (rows, kept) if len(rows) <= LIST else (None, None)
     return Bank(rows[kept], words, said, None, about, *short)
+
+
+def _mined_at_both_ends(
+    candidates: Bank, texts: Tensor, names: Sequence[str], mining: Mining, store: Path | None,
+    about: Mapping[str, object],
+) -> Bank:  # fmt: skip
+    """Keep the candidates that are least, and those that are most, similar to the class texts."""
+    rows = candidates.rows
+    kept, similarity = both_ends(rows, texts, mining.count or len(rows), mining.rank)
+    words = None if candidates.texts is None else tuple(candidates.texts[place] for place in kept.tolist())
+    source = f"{len(kept):,} negatives, mined from both ends of {len(rows):,} words"
+    if store is not None and words is not None:
+        rule = {"rule": "ends", "candidates": len(rows), "count": len(kept), "rank": mining.rank}
+        key = Negatives(store).write({**about, "classes": list(names), **rule}, words, similarity.tolist())
+        source += f" (oodkit negatives {key[:8]})"
+    said = "; ".join(filter(None, (source, candidates.source)))
+    return Bank(rows[kept], words, said, None, about, *((rows, kept) if len(rows) <= LIST else (None, None)))
 
 
 def shuffled_bank(model: Model, class_names: Sequence[str], prompts: Prompts, store: Path | None) -> Bank:

@@ -12,7 +12,7 @@ from torch import Tensor
 from ood_toolkit.errors import OutputsError, ScorerError
 from ood_toolkit.outputs.arrays import check_rows, scoring_precision
 
-__all__ = ["class_similarity", "mine_by_kind"]
+__all__ = ["both_ends", "class_similarity", "mine_by_kind"]
 
 BLOCK = 1 << 22
 """Cosines that are held at once."""
@@ -49,6 +49,30 @@ def mine_by_kind(
             similarity = class_similarity(rows, class_texts, quantile, exclude_above, between=count is None)
             places.append(similarity.argsort(stable=True)[:wanted] + before)
     return torch.cat(places)
+
+
+def both_ends(candidates: Tensor, class_texts: Tensor, count: int, rank: int = 50) -> tuple[Tensor, Tensor]:
+    """Give the places (int64) of the count // 2 least similar candidates and of the rest of `count`, the most similar.
+
+    The similarity of a candidate is its `rank`-th largest cosine with the class texts, the least of fewer classes; it
+    is given beside the places, both in rising order. All are kept where there are fewer. `ScorerError` for a count or
+    rank below 1, `OutputsError` for rows that do not fit.
+    """
+    for name, value in (("count", count), ("rank", rank)):
+        if value < 1:
+            raise ScorerError(f"mining: {name}={value}; expected at least 1")
+    _check((candidates,), class_texts, 1.0, 1.0, None)
+    texts, found = class_texts.double(), [class_texts.new_empty(0, dtype=torch.float64)]
+    step, last = max(1, BLOCK // len(texts)), min(rank, len(texts))
+    for start in range(0, len(candidates), step):
+        cosine = candidates[start : start + step].to(texts) @ texts.T
+        found.append(cosine.topk(last, dim=1).values[:, -1])
+    similarity = torch.cat(found)
+    order = similarity.argsort(stable=True)
+    if count < len(order):
+        far = count // 2
+        order = torch.cat([order[:far], order[len(order) - (count - far) :]])
+    return order, similarity[order]
 
 
 def class_similarity(

@@ -16,7 +16,8 @@ class CMA(NegLabel):
     """NegLabel without groups, A / (A + B), under the paper's prompt; CMA itself is how the model was fine-tuned.
 
     A = sum_k exp(z_k) over the class logits, B = sum_j exp(z~_j) over the bank `negatives`. The reference code reads
-    its negatives from a stored list of 10,000 prompts; here they are mined as NegLabel's.
+    its negatives from a stored list of 10,000 prompts; here they are mined as NegLabel's. Concept Matching with Agent
+    is called CMA too, and is another method: `concept-matching`.
     """
 
     groups: int = 1

@@ -25,7 +25,7 @@ LINEAR = frozenset({"linear_head", "head", "nonnegative_features"})
 """Needs that a linear head on non-negative features meets."""
 
 
-AWAY = ("outliers", "empty", "candidates", "noise")
+AWAY = ("outliers", "empty", "candidates", "noise", "agents")
 """Banks that are of no class."""
 
 
@@ -58,7 +58,7 @@ def make_problem(needs: frozenset[str] = frozenset(), classes: int = 5, seed: in
     The head is linear, on non-negative features, where `needs` says so, and else zero-shot with scale 20. ID
     features are longer, OOD logits low and nearly uniform; some images of val and train lie nearer to a class
     that is not theirs. Every `extra:<name>` is (n,), higher on ID. `text:no` is (k, d) and lies where OOD
-    does, as does any bank with "neg" in its name, (12, d), or called outliers, empty, candidates or noise; any
+    does, as does any bank with "neg" in its name, (12, d), or called outliers, empty, candidates, noise or agents; any
     other is (3, k, d), variants of the texts.
     Drawn with `seed` from a generator of its own: the global ones stay as they are.
     """

@@ -126,3 +126,20 @@ def test_shuffled_prompts_keep_the_name_together_and_every_word(toy):
         toy(), zero_shot_head(toy(), names, prompts), Prompts(prompts.templates, shuffles=12, seed=6), None
     )
     assert other.bank("shuffled").texts != bank.texts
+
+
+@pytest.mark.parametrize("count", [5, 6, 100])
+def test_both_ends_are_encoded_anew_under_templates_of_their_own(toy, tmp_path, count):
+    words = tuple("a" * i + "b" * (i % 5) + "c" * (20 - i) for i in range(20))
+    mining = Mining(count=count, ends=True, rank=2)
+    bank = TextBank("negatives", source=words, templates=("the {}",), mining=mining, kept_as=("a {}", "b {}"))
+    head = made(toy(), Prompts(TEMPLATES, banks=(bank,)), tmp_path)
+    texts = head.weight.double().numpy()
+    similarity = np.sort(unit(vectors([f"the {word}" for word in words])) @ texts.T, axis=1)[:, -2]
+    order = np.argsort(similarity, kind="stable")
+    kept = order if count >= 20 else np.r_[order[: count // 2], order[20 - (count - count // 2) :]]
+    found = head.bank("negatives")
+    assert found.texts == tuple(words[i] for i in kept)
+    far = len(kept) // 2
+    prompts = [f"{'a' if place < far else 'b'} {words[i]}" for place, i in enumerate(kept)]
+    np.testing.assert_allclose(found.rows.numpy(), unit(vectors(prompts)), rtol=1e-6)
