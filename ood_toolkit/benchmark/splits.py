@@ -48,7 +48,9 @@ def split_of(
     test_rows = np.setdiff1d(used, val_rows)
     if not len(val_rows) or not len(test_rows):
         few = "1 image is" if len(firsts) == 1 else f"{len(firsts)} images are"
-        raise DataError(f"{name}: {few} too few to split {share} of them off for validation")
+        raise DataError(
+            f"{name}: {few} too few to split {share} of them off for validation; take more, or --val-split 0"
+        )
     how = "" if labels is None else "stratified "
     return Split(
         {"test": ("test", test_rows), "val": ("test", val_rows)},

@@ -156,11 +156,16 @@ def _absent(
             f"--model out, or name a model that encodes{f', or sets of {label}: {own}' if own else ''}."
         )
     lines.append(f"To bring arrays into the store {imports.folder}:")
-    lines += [f"oodkit import {name} FILE.npz [--text TEXT.npz]{under}" for name in absent]
+    lines += [f"oodkit import {_named(name)} [--text TEXT.npz]{under}" for name in absent]
     lines.append("(keys: embeddings | features | logits, labels, classes); or name pictures: folder:PATH.")
     held = [*_held(imports, splits), *embedded]
     lines.append(f"Here: {', '.join(held) or 'nothing'}; oodkit datasets lists all that can be had")
     return "\n  ".join(lines)
+
+
+def _named(name: str) -> str:
+    """Give name and file for an import; where a file stands in the place of a name, a name for it."""
+    return f"{Path(name).stem} {name}" if Path(name).is_file() else f"{name} FILE.npz"
 
 
 def _with_hint(name: str, known: Collection[str]) -> str:

@@ -20,7 +20,7 @@ SOURCES: Mapping[str, str] = {
     "signed=rectify or signed=allow, where it has that",
     "logits": "import logits, or the class texts (--text) or linear head (--head) that give them",
     "head": "import features with class texts (--text) or a linear head (--head)",
-    "zero_shot": "class texts: import them with --text, or name a CLIP model",
+    "zero_shot": "class texts: leave out --head, import them with --text, or name a CLIP model",
     "linear_head": "oodkit train head, then --head; or import with --head",
     "val": "ID validation images: leave out --val-split 0, or import the ID set with --split val",
     "val_labels": "ID validation images with labels: import the ID set with labels",

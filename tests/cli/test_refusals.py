@@ -175,3 +175,19 @@ def test_one_of_several_models_is_enough():
     assert not all_here([b, data])
     assert not all_here([Needed("model", "b", False, ""), data])
     assert all_here([data])
+
+
+@pytest.mark.parametrize("key", ["embeddings", "features", "logits"])
+def test_a_file_of_vectors_in_the_place_of_a_set_is_told_to_be_imported(oodkit, tmp_path, monkeypatch, key):
+    monkeypatch.chdir(tmp_path)
+    np.savez("mine.npz", **{key: np.eye(3)})
+    assert "\n  oodkit import mine mine.npz [--text TEXT.npz]\n" in oodkit("bench --id mine.npz --ood letters").err
+    said = oodkit("bench --id npz:mine.npz --ood letters --model digits-clip").err
+    assert f"expected an array `images`, got {key}; vectors come in with oodkit import NAME FILE.npz" in said
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3])
+def test_too_few_images_for_validation_say_what_to_do(oodkit, toys, limit):
+    done = oodkit("score", "msp", "--id", "toys", "--model", "toy", "--limit", limit)
+    assert "too few to split 0.2 of them off for validation; take more, or --val-split 0" in done.err
+    assert oodkit("score", "msp", "--id", "toys", "--model", "toy", "--limit", limit, "--val-split", "0").code == 0

@@ -75,7 +75,9 @@ def npz_set(text: str, name: str) -> DataSet:
             raise DataError(f"{name} has no split {split!r}: use test")
         images, labels = archive.get("images"), archive.get("labels")
         if images is None:
-            raise DataError(f"{name}: expected an array `images`, got {listed(archive)}; name it so")
+            arrays = {"embeddings", "features", "logits", "scores"} & set(archive)
+            what = "vectors come in with oodkit import NAME FILE.npz" if arrays else "name it so"
+            raise DataError(f"{name}: expected an array `images`, got {listed(archive)}; {what}")
         _check(name, images, labels, classes)
         kept = labels is not None and classes
         return Pictures(
