@@ -117,9 +117,10 @@ def _published(runs: Sequence[Contribution], trials: Sequence[Trial], protocol: 
             who = Who(item["published_model"], item["method"], source=source, protocol=item["published_protocol"])
             entry = found.setdefault(who, Entry(who, item["scorer"]))
             entry.cost, entry.supervision = _like(item, run)
+            if item["metric"] != "auroc" and item["published_protocol"] != protocol:
+                continue
             for trial in trials:
-                same_rules = item["metric"] == "auroc" or item["published_protocol"] == protocol
-                if (trial.pair.id, trial.pair.ood, trial.pair.scope) == (item["id"], item["ood"], "") and same_rules:
+                if trial.pair == Pair(item.get("id", ""), item["ood"]):
                     held = dict(entry.results.get(trial, {}))
                     entry.results[trial] = held | {item["metric"]: item["published"] / 100}
     for entry in found.values():  # ranked is by AUROC

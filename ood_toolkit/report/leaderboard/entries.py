@@ -145,7 +145,7 @@ def contribution_of(run: str, found: Found) -> Contribution:
         {(model, pair): held for (model, _, pair), held in images.items() if held is not None},
         dict(_pools(found)),
         settings,
-        {(model, place): str(sha) for model, part in parts.items() for place, sha in _imported(part)},
+        {(model, place): str(sha) for model, part in parts.items() for place, sha in _held(part, "imported").items()},
         header.get("groups", {}),
         header.get("published", []),
         header.get("notes", []),
@@ -176,7 +176,7 @@ def _result(run: str, row: Row, who: Who, pair: Pair, part: Mapping[str, Any], o
                 f"{run}: {row.scorer} on {pair}: {measure}: expected a number between 0 and 1, got {value}; "
                 "the run is damaged, make it again"
             )
-    needs = None if row.scorer in part.get("ready", ()) else needs_of(row.scorer)
+    needs = None if row.scorer in _held(part, "ready") else needs_of(row.scorer)
     if needs is None:
         return Result(who, pair, row.metrics)
     shots = part.get("shots", {}).get(own)
@@ -188,8 +188,7 @@ def _kind(part: Mapping[str, Any], own: str) -> str:
     """Give the kind of an ID set's head; of runs that do not say it, templates tell a head of texts."""
     found = {str(one.get("head", "")) for one in part["id"] if own in ("", one["name"])}
     said = found.pop() if len(found) == 1 else ""
-    templates = part.get("templates", {})
-    return said or ("zero_shot" if isinstance(templates, Mapping) and templates.get(own) else "")
+    return said or ("zero_shot" if _held(part, "templates").get(own) else "")
 
 
 def _head(part: Mapping[str, Any], own: str) -> str:
@@ -199,17 +198,17 @@ def _head(part: Mapping[str, Any], own: str) -> str:
 
 
 def _settings(part: Mapping[str, Any], own: str) -> dict[str, Any]:
-    encoder = part.get("encoder", {})
     return {
         **{key: part.get(key) for key in SETTINGS},
-        "templates": part.get("templates", {}).get(own),
-        **{key: encoder.get(key) for key in ("precision", "preprocessing")},
+        "templates": _held(part, "templates").get(own),
+        **{key: _held(part, "encoder").get(key) for key in ("precision", "preprocessing")},
     }
 
 
-def _imported(part: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    held = part.get("imported", {})
-    yield from held.items() if isinstance(held, Mapping) else ()
+def _held(part: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """Give what a header holds under a key that nobody has checked; nothing where it is no object."""
+    found = part.get(key)
+    return found if isinstance(found, Mapping) else {}
 
 
 def _pools(found: Found) -> Iterator[tuple[str, Images]]:

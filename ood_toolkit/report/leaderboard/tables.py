@@ -72,7 +72,8 @@ def _grid(board: Board, part: Part, sources: Mapping[str, str]) -> Grid:
     for y, standing in enumerate(part.standings):
         values = [_rank(standing, part), *(_share(m, standing.measures.get(m)) for m in board.measures)]
         cells.append([_place(standing), *(columns[name][y] for name in shown), *values])
-    same = [f"; {name} {columns[name][0]}" for name in ("supervision", "cost") if name not in shown]
+    one = {name: columns[name][0] for name in ("supervision", "cost") if name not in shown}
+    same = [f"; {name} {word}" for name, word in one.items() if word != "-"]
     numbers = [f"{name} ({board.protocol})" for name in ("mean rank", *(NAMES[m] for m in board.measures))]
     title = f"{part_title(part)}{''.join(same)} (%)"
     return Grid(title, ["#", *shown, *numbers], cells, [False] * len(cells), 1 + len(shown))

@@ -115,6 +115,16 @@ def test_a_number_that_is_none_is_refused(saved, changed, tmp_path, value):
         contribution_of(str(spoilt), read_run(spoilt))
 
 
+def test_a_header_of_anybody_is_read(saved, changed, tmp_path):
+    def spoil(held):
+        held.update(templates=[], encoder=3, ready=7, imported="x", seed="first", weights=[1])
+
+    spoilt = changed(saved["one", 0], tmp_path / "spoilt", spoil)
+    run = contribution_of("spoilt", read_run(spoilt))
+    assert run.seed is None
+    assert board_of([run], Asked()).seeds == (None,)
+
+
 def test_trained_heads_are_told_apart(make_run):
     heads = [{"heads": {"known": f"{name}/known/head.safetensors"}, "shots": {"known": 4}} for name in ("a", "b")]
     runs = [contribution_of(str(place), make_run("one", specs="msp", about=about)) for place, about in enumerate(heads)]
