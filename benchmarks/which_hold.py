@@ -51,6 +51,8 @@ CLAIMS: Mapping[str, tuple[str, str]] = {
     "kpca-corp": ("knn", "kernel PCA's residual with random features replaces nearest neighbours"),
     "caref": ("energy", "the relative distance to the predicted class's mean is better than energy"),
     "cadref": ("caref", "decoupling that distance by the sign of the weights betters it"),
+    "ora": ("energy", "the largest angle to a boundary, seen from the mean of class means, is better than energy"),
+    "pnml": ("msp", "the regret of a last layer learnt with the image is better than the softmax"),
     "react": ("energy", "clipped activations better energy"),
     "vra": ("energy", "clipped high and dropped low activations better energy"),
     "dice": ("energy", "the few largest weights better energy"),
@@ -67,6 +69,7 @@ CLAIMS: Mapping[str, tuple[str, str]] = {
     "concept-matching": ("mcm", "neutral concepts beside the classes better MCM"),
     "neglabel": ("mcm", "negative labels beside the classes better MCM"),
     "clipscope": ("neglabel", "the softmax confidence times the share of ID betters negative labels"),
+    "clipscope-stream": ("clipscope", "the confidence weighted by how rare the class was so far betters it"),
     "adaneg": ("neglabel", "negatives adapted to the stream better negative labels"),
     "cma": ("neglabel", "the logarithm of the ID part; with its training it is better than negative labels"),
 }

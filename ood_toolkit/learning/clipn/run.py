@@ -118,8 +118,9 @@ class ClipnRun:
             return None
         double_text_tower(self.model, learned_prompts=self.crafted is None)
         task = ClipnTask(self.model, pairs, self._wordings(pairs), images, self.plan.seed, skip_alike=self.skip_alike)
+        identity = repr((record.config, data, about))  # as checkpoints of all versions have it
         epochs = learn(
-            task, self.plan, ranks, folder=folder, identity=record.identity, resume=resume,
+            task, self.plan, ranks, folder=folder, identity=identity, resume=resume,
             progress=self.progress if ranks.first else lambda what, done, of: None,
             report=report if ranks.first else lambda epoch: None,
         )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -181,12 +182,13 @@ class _Run:
         material = self.material
         task = CMATask(self.model, material.pairs, self.recipe, material.watched, material.threads)
         before = measured(self.model, material.watched, material.threads)
+        parts = [self.record.config, material.data, self.record.model]
         epochs = learn(
             task,
             self.recipe.plan,
             self.ranks,
             folder=self.folder,
-            identity=self.record.identity,
+            identity=json.dumps(parts, sort_keys=True),  # as checkpoints of all versions have it
             resume=resume,
             progress=progress,
             report=lambda epoch: report(self.recipe, epoch),

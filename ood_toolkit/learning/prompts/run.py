@@ -139,8 +139,10 @@ class ContextRun:
             held = None if val is None else (val.features, val.labels)
             examples = Examples(self._tower(train), train.labels)
             task = Contexts(self.model, classes, self.recipe, examples, held, plan.precision)
+            # as checkpoints of all versions have it
+            identity = repr((sorted(record.config.items()), record.data["train"]["fingerprint"], record.model))
             epochs = learn(
-                task, plan, ranks, folder=folder, identity=record.identity, resume=resume,
+                task, plan, ranks, folder=folder, identity=identity, resume=resume,
                 progress=self.progress if ranks.first else lambda what, done, of: None,
                 report=report if ranks.first else lambda epoch: None,
             )  # fmt: skip
