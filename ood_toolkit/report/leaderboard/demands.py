@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from ood_toolkit.api.registry import get_registry
 from ood_toolkit.errors import OodkitError
 
 __all__ = ["COSTS", "MEANING", "SUPERVISION", "cost_of", "needs_of", "supervision_of"]
@@ -24,6 +23,8 @@ FEATURES = frozenset({"features", "head", "linear_head", "nonnegative_features"}
 
 def needs_of(spec: str) -> frozenset[str] | None:
     """Give what a scorer needs; None for a spec that nothing here answers to, such as the label of ready scores."""
+    from ood_toolkit.api.registry import get_registry
+
     try:
         return get_registry().scorer(spec).needs
     except OodkitError:
