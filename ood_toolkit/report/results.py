@@ -77,8 +77,6 @@ class Answers:
     """(n,) bool; None where no truth is known, False for an image of which it is not."""
     truth: np.ndarray | None = None
     """(n,) names of true classes, "" where it is none of the model's or not known."""
-    source: np.ndarray | None = None
-    """(n,) of an OOD set with labels: which of its own classes an image is of, "" where that is not known."""
     accepted: dict[str, np.ndarray] = field(default_factory=dict)
     """(n,) bool by spec: decided in-distribution; none where there was nothing to calibrate on."""
     cuts: dict[str, float] = field(default_factory=dict)
@@ -91,6 +89,8 @@ class Answers:
     """(n,) float64 by OOD set and spec: scores of streams, which hold for one ID test and one OOD set together."""
     probabilities: np.ndarray | None = None
     """(n, k) softmax, held only while a combiner asks for it; never saved."""
+    source: np.ndarray | None = None
+    """(n,) of an OOD set with labels: which of its own classes an image is of, "" where that is not known."""
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -200,7 +200,7 @@ def test_all_and_groups_stand_for_many(monkeypatch):
     assert {"msp", "maxlogit", "energy", "entropy", "knn", "mahalanobis"} <= set(groups["classical"])
     assert groups["thresholds"] == ["classwise", "classwise-entropy", "mean", "grid"]
     assert sum(map(len, groups.values())) == len(set().union(*groups.values()))
-    assert {c.name for c in registry.combiners("all")} == {"max-confidence", "vote", "mean-score"}
+    assert {c.name for c in registry.combiners("all")} == {"max-confidence", "vote", "mean-score", "mean-probability"}
 
 
 def test_the_same_scorer_is_listed_once(monkeypatch):

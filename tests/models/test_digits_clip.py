@@ -262,5 +262,5 @@ def test_a_configuration_whose_sizes_do_not_fit_each_other_is_refused(tmp_path):
     odd = {**CONFIG, "text_cfg": {**CONFIG["text_cfg"], "heads": 5}}
     about = {"format": 1, "config": odd, "no_templates": ["no {}"]}
     save_file({"w": torch.zeros(300_000)}, tmp_path / "a.safetensors", {"digits-clip": json.dumps(about)})
-    with pytest.raises(ModelError, match="a configuration that a network can be built from, got embed_dim must be"):
+    with pytest.raises(ModelError, match="a configuration that a network can be built from, got"):
         load_digits_clip(tmp_path / "a.safetensors")
