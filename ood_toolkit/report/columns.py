@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ood_toolkit.errors import MetricError
-from ood_toolkit.metrics.levels import percent_of
-from ood_toolkit.metrics.named import MACRO, level_of
 from ood_toolkit.report.grid import Grid
 from ood_toolkit.report.results import Row
 
@@ -65,6 +63,9 @@ def heading(metric: str) -> str:
     """Name a metric above a column: one of `NAMES`, FPR at another level, or the mean of one over classes."""
     if metric in NAMES:
         return NAMES[metric]
+    from ood_toolkit.metrics.levels import percent_of  # not at start-up: every help would wait for it
+    from ood_toolkit.metrics.named import MACRO, level_of
+
     if metric.startswith(MACRO):
         return f"macro {heading(metric.removeprefix(MACRO))}"
     try:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 
 from ood_toolkit.api.spec import nearest
 from ood_toolkit.errors import MetricError
-from ood_toolkit.metrics.named import MACRO
 from ood_toolkit.report.results import Row
 
 __all__ = ["block_of", "lower_is_better", "mean_of", "ordered"]
@@ -47,6 +46,8 @@ def _key(rows: Sequence[Row], by: str) -> Callable[[list[Row]], tuple[float, str
 
 def lower_is_better(metric: str) -> bool:
     """Tell whether the best value of a metric is the lowest, as of errors and of false positive rates."""
+    from ood_toolkit.metrics.named import MACRO  # not at start-up, as in `heading`
+
     plain = metric.removeprefix(MACRO)
     return plain in ERRORS or (plain.startswith("fpr") and plain.endswith(("_id", "_ood")))
 

@@ -143,6 +143,13 @@ def test_a_preset_on_an_empty_machine_says_all_that_is_missing_at_once(tmp_path)
     assert "ILSVRC2012_img_val.tar" in done.stderr
 
 
+def test_help_starts_without_torch_and_without_metrics():
+    heavy = LOADED.replace('"open_clip"}', '"open_clip", "ood_toolkit.metrics"}')
+    done = subprocess.run([sys.executable, "-c", heavy, "--help"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert done.stdout.endswith("\n\n")  # its last line, the list of what was imported, is empty
+
+
 @pytest.fixture
 def pictures(tmp_path):
     folder = tmp_path / "pictures"
