@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import entr
 
 from ood_toolkit.api.combiner import PROBABILITIES, Combiner, Scored, check_aligned
 from ood_toolkit.errors import OutputsError, ScorerError
@@ -46,6 +45,8 @@ class MeanProbability(Combiner):
 
     def _merged(self, parts: Sequence[Scored], members: int | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Give the prediction, the largest probability and the score (n,) of the mean."""
+        from scipy.special import entr
+
         check_aligned(parts, members)
         classes, mean = _mean(parts)
         top = mean.argmax(axis=1)

@@ -82,15 +82,17 @@ def predicted_count(a: float, b: float, n: int, count: int, level: float = 0.95)
     holds `count`, at most 1. `MetricError` for a count outside 0 to n.
     """
     import numpy as np
-    from scipy.special import betaln, gammaln
 
     if not 0 <= count <= n or n < 1 or not (a > 0 and b > 0):
         raise MetricError(f"predicted_count: expected a count from 0 to n, and positive a and b; got {count} of {n}")
     mean, spread = a / (a + b), math.sqrt(a * b * (a + b + n) / (n * (a + b) ** 2 * (a + b + 1)))
     ends = (0, n) if n <= EXACT else (int(max(0, n * (mean - 15 * spread))), int(min(n, n * (mean + 15 * spread))))
     k = np.arange(ends[0], ends[1] + 1, dtype=np.float64)
-    ways = gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
-    each = np.exp(ways + betaln(k + a, n - k + b) - betaln(a, b))
+    last = k[:-1]
+    ratios = (n - last) * (last + a) / ((last + 1) * (n - last - 1 + b))  # of a count's probability to that before
+    logs = np.concatenate([[0.0], np.cumsum(np.log(ratios))])
+    each = np.exp(logs - logs.max())
+    each /= each.sum()
     up_to, tail, place = np.cumsum(each), (1 - level) / 2, count - ends[0]
     from_on = np.cumsum(each[::-1])[::-1]
     low = int(np.searchsorted(up_to, tail, side="right"))
