@@ -13,11 +13,12 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from ood_toolkit.api.large_images import is_large, through_file
 from ood_toolkit.errors import DataError
 from ood_toolkit.store.foreign.guard import open_regular, read_bytes, reason
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
+    from PIL.Image import Image, Transpose
 
 __all__ = [
     "DECODER", "DRAFT", "LARGEST", "FilePicture", "PartPicture", "Picture", "PixelPicture", "as_decoded", "claimed",
@@ -148,7 +149,7 @@ def decode(content: bytes, least: int | None = None) -> Image:
     """
     try:
         with _QUIET:
-            return _to_rgb(_upright(_load(content, least)))
+            return _upright_rgb(_load(content, least), ours=True)
     except (DataError, MemoryError):
         raise
     except Exception as error:  # on a damaged file Pillow's readers raise whatever their arithmetic runs into
@@ -165,7 +166,7 @@ def as_decoded(image: Image) -> Image:
             if 0 in image.size:
                 raise DataError(f"not a readable picture: it has no pixels, {image.width} x {image.height}")
             image.load()
-            return _to_rgb(_upright(image))
+            return _upright_rgb(image)
     except (DataError, MemoryError):
         raise
     except Exception as error:  # as in `decode`
@@ -214,8 +215,17 @@ def _fraction(width: int, height: int, least: int) -> int:
     return 1
 
 
-def _upright(image: Image) -> Image:
-    """Turn a picture as its EXIF orientation says; one whose EXIF cannot be read stays as it is stored."""
+def _upright_rgb(image: Image, ours: bool = False) -> Image:
+    """Turn and convert an image; one that nobody else has is closed before two of its size would be in memory."""
+    turn = _turn(image)
+    if ours and is_large(image) and (turn is not None or image.mode != "RGB"):
+        return through_file(image, turn)
+    image = _to_8_bits(_turned(image, turn))
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _turn(image: Image) -> Transpose | None:
+    """Give the turn that a picture's EXIF orientation asks for; one whose EXIF cannot be read stays as it is stored."""
     from PIL.Image import Transpose
 
     turns = {
@@ -228,9 +238,12 @@ def _upright(image: Image) -> Image:
         8: Transpose.ROTATE_90,
     }
     try:
-        turn = turns.get(image.getexif().get(ORIENTATION, 1))
+        return turns.get(image.getexif().get(ORIENTATION, 1))
     except Exception:  # as in `decode`
-        return image
+        return None
+
+
+def _turned(image: Image, turn: Transpose | None) -> Image:
     if turn is None:
         return image
     turned = image.transpose(turn)
@@ -239,20 +252,20 @@ def _upright(image: Image) -> Image:
     return turned
 
 
-def _to_rgb(image: Image) -> Image:
-    """Convert any mode; 16 bits are scaled, which Pillow's own conversion cuts off at 255.
+def _to_8_bits(image: Image) -> Image:
+    """Scale 16 bits, which Pillow's own conversion cuts off at 255; leave 8 as they are.
 
     Pillow reads 16 bits as mode "I" from some formats. From others that is 32 bits or signed: measurements.
     """
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
-        image = _to_8_bits(image)
-    elif image.mode == "I" or image.mode == "F":
+        return _scaled(image)
+    if image.mode in ("I", "F"):
         kind = "floating-point" if image.mode == "F" else "signed or 32-bit"
         raise DataError(f"not a readable picture: {kind} pixels have no known range")
-    return image if image.mode == "RGB" else image.convert("RGB")
+    return image
 
 
-def _to_8_bits(image: Image) -> Image:
+def _scaled(image: Image) -> Image:
     """Scale 16 bits, or the 12 bits of a TIFF, to 8; Pillow leaves a TIFF's 12 bits and white-is-zero to us."""
     import numpy as np
     from PIL import Image as Images
