@@ -231,6 +231,19 @@ def test_links_follow_a_page_to_its_place():
     assert files == {"docs/pictures/roc.svg"}
 
 
+def test_a_link_that_names_a_file_bears_the_title_of_the_page():
+    text = "[docs/metrics.md](docs/metrics.md) [a.md file](docs/metrics.md#x) [deploy.md](docs/deploy.md#y)"
+    made, _ = moved(text, "README.md", "overview.md")
+    assert made == "[](metrics.md) [a.md file](metrics.md#x) [](deploy.md#y)"
+
+
+def test_a_link_to_a_file_that_is_not_there_is_told_in_one_line(monkeypatch, tmp_path):
+    monkeypatch.setattr("assembly.pages", lambda: ["README.md"])
+    monkeypatch.setattr("assembly.moved", lambda *_: ("", {"docs/pictures/none.svg", "LICENSE"}))
+    with pytest.raises(SystemExit, match=r"^README\.md: .*got docs/pictures/none\.svg; mend the link$"):
+        assemble(tmp_path)
+
+
 def test_code_is_left_as_it_is():
     assert outside_code("a `a` a\n```sh\na\n```\na\n", str.upper) == "A `a` A\n```sh\na\n```\nA\n"
 

@@ -25,6 +25,8 @@ def assemble(folder: Path) -> None:
     files: set[str] = set()
     for page in pages():
         text, found = moved((ROOT / page).read_text(), page, place(page), scorers)
+        if absent := [file for file in sorted(found) if not (ROOT / file).is_file()]:
+            raise SystemExit(f"{page}: expected links to files that are there; got {', '.join(absent)}; mend the link")
         files |= found
         made[place(page)] = text
     sections = read_sections((ROOT / "docs" / "index.md").read_text())

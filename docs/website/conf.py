@@ -26,6 +26,7 @@ autoclass_content = "both"
 autodoc_typehints = "signature"
 maximum_signature_line_length = 80
 add_module_names = False
+smartquotes = False  # `--scores` in a sentence stays an option
 toc_object_entries_show_parents = "hide"
 
 html_theme = "pydata_sphinx_theme"

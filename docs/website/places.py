@@ -9,7 +9,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 CODE = re.compile(r"^(?P<fence>```+|~~~+).*?^(?P=fence)\s*$|`[^`\n]+`", re.DOTALL | re.MULTILINE)
-LINK = re.compile(r"(\]\()([^)\s#]*)(#[^)\s]*)?(\))")
+LINK = re.compile(r"(?:(?<=\[)[\w./-]+\.md)?(\]\()([^)\s#]*)(#[^)\s]*)?(\))")
+"""A text that only names a file is a part of it, and left out: Sphinx writes the page's title there."""
 
 
 def pages() -> list[str]:
@@ -33,8 +34,8 @@ def place(path: str) -> str:
 def moved(text: str, source: str, target: str, scorers: Collection[str] = ()) -> tuple[str, set[str]]:
     """Let the links of a page, at `source` in the repository, hold where it stands at `target` on the site.
 
-    A link to a scorer's lines in the reference of commands leads to its own page. Gives the text, and the files that it
-    shows or links which are no pages.
+    A link to a scorer's lines in the reference of commands leads to its own page, and one whose text is a file's name
+    bears the title of the page. Gives the text, and the files that it shows or links which are no pages.
     """
     files: set[str] = set()
 

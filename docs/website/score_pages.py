@@ -95,11 +95,14 @@ def _sources(source: str) -> str:
 def _parameters(about: dict[str, Any]) -> list[str]:
     if not about["parameters"]:
         return []
-    rows = ["| parameter | default | meaning | `--tune` tries |", "|---|---|---|---|"]
+    grid = about.get("grid", {})
+    heads = ["parameter", "meaning", "default", *(["`--tune` tries"] if grid else [])]
+    rows = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for name, told in about["parameters"].items():
         default = "must be given" if told["default"] is None else f"`{told['default']}`"
-        tried = ", ".join(about.get("grid", {}).get(name, []))
-        rows.append(f"| `{name}` | {default} | {as_markdown(' '.join(told['meaning'].split()))} | {tried} |")
+        tried = [", ".join(grid.get(name, []))] if grid else []
+        cells = [f"`{name}`", as_markdown(" ".join(told["meaning"].split())), default, *tried]
+        rows.append(f"| {' | '.join(cells)} |")
     return ["## Parameters", "\n".join(rows)]
 
 
@@ -107,6 +110,6 @@ def _evidence(rows: Sequence[Measured]) -> list[str]:
     if not rows:
         return []
     columns = [column for column in COLUMNS if any(column in row.values for row in rows)]
-    lines = [f"| scorer | on | {' | '.join(columns)} |", "|---" * (2 + len(columns)) + "|"]
+    lines = [f"| scorer | on | {' | '.join(columns)} |", "|---|---" + "|--:" * len(columns) + "|"]
     lines += [f"| `{row.scorer}` | {row.setting} | {' | '.join(map(row.printed, columns))} |" for row in rows]
     return [MEASURED.strip(), "\n".join(lines)]
