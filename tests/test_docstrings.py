@@ -5,8 +5,10 @@ import inspect
 import re
 import textwrap
 import types
+from dataclasses import fields, is_dataclass
 from functools import cache
 from importlib import import_module
+from itertools import pairwise
 
 import pytest
 from reference import find, public_names
@@ -137,3 +139,22 @@ def test_errors_are_found_through_calls_and_not_where_they_are_caught():
     assert found("ood_toolkit.Head.bank") == {"OutputsError"}  # its own
     assert found("ood_toolkit.metrics.auroc_interval") >= {"MetricError"}  # of what it calls
     assert found("ood_toolkit.Gate.prepare") == {"DetectorError"}  # a DataError becomes a reason
+
+
+def told_fields(cls):
+    """Name the fields of a class, and of what it derives from, that have a text under them."""
+    for base in cls.__mro__[:-1]:
+        body = tree(base).body[0].body
+        for field, under in pairwise(body):
+            if (
+                isinstance(field, ast.AnnAssign)
+                and isinstance(under, ast.Expr)
+                and isinstance(under.value, ast.Constant)
+            ):
+                yield field.target.id
+
+
+@pytest.mark.parametrize("name", [name for name in public_names() if is_dataclass(find(name))])
+def test_every_field_says_what_it_is(name):
+    told = set(told_fields(find(name)))
+    assert [field.name for field in fields(find(name)) if field.init and field.name not in told] == []

@@ -32,6 +32,13 @@ Everything that a program or a plugin needs, made from the docstrings: what each
 are named with their shapes: n images, k classes, d features. Scores are higher for in-distribution images, always.
 Every error is an {py:obj}`OodkitError <ood_toolkit.OodkitError>` and also the builtin that a caller would expect; those
 named with a function are raised on purpose, in one line. Examples with `>>>` are run by the tests.
+
+```{eval-rst}
+.. py:data:: ood_toolkit.__version__
+   :type: str
+
+   The version of the package.
+```
 """
 
 
@@ -46,7 +53,8 @@ def reference_pages() -> dict[str, str]:
     parts = {slug: (title, _names_of_folders(folders)) for slug, (title, folders) in PARTS.items()}
     parts |= {slug: (f"{title}: `ood_toolkit.{slug}`", _names_of_module(slug)) for slug, title in MODULES.items()}
     index = "\n\n".join([INDEX.strip(), *(_listing(*part, slug) for slug, part in parts.items())]) + "\n"
-    return {"reference/index.md": index, **{f"reference/{slug}.md": _page(*part) for slug, part in parts.items()}}
+    pages = {f"reference/{slug}.md": _page(slug, *part) for slug, part in parts.items()}
+    return {"reference/index.md": index, **pages}
 
 
 def find(name: str) -> Any:
@@ -63,9 +71,11 @@ def _names_of_module(name: str) -> list[str]:
     return [f"ood_toolkit.{name}.{one}" for one in import_module(f"ood_toolkit.{name}").__all__]
 
 
-def _page(title: str, names: Iterable[str]) -> str:
-    blocks = [f"```{{eval-rst}}\n{_directive(name, find(name))}\n```" for name in names]
-    return "\n\n".join([f"# {title}", *blocks]) + "\n"
+def _page(slug: str, title: str, names: Iterable[str]) -> str:
+    module = f".. py:module:: ood_toolkit.{slug}\n\n.. py:currentmodule:: None"
+    directives = [module] if slug in (*ood_toolkit.__all__, *MODULES) else []
+    directives += [_directive(name, find(name)) for name in names]
+    return "\n\n".join([f"# {title}", *(f"```{{eval-rst}}\n{one}\n```" for one in directives)]) + "\n"
 
 
 def _directive(name: str, thing: Any) -> str:

@@ -85,6 +85,7 @@ class DataSet:
     templates: tuple[str, ...] = SIMPLE
     """The set's own prompt templates."""
     licence: str = "unknown"
+    """Of the pictures."""
     source: str = "unknown"
     """Where the pictures come from: an address or a reference."""
     embedded: bool = False
@@ -101,3 +102,4 @@ class DataSet:
     label_space: str = ""
     """Names a numbering of classes that classifiers share, such as `imagenet-1k`; "" for one of the set's own."""
     notes: tuple[str, ...] = ()
+    """What else `oodkit datasets show` tells of the set, a sentence each."""

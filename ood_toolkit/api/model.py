@@ -39,6 +39,7 @@ class Model(ABC):
     precision: str = "fp32"
     """What the towers compute in: fp32, bf16 or fp16."""
     licence: str = "unknown"
+    """Of the weights."""
     image_size: int = 0
     """Shorter side, in pixels, that `preprocess` resizes pictures to."""
     kinds: tuple[str, ...] = ("features",)
@@ -111,7 +112,9 @@ class ModelEntry:
     """
 
     name: str
+    """Unique slug, as typed after `--model`."""
     description: str
+    """One line for people."""
     load: Callable[..., Model]
     """`load(**options)`, or `load(argument, **options)` for a family; `ModelError` where it cannot be had."""
     argument: str = ""
@@ -129,4 +132,6 @@ class ModelEntry:
     embedded: bool = False
     """Whether the weights come with this package, so that it loads offline."""
     licence: str = "unknown"
+    """Of the weights."""
     notes: tuple[str, ...] = ()
+    """What else `oodkit models show` tells of the model, a sentence each."""

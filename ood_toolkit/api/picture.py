@@ -78,6 +78,7 @@ class FilePicture(Picture):
     """A picture in a file of its own."""
 
     path: str
+    """Where the file is."""
 
     def read(self) -> bytes:
         """Read the file; `OSError` where it is none, as a folder or a pipe, or larger than any picture."""

@@ -38,6 +38,7 @@ class TextBank:
     """A named bank of texts beside the classes."""
 
     name: str
+    """What scorers need it by, as `text:NAME`."""
     source: str | tuple[str, ...] = WORDNET
     """`wordnet`, a file with one text a line, the texts themselves, or "" for what the user must give."""
     templates: tuple[str, ...] = ()

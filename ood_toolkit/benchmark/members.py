@@ -40,7 +40,9 @@ class Member:
     tests: Mapping[str, Outputs]
     """The ID test of every member's set by name, under this model's head."""
     ood: Mapping[str, Outputs]
+    """The OOD sets by name, under this model's head."""
     train: Outputs | None = None
+    """ID training images, for scorers that learn from them."""
     heads: Callable[[Prompts], Head] | None = field(default=None, repr=False)
     """Makes the head of a scorer's own prompts, where the model has a text tower or texts to choose from."""
     reads_prompts: bool = True

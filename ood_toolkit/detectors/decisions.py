@@ -123,7 +123,7 @@ class Decisions:
         return [{k: None if v != v else v for k, v in one._asdict().items()} for one in self]
 
     def to_pandas(self) -> pandas.DataFrame:
-        """Give a data frame with the columns of this; needs pandas."""
+        """Give a data frame with the columns of this; `ImportError` without pandas."""
         import pandas
 
         return pandas.DataFrame({name: getattr(self, name) for name in COLUMNS})

@@ -51,15 +51,21 @@ class Detector:
     """
 
     scorer: Scorer
+    """The scorer as it was fitted."""
     threshold: float
     """The threshold for all images, or that of the rule on all classes together where each class has its own."""
     rule: str
+    """What the thresholds were chosen by, such as `conformal:target=0.9`."""
     head: Head | None
+    """That of the outputs it was fitted on; None where they had ready logits alone."""
     classes: int
+    """How many classes there are."""
     width: int | None
     """Width of the features, where there were any."""
     notes: tuple[str, ...] = ()
+    """What is worth knowing of the fit, a sentence each."""
     class_names: tuple[str, ...] | None = None
+    """(k,) names in the order of the logits; None where they are not known."""
     class_thresholds: np.ndarray | None = None
     """(k,) float64 thresholds by predicted class, where the rule gives them."""
     calibration: Calibration | None = None
@@ -69,6 +75,7 @@ class Detector:
     encoder: Mapping[str, Any] = field(default_factory=dict)
     """Which model the outputs are of: model, weights, architecture, preprocessing, precision, where they are known."""
     probe: Probe | None = None
+    """A few calibration images with their scores, by which a formula that changed since is noticed."""
 
     @classmethod
     def fit(

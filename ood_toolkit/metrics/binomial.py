@@ -18,8 +18,11 @@ class Share:
     """A share between 0 and 1 with the ends of its interval."""
 
     value: float
+    """The share that was counted."""
     low: float
+    """Lower end of its interval."""
     high: float
+    """Upper end."""
 
 
 @dataclass(frozen=True)

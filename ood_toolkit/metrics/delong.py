@@ -29,7 +29,9 @@ class Interval:
     """A confidence interval, ends included."""
 
     low: float
+    """Lower end."""
     high: float
+    """Upper end."""
 
     def __contains__(self, value: float) -> bool:
         return self.low <= value <= self.high

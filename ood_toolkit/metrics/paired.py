@@ -29,6 +29,7 @@ class Difference:
     low: float
     """Lower end of the confidence interval of `value`."""
     high: float
+    """Upper end."""
     p: float
     """Two-sided p-value of "there is no difference"; of this one test alone, see `holm`."""
 

@@ -37,6 +37,7 @@ class Bank:
     """A named set of text embeddings beside the classes: unit rows, (m, d) or (p, k, d)."""
 
     embeddings: Tensor
+    """Unit rows, (m, d), or (p, k, d) for p prompts of each of k classes."""
     texts: tuple[str, ...] | None = None
     """The strings behind the rows, where known."""
     source: str = ""
@@ -104,11 +105,13 @@ class Head:
     """
 
     kind: Literal["zero_shot", "linear"]
+    """Whether logits are scaled cosines with texts, or those of a linear layer."""
     weight: Tensor
     """(k, d): unit text embeddings, or the weight of a linear layer."""
     bias: Tensor
     """(k,), added to the logits."""
     class_names: tuple[str, ...]
+    """(k,) names in the order of the logits."""
     scale: float = 1.0
     """What cosines are multiplied by; 1 for a linear head."""
     banks: Mapping[str, Bank] = field(default_factory=ReadOnly)

@@ -25,6 +25,7 @@ class Report:
     """What a benchmark found."""
 
     rows: list[Row]
+    """What each scorer or combiner reached on each OOD set, or why it was skipped or failed."""
     header: Mapping[str, Any]
     """Sets, sizes, ID accuracy, calibration error, where validation came from, protocol, versions."""
     answers: Mapping[tuple[str, ...], Answers] = field(default_factory=dict, repr=False)
@@ -78,7 +79,7 @@ class Report:
         return formats.latex(laid(self.header, self.rows, sort))
 
     def to_pandas(self) -> Any:
-        """Give the rows as a pandas data frame; needs the extra `ood-toolkit[pandas]`."""
+        """Give the rows as a pandas data frame; `ImportError` without the extra `ood-toolkit[pandas]`."""
         try:
             import pandas
         except ImportError:
@@ -89,7 +90,7 @@ class Report:
         """Give the scores of every image as a pandas data frame, a row for each image and scorer.
 
         Columns: model, of, part, set, image, scorer, score, accepted, prediction, label, right, confidence, stream; see
-        `docs/result-schema.md`. Needs the extra `ood-toolkit[pandas]`.
+        `docs/result-schema.md`. `ImportError` without the extra `ood-toolkit[pandas]`.
         """
         try:
             import pandas

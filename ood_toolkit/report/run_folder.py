@@ -36,7 +36,9 @@ class Run:
     name: str
     """The folder's path, as it was given."""
     header: Mapping[str, Any]
+    """As in `Report.header`."""
     rows: list[Row]
+    """As in `Report.rows`."""
     answers: Mapping[tuple[str, ...], Answers]
     """As in `Report.answers`."""
     gallery: Gallery | None = None

@@ -37,6 +37,7 @@ class CheckReport:
     scorer: str
     """Its spec, or the name of a data set or model."""
     passed: tuple[str, ...]
+    """The checks that hold."""
     exempted: Mapping[str, str]
     """Checks that a scorer declares not to apply, with its reasons; of a data set, splits that are not here."""
 

@@ -40,7 +40,9 @@ class Problem:
     edges: Outputs
     """Rows that must score finite: equal logits, a tie, a class text, a training image, a tiny length."""
     val: Outputs | None
+    """ID validation images for `fit`; None where the scorer needs none."""
     train: Outputs | None
+    """ID training images for `fit`; None where the scorer needs none."""
 
     def changed(self, change: Callable[[Outputs], Outputs]) -> Problem:
         """Give the same problem with every `Outputs` changed by `change`."""

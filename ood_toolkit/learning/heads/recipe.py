@@ -51,6 +51,7 @@ class HeadRecipe:
     batch: int = 128
     """Rows in a step of `adamw` and `sgd`."""
     learning_rate: float = 0.001
+    """Of `adamw` and `sgd`, at the start."""
     momentum: float = 0.0
     """Of `sgd`."""
     weight_decay: float | None = None
