@@ -1,12 +1,13 @@
 """Every classical score on real outputs of two ResNets: mean AUROC over four OOD sets, the best first, as Markdown.
 
-    python benchmarks/classical.py --data DIR [--scorers SPECS]
+    python benchmarks/classical.py --data DIR [--scorers SPECS] [--peer]
 
 `DIR` is a folder of real data as tests use it (`OODKIT_TEST_DATA`). Of the 10,000 CIFAR-10 test images, in the order of
 `numpy.random.default_rng(0).permutation(10_000)`, the first half stands for training and validation, with predicted
 labels, since outputs on the training images are not at hand; the second half is ID. OOD are Tiny ImageNet, Food-101,
 Caltech-101 and DTD. "right" is the AUROC of right against wrong predictions on the ID half. Some scores learn true
-classes from labels: with predicted ones they see a network that is never wrong.
+classes from labels: with predicted ones they see a network that is never wrong. `--peer` prints instead how far
+pytorch-ood 0.4.0 is from each score that it has too (`pip install pytorch-ood==0.4.0`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import click
 import numpy as np
+from pytorch_ood_scores import apart, peers
 
 from ood_toolkit import Head, Outputs, Scorer, get_registry, metrics
 
@@ -55,15 +57,27 @@ class Case:
 @click.command()
 @click.option("--data", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True)
 @click.option("--scorers", default="classical", show_default=True, help="Scorers; those the data does not suit go.")
-def main(data: Path, scorers: str) -> None:
+@click.option("--peer", is_flag=True, help="Print how far pytorch-ood is instead.")
+def main(data: Path, scorers: str, peer: bool) -> None:
     """Print the table."""
     cases = [Case(data / "logits" / "resnet_cifar10", network) for network in NETWORKS]
     splits = {"val", "val_labels", "train", "train_labels"}
     suited = [s for s in get_registry().scorers(scorers) if not cases[0].test.lacking(frozenset(s.needs - splits))]
+    if peer:
+        print_peers([scorer for scorer in suited if scorer.spec in peers()], cases)
+        return
     rows = [(scorer.spec, [case.measure(scorer) for case in cases]) for scorer in suited]
     print("| score | ResNet-56 | ResNet-20 | right, ResNet-56 | right, ResNet-20 |\n|---|---:|---:|---:|---:|")
     for spec, found in sorted(rows, key=lambda row: -row[1][0][0]):
         print(f"| `{spec}` | {' | '.join(f'{found[n][part]:.2f}' for part in (0, 1) for n in range(len(cases)))} |")
+
+
+def print_peers(scorers: list[Scorer], cases: list[Case]) -> None:
+    """Print the largest difference of AUROC from pytorch-ood over the OOD sets, for each network."""
+    print("| score | ResNet-56 | ResNet-20 |\n|---|---:|---:|")
+    for scorer in scorers:
+        found = [apart(scorer, case.train, case.test, case.ood) for case in cases]
+        print(f"| `{scorer.spec}` | {' | '.join(found)} |", flush=True)
 
 
 if __name__ == "__main__":

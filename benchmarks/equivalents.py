@@ -91,6 +91,7 @@ PAIRS = {
     "gmm": ("GMM()", of_features(detector.GMM(None))),
     "fdbd": ("fDBD()", of_features(detector.fDBD(SAME, _linear()))),
     "nci:alpha=0": ("NCI()", of_features(detector.NCI(SAME, _linear()))),
+    "pnml": ("PNML()", of_features(detector.PNML(SAME, _linear()))),
     "nnguide:k=10:alpha=1": ("NNGuide()", of_features(detector.NNGuide(SAME, _linear()))),
     "dice:percentile=70": ("DICE(p=0.7)", of_features(detector.DICE(None, WEIGHT, BIAS, 0.7))),
     "lts": ("LTS()", of_features(detector.LTS(SAME, _linear()))),

@@ -25,7 +25,7 @@ import click
 import efficientnet_lite0 as lite
 import numpy as np
 import torch
-from pytorch_ood_scores import Score, peers
+from pytorch_ood_scores import apart, aurocs, peers
 from safetensors.torch import save_file
 
 from ood_toolkit import FilePicture, Model, Outputs, Pictures, Scorer, find_model, get_registry, metrics
@@ -54,8 +54,6 @@ CONTAMINATED = ("caltech101", "cifar10")
 """Sets of objects most of which are classes of ImageNet; shown since others show them."""
 SPECS = ("vim:dim=256", "residual:dim=256", "nnguide:k=10:alpha=1.0", "vra:per_feature=true")
 """Beside the defaults: dimensions that 500 training images fill, and the parameters that pytorch-ood has."""
-QUARTERED = frozenset({"gen"})
-"""Compared on logits / 4, since pytorch-ood takes no probability to be below 1e-7."""
 
 
 @click.command()
@@ -135,7 +133,7 @@ def print_table(encoded: Mapping[str, Outputs], peer: bool) -> None:
     """Print a line for each score, the best first, and below what could not be."""
     whole = encoded["imagenet"]
     train, test, ood = whole[0::2], whole[1::2], [encoded[name] for name in FOLDERS]
-    theirs = peers() if peer else {}
+    theirs = frozenset(peers() if peer else ())
     rows: list[tuple[float, str]] = []
     told: list[str] = []
     registry = get_registry()
@@ -148,7 +146,7 @@ def print_table(encoded: Mapping[str, Outputs], peer: bool) -> None:
         notes = [note for note in getattr(scorer, "notes_", []) if " classes " in note]
         told += [f"`{scorer.spec}` ‡: {note}" for note in notes]
         cells = [f"{100 * value:.2f}" for value in found]
-        beside = compared(scorer, theirs, (train, test, *ood), told) if scorer.spec in theirs else "-"
+        beside = compared(scorer, (train, test, *ood), told) if scorer.spec in theirs else "-"
         line = f"| `{scorer.spec}`{' ‡' if notes else ''} | {' | '.join(cells)} | {beside} |"
         rows.append((sum(found[:2]), line))
     marked = [f"{name} †" if name in CONTAMINATED else name for name in FOLDERS]
@@ -157,25 +155,14 @@ def print_table(encoded: Mapping[str, Outputs], peer: bool) -> None:
     print("\n" + "\n".join(f"* {note}" for note in told))
 
 
-def compared(scorer: Scorer, theirs: Mapping[str, object], sets: tuple[Outputs, ...], told: list[str]) -> str:
+def compared(scorer: Scorer, sets: tuple[Outputs, ...], told: list[str]) -> str:
     """Give the largest difference of AUROC over the sets; a refusal is told below the table."""
-    if scorer.spec in QUARTERED:
-        sets = tuple(Outputs.from_logits(x.logits / 4, x.labels) for x in sets)
     train, test, *ood = sets
     try:
-        score: Score = theirs[scorer.spec](train, train)  # type: ignore[operator]
-        found = aurocs(score, test, ood)
+        return apart(scorer, train, test, ood)
     except Exception as error:
         told.append(f"`{scorer.spec}`: pytorch-ood: {type(error).__name__}: {str(error).splitlines()[0]}")
         return "refused"
-    ours = aurocs(scorer.score, test, ood)
-    return f"{max(abs(a - b) for a, b in zip(ours, found, strict=True)):.0e}"
-
-
-def aurocs(score: Score, test: Outputs, ood: list[Outputs]) -> list[float]:
-    """Give AUROC against each OOD set."""
-    inside = score(test)
-    return [metrics.auroc(inside, score(x)) for x in ood]
 
 
 if __name__ == "__main__":

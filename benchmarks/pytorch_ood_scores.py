@@ -8,18 +8,20 @@ fit ends short of the best temperature.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from ood_toolkit import Outputs
+from ood_toolkit import Outputs, Scorer, metrics
 
 ROWS = 64
 """Rows that a detector is asked about at once."""
 FITS = 500
 STILL = 1e-7
 """Relative change of the temperature that counts as none."""
+QUARTERED = frozenset({"gen"})
+"""Compared on logits / 4, since pytorch-ood takes no probability to be below 1e-7."""
 
 Score = Callable[[Outputs], Tensor]
 Made = Callable[[Outputs, Outputs], Score]
@@ -52,6 +54,7 @@ def peers() -> dict[str, Made]:
         "she": _of_features(lambda head, train: d.SHE(None, head).fit_features(*_counted(train))),
         "nci": _of_features(lambda head, train: d.NCI(None, head, alpha=1e-4).fit_features(*_labelled(train))),
         "fdbd": _of_features(lambda head, train: d.fDBD(None, head).fit_features(*_labelled(train))),
+        "pnml": _of_features(lambda head, train: d.PNML(None, head).fit_features(*_labelled(train))),
         "dice": _of_features(lambda h, t: d.DICE(None, h.weight, h.bias, p=0.9).fit_features(*_labelled(t))),
         "lts": _of_features(lambda head, train: d.LTS(None, head, p=0.05)),
         "react": _of_maps(lambda head: d.ReAct(None, head, percentile=0.9), fitted=True),
@@ -61,6 +64,22 @@ def peers() -> dict[str, Made]:
         "ash-s": _of_maps(lambda head: d.ASH(None, head, variant="ash-s", percentile=0.9)),
         "scale": _of_maps(lambda head: d.SCALE(None, head, percentile=0.85)),
     }
+
+
+def apart(scorer: Scorer, train: Outputs, test: Outputs, ood: Sequence[Outputs]) -> str:
+    """Give the largest difference of AUROC, of 1, between a scorer and its peer, fitted on the same outputs."""
+    if scorer.spec in QUARTERED:
+        train, test, *ood = (Outputs.from_logits(x.logits / 4, x.labels) for x in (train, test, *ood))
+    ours = aurocs(scorer.fit(train, train).score, test, ood)
+    theirs = aurocs(peers()[scorer.spec](train, train), test, ood)
+    largest = max(abs(a - b) for a, b in zip(ours, theirs, strict=True))
+    return f"{largest:.0e}" if largest else "0"
+
+
+def aurocs(score: Score, test: Outputs, ood: Sequence[Outputs]) -> list[float]:
+    """Give AUROC against each OOD set."""
+    inside = score(test)
+    return [metrics.auroc(inside, score(x)) for x in ood]
 
 
 def _of_logits(make: Callable[[Outputs], object]) -> Made:
