@@ -1,5 +1,7 @@
 """Labels never reach `score`: a scorer that looks for them gains nothing, wherever it is asked."""
 
+import copy
+import pickle
 from dataclasses import dataclass, field, fields
 
 import numpy as np
@@ -54,6 +56,40 @@ class PeekingStream(StreamScorer):
         return torch.cat([peek(x, x.confidence) for x in chunks])
 
 
+def hidden_integers(x):
+    """Look into the object for whole numbers, a row each, that are not its predictions."""
+    for value in vars(x).values():
+        whole = isinstance(value, torch.Tensor) and value.dtype == torch.int64 and value.shape == (len(x),)
+        if whole and not torch.equal(value, x.prediction):
+            return value
+    return None
+
+
+WAYS = {
+    "the first chunk": lambda x: next(x.chunks(len(x))).labels,
+    "a slice": lambda x: x[:].labels,
+    "rows by number": lambda x: x[torch.arange(len(x))].labels,
+    "another head": lambda x: x.with_head(x.head).labels,
+    "known labels": lambda x: x.with_known_labels().labels if x.has_labels else None,
+    "a copy": lambda x: copy.deepcopy(x).labels,
+    "a pickle": lambda x: pickle.loads(pickle.dumps(x)).labels,
+    "what is right": lambda x: None if x.right is None else x.prediction.where(x.right, -1),
+    "extras": lambda x: next((torch.as_tensor(v) for k, v in x.extras.items() if "label" in k), None),
+    "its insides": hidden_integers,
+}
+
+
+@dataclass
+class PeeksSomehow(Scorer):
+    way: str = "a slice"
+    name = "peeks-somehow"
+    needs = frozenset({"logits"})
+
+    def score(self, x):
+        truth = WAYS[self.way](x)
+        return x.confidence if truth is None else (truth == x.prediction).double()
+
+
 @dataclass
 class AsksForSourceLabels(Peeks):
     name = "asks"
@@ -91,6 +127,19 @@ def test_in_bench_a_peeking_scorer_is_msp(cheat, sets):
     for key, row in wanted.items():
         assert got[key].status == "ok", got[key].notes
         assert got[key].metrics == row.metrics
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_there_is_no_way_round(way, sets):
+    cheat, honest = PeeksSomehow(way), rows_of(bench("msp", **sets))
+    for key, row in rows_of(bench(cheat, **sets)).items():
+        assert row.metrics == honest[key].metrics
+    test, val = sets["test"], sets["val"]
+    wanted = test.confidence.numpy().tolist()
+    assert ood_toolkit.score(cheat, test, val).tolist() == wanted
+    assert Detector.fit(cheat, val).score(test).tolist() == wanted
+    told = cheat.score(test)  # asked without the benchmark it would gain
+    assert (told.tolist() != wanted) is (way != "extras")
 
 
 def test_in_score_detector_and_calibration_too(sets):

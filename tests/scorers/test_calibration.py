@@ -168,6 +168,31 @@ def test_training_images_among_validation_are_noticed(make_outputs):
         assert not any("training images" in note for note in bench("msp", fresh, {"o": half}, val, train).rows[0].notes)
 
 
+def doubled(x):
+    return Outputs(torch.cat([x.features, x.features]), head=x.head, labels=[0] * (2 * len(x)))
+
+
+@pytest.mark.parametrize(
+    ("val_of", "count"),
+    [
+        (lambda train: train[torch.randperm(60, generator=torch.Generator().manual_seed(0))], 60),
+        (lambda train: train.without_labels(), 60),
+        (lambda train: doubled(train), 120),
+        (lambda train: train[::3], 20),
+        (lambda train: train[:1], 1),
+        (lambda train: Outputs(train.features * 2, head=train.head, labels=train.labels), 0),
+    ],
+    ids=["another order", "no labels", "each twice", "every third", "one image", "other images"],
+)
+def test_validation_made_of_training_images_is_noticed(val_of, count, make_outputs):
+    train = make_outputs(60, seed=1)
+    val = val_of(train)
+    report = bench("knn:k=1", make_outputs(60, seed=2), {"o": make_outputs(30, seed=3)}, val, train)
+    wanted = f"{count} of {len(val)} validation images are training images too: the threshold rejects too much of ID"
+    assert (wanted in report.rows[0].notes) is (count > 0)
+    assert any("training images too" in note for note in report.rows[0].notes) is (count > 0)
+
+
 def test_shared_images_are_found_by_what_rows_hold_whatever_they_are_stored_as(make_outputs):
     train = make_outputs(40, seed=1)
     same = Outputs(train.features.double(), head=train.head).named([f"other{place}" for place in range(40)])
