@@ -1,7 +1,8 @@
 """Make the screenshots of the documentation anew; run it as `python docs/screenshots.py`.
 
 Each is a part of a page that `oodkit bench --html` writes of the embedded digits and letters, as headless Chromium
-shows it; `--browser` names the program. Nothing but embedded data is ever pictured.
+shows it in light colours and, as `NAME-dark.png`, in dark ones; `--browser` names the program. Nothing but embedded
+data is ever pictured.
 """
 
 from __future__ import annotations
@@ -36,7 +37,10 @@ PICTURES = {
     "report-errors": (f"{ALONE} #details > :not(#errors) {{display: none}} main {{padding-top: 16px}}", 1120, 915),
 }
 """What is shown alone on each, as a style, with width and height in pixels."""
+ALWAYS = ("--headless", "--disable-gpu", "--hide-scrollbars", "--no-sandbox", "--virtual-time-budget=5000")
 COLOURS = 128
+SCHEMES = {"": 1, "-dark": 0}
+"""What Chromium calls the colours that a reader prefers, by the end of the picture's name."""
 
 
 def main() -> None:
@@ -52,12 +56,13 @@ def main() -> None:
         for name, (style, width, height) in PICTURES.items():
             shown = Path(folder, f"{name}.html")
             shown.write_text(page.read_text().replace("</style>", f"{style}</style>", 1))
-            shot = Path(folder, f"{name}.png")
-            flags = ["--headless", "--disable-gpu", "--hide-scrollbars", "--no-sandbox", "--virtual-time-budget=5000"]
-            flags += [f"--user-data-dir={folder}/profile", f"--window-size={width},{height}", f"--screenshot={shot}"]
-            subprocess.run([browser, *flags, shown.as_uri()], check=True, capture_output=True)
-            FOLDER.mkdir(exist_ok=True)
-            Image.open(shot).convert("RGB").quantize(COLOURS).save(FOLDER / shot.name, optimize=True)
+            for end, scheme in SCHEMES.items():
+                shot = Path(folder, f"{name}{end}.png")
+                flags = [f"--window-size={width},{height}", f"--blink-settings=preferredColorScheme={scheme}"]
+                flags += [f"--user-data-dir={folder}/profile", f"--screenshot={shot}"]
+                subprocess.run([browser, *ALWAYS, *flags, shown.as_uri()], check=True, capture_output=True)
+                FOLDER.mkdir(exist_ok=True)
+                Image.open(shot).convert("RGB").quantize(COLOURS).save(FOLDER / shot.name, optimize=True)
 
 
 if __name__ == "__main__":

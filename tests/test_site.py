@@ -10,7 +10,7 @@ from chooser import Measurements, cost_of, scorers_by_situation, situation_of
 from docstrings import as_markdown, as_rst
 from evidence import Measured, read_evidence
 from navigation import Entry, read_sections
-from places import ROOT, moved, outside_code, pages
+from places import ROOT, moved, outside_code, pages, with_dark_pictures
 from reference import public_names, reference_pages
 
 import ood_toolkit
@@ -244,6 +244,14 @@ def test_a_link_to_a_file_that_is_not_there_is_told_in_one_line(monkeypatch, tmp
         assemble(tmp_path)
 
 
+def test_a_picture_with_a_dark_twin_has_both():
+    text = "![a](pictures/report.png) ![b](pictures/roc.svg) `![c](pictures/report.png)`"
+    assert with_dark_pictures(text, "docs/report.md") == (
+        "![a](pictures/report.png){.only-light} ![a](pictures/report-dark.png){.only-dark} ![b](pictures/roc.svg) "
+        "`![c](pictures/report.png)`"
+    )
+
+
 def test_code_is_left_as_it_is():
     assert outside_code("a `a` a\n```sh\na\n```\na\n", str.upper) == "A `a` A\n```sh\na\n```\nA\n"
 
@@ -296,7 +304,7 @@ def test_the_names_that_others_use_lead_to_scorers():
 def test_pictures_are_made_by_scripts_small_and_where_they_help():
     folder = ROOT / "docs" / "pictures"
     scripts = "".join((ROOT / "docs" / name).read_text() for name in ("pictures.py", "screenshots.py"))
-    assert [file.name for file in folder.iterdir() if f'"{file.stem}"' not in scripts] == []
+    assert [file.name for file in folder.iterdir() if f'"{file.stem.removesuffix("-dark")}"' not in scripts] == []
     assert sum(file.stat().st_size for file in folder.iterdir()) < 1_500_000
     for page in ("README.md", "docs/quickstart.md", "docs/which-score.md"):
         assert re.search(r"!\[[^]]+\]\((?:docs/)?pictures/", (ROOT / page).read_text()), page

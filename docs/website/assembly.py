@@ -8,7 +8,7 @@ from pathlib import Path
 
 from evidence import read_evidence
 from navigation import Section, read_sections
-from places import ROOT, moved, pages, place
+from places import ROOT, moved, pages, place, with_dark_pictures
 from reference import reference_pages
 from score_pages import score_pages
 
@@ -24,7 +24,7 @@ def assemble(folder: Path) -> None:
     scorers = [Path(name).stem for name in scores]
     files: set[str] = set()
     for page in pages():
-        text, found = moved((ROOT / page).read_text(), page, place(page), scorers)
+        text, found = moved(with_dark_pictures((ROOT / page).read_text(), page), page, place(page), scorers)
         if absent := [file for file in sorted(found) if not (ROOT / file).is_file()]:
             raise SystemExit(f"{page}: expected links to files that are there; got {', '.join(absent)}; mend the link")
         files |= found

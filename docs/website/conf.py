@@ -21,6 +21,7 @@ project_copyright = "2026, ood_toolkit developers"
 version = release = ood_toolkit.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
+myst_enable_extensions = ["attrs_inline"]
 myst_heading_anchors = 4
 autoclass_content = "both"
 autodoc_typehints = "signature"

@@ -12,6 +12,8 @@ CODE = re.compile(r"^(?P<fence>```+|~~~+).*?^(?P=fence)\s*$|`[^`\n]+`", re.DOTAL
 LINK = re.compile(r"(?:(?<=\[)[\w./-]+\.md)?(\]\()([^)\s#]*)(#[^)\s]*)?(\))")
 """A text that only names a file is a part of it, and left out: Sphinx writes the page's title there."""
 
+PICTURE = re.compile(r"(!\[[^]]*\]\([^)\s]+)(\.\w+\))")
+
 
 def pages() -> list[str]:
     """List the pages that are written by hand or by `generate.py`, as paths in the repository."""
@@ -53,6 +55,17 @@ def moved(text: str, source: str, target: str, scorers: Collection[str] = ()) ->
         return before + os.path.relpath(to, os.path.dirname(target) or ".") + (anchor or "") + after
 
     return outside_code(text, lambda part: LINK.sub(link, part)), files
+
+
+def with_dark_pictures(text: str, source: str) -> str:
+    """Put beside each picture of a page, at `source`, the one for dark colours, where `NAME-dark` is there."""
+
+    def both(found: re.Match[str]) -> str:
+        light, end = found.groups()
+        dark = (ROOT / source).parent / f"{light.rpartition('](')[2]}-dark{end[:-1]}"
+        return f"{light}{end}{{.only-light}} {light}-dark{end}{{.only-dark}}" if dark.is_file() else found.group(0)
+
+    return outside_code(text, lambda part: PICTURE.sub(both, part))
 
 
 def outside_code(text: str, change: Callable[[str], str]) -> str:
