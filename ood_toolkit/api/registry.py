@@ -49,6 +49,7 @@ class Registry:
         self.plugins = plugins
         self._provided: dict[str, dict[str, Provided]] = {kind: {} for kind in KINDS}
         self._disabled: dict[str, dict[str, str]] = {kind: {} for kind in KINDS}
+        self._claims: dict[str, dict[str, list[Provided]]] = {kind: {} for kind in KINDS}
         for plugin in plugins:
             for kind in KINDS:
                 self._collect(plugin, kind)
@@ -187,15 +188,18 @@ class Registry:
         return None
 
     def _may_be_of(self, name: str, group: str) -> bool:
-        """Tell whether a group, or `all`, has a scorer: not one that lacks a value; one out of service may be."""
+        """Tell whether a group, or `all`, has a scorer, by what any plugin that claims the name says of it."""
+        return any(self._claim_may_be_of(claim, group) for claim in self._claims["scorers"][name])
+
+    def _claim_may_be_of(self, claim: Provided, group: str) -> bool:
+        """Tell whether a group has what a plugin claims: not what lacks a value; what cannot be imported may be."""
         try:
-            cls = self.get("scorers", name)
-            return group in ("all", cls.group) and not any(map(_required, dataclasses.fields(cls)))
+            cls = resolve(claim, "scorers")
         except PluginError as error:
-            if name in self._provided["scorers"]:
-                owner = next(p for p in self.plugins if p.name == self.provider("scorers", name))
-                owner.error = owner.error or str(error)
+            owner = next(p for p in self.plugins if p.name == claim.plugin)
+            owner.error = owner.error or str(error)
             return True
+        return group in ("all", cls.group) and not any(map(_required, dataclasses.fields(cls)))
 
     def _build(self, kind: str, spec: Spec) -> Any:
         cls = self.get(kind, spec.name)
@@ -236,7 +240,8 @@ class Registry:
         hook = hook_of(plugin, f"register_{kind}")
         items = guarded(plugin, lambda: items_of(hook(), kind)) if hook is not None else None
         for name, target in (items or {}).items():
-            held = self._provided[kind].get(name)
+            claim, held = Provided(name, target, plugin.name), self._provided[kind].get(name)
+            self._claims[kind].setdefault(name, []).append(claim)
             if held is not None:
                 reason = (
                     f"{kind[:-1]} {name!r} is disabled: plugins {held.plugin!r} and {plugin.name!r} both provide it"
@@ -246,7 +251,7 @@ class Registry:
                     party.conflicts.append(reason)
                     party.error = party.error or reason
             else:
-                self._provided[kind][name] = Provided(name, target, plugin.name)
+                self._provided[kind][name] = claim
             plugin.provides.setdefault(kind, []).append(name)
         if plugin is self.plugins[-1]:
             for name in self._disabled[kind]:

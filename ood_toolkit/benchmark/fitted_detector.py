@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ood_toolkit.api.stream import each_alone
 from ood_toolkit.benchmark.checks import averaged, check_options, check_sets, wants_averages
 from ood_toolkit.benchmark.opening import asked_by, opened
-from ood_toolkit.errors import DetectorError, ScorerError, UsageError
+from ood_toolkit.errors import DetectorError, OodkitError, ScorerError, UsageError
 
 if TYPE_CHECKING:
     from ood_toolkit.api.registry import Registry
@@ -82,16 +83,31 @@ def _fitted(
         return x if head is None or same else x.with_head(head)
 
     shared = _chose_the_head(settings, sets, name, val)
-    made = Detector.fit(
-        scorer, seen(val), None if member.train is None else seen(member.train), rule, seed=settings.seed,
-        encoder=_encoder(sets), allow_same=allow_same, set=name, split=str(about["validation"][name]),
-    )  # fmt: skip
+    with _blaming(scorer):
+        made = Detector.fit(
+            scorer, seen(val), None if member.train is None else seen(member.train), rule, seed=settings.seed,
+            encoder=_encoder(sets), allow_same=allow_same, set=name, split=str(about["validation"][name]),
+        )  # fmt: skip
     made.check_rejects(accept_all=accept_all)
     made = _on_negatives(made, member, seen(val))
-    shares = {f"{name}/test": measured(made.predict(seen(member.tests[name])))}
-    shares |= {ood: measured(made.predict(seen(x))) for ood, x in member.ood.items()}
+    with _blaming(scorer):
+        shares = {f"{name}/test": measured(made.predict(seen(member.tests[name])))}
+        shares |= {ood: measured(made.predict(seen(x))) for ood, x in member.ood.items()}
     notes = [note for note in (*shared, *about["notes"]) if note not in made.notes]
     return replace(made.with_shares(shares), notes=(*made.notes, *notes))
+
+
+@contextmanager
+def _blaming(scorer: Scorer) -> Iterator[None]:
+    """Say whose scorer raised what, a plugin's by its name; errors of this package pass unchanged."""
+    from ood_toolkit.benchmark.scoring import blame
+
+    try:
+        yield
+    except OodkitError:
+        raise
+    except Exception as error:
+        raise ScorerError(f"{scorer.spec}: {blame(scorer, error)}") from error
 
 
 def _on_negatives(made: Detector, member: Member, val: Outputs) -> Detector:

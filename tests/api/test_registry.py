@@ -174,6 +174,24 @@ def test_a_plugin_that_takes_the_name_of_a_builtin_disables_both(install):
 
 
 @pytest.mark.parametrize(
+    ("group", "has"), [("all", True), ("classical", True), ("clip", False), ("thresholds", False), ("msp", True)]
+)
+def test_a_disabled_name_is_asked_for_by_its_own_group_alone(install, group, has):
+    install("thief", code(name="msp"))
+    lost = {}
+    get_registry().scorers([group, "mcm"], lost)
+    assert list(lost) == (["msp"] if has else [])
+
+
+def test_a_disabled_name_may_be_of_any_group_where_it_cannot_be_imported(install):
+    install("thief", code("return {'msp': 'a_module_that_is_missing:X'}"))
+    lost = {}
+    get_registry().scorers("thresholds", lost)
+    assert list(lost) == ["msp"]
+    assert plugin("thief").error.startswith("scorer 'msp' is disabled")
+
+
+@pytest.mark.parametrize(
     ("body", "error"),
     [
         ("return {'mine': 'MODULE:Yours'}", "plugin 'odd': cannot import 'mine': AttributeError: "),

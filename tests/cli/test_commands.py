@@ -639,6 +639,7 @@ def test_plugins_broken_in_four_ways(install, toys, elsewhere):
     assert (asked.code, asked.err) == (1, f"oodkit: mcm failed: {clash}\n")
     assert re.search(r"^ msp +strange", asked.out, re.M)
     assert elsewhere(path, *line, "clip").code == 1
+    assert elsewhere(path, *line, "thresholds").code == 0
     unknown = elsewhere(path, *line, "one")
     one_line(
         unknown, "unknown scorer 'one'", "plugin 'misspelt' is out of service", "plugin 'raises' is out of service"
@@ -649,6 +650,8 @@ def test_plugins_broken_in_four_ways(install, toys, elsewhere):
         failed.err == "oodkit: divides failed: divides: ZeroDivisionError: halved by nothing (oodkit_divides.py:10)\n"
     )
     assert re.search(r"^ msp +strange", failed.out, re.M)
+    fitted = elsewhere(path, "fit", "divides", "--id", "toys", "-o", "divides.oodkit")
+    one_line(fitted, "divides: divides: ZeroDivisionError: halved by nothing (oodkit_divides.py:10)")
 
 
 def test_a_plugin_whose_data_set_cannot_be_had_leaves_the_listings_alone(install, monkeypatch, oodkit):
