@@ -6,13 +6,13 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ood_toolkit.errors import OutputsError
+from ood_toolkit.errors import OutputsError, kind_of
 from ood_toolkit.outputs.arrays import ArrayLike, as_tensor, check_rows, scoring_precision, to_numpy
 
 __all__ = ["Bank", "Head"]
@@ -27,6 +27,11 @@ class ReadOnly(dict[str, Any]):
 
     def __setitem__(self, key: str, value: object) -> None:
         raise TypeError(f"read-only: cannot set {key!r}; make a new head or new outputs")
+
+    def _refused(self, *_: Any, **__: Any) -> NoReturn:
+        raise TypeError("read-only: cannot be changed; make a new head or new outputs")
+
+    __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refused
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (dict(self),)
@@ -307,7 +312,10 @@ def _names(class_names: Sequence[str], classes: int) -> tuple[str, ...]:
 
 
 def _finite(value: float, what: str) -> float:
-    number = float(value)
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise OutputsError(f"{what}: expected a finite number, got {kind_of(value)}") from None
     if number != number or number in (float("inf"), float("-inf")):
         raise OutputsError(f"{what}: expected a finite number, got {value}")
     return number

@@ -148,6 +148,9 @@ class Outputs(Derived):
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"Outputs are immutable: cannot set {name!r}; make new ones")
 
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"Outputs are immutable: cannot delete {name!r}; make new ones")
+
     @property
     def provides(self) -> frozenset[str]:
         """What a scorer's `needs` may ask of these outputs, in the same words."""
@@ -316,7 +319,10 @@ class Outputs(Derived):
             )
         places = places.long()
         if not -len(self) <= int(places.min()) <= int(places.max()) < len(self):
-            raise OutputsError(f"index: expected places among {len(self)} rows, got up to {int(places.max())}")
+            low, high = int(places.min()), int(places.max())
+            raise OutputsError(
+                f"index: expected places among {len(self)} rows, got {low if low < -len(self) else high}"
+            )
         return places.to(self.device)
 
     def _set(self, **values: object) -> None:

@@ -143,8 +143,33 @@ def test_outputs_are_immutable(make_outputs):
         x.labels = None
     with pytest.raises(AttributeError, match="cannot set 'confidence'"):
         x.confidence = torch.ones(60)
+    with pytest.raises(AttributeError, match="Outputs are immutable: cannot delete 'labels'"):
+        del x.labels
     with pytest.raises(TypeError):
         x.extras["t"] = 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda extras: extras.update(t=1),
+        lambda extras: extras.pop("a"),
+        lambda extras: extras.popitem(),
+        lambda extras: extras.clear(),
+        lambda extras: extras.setdefault("t", 1),
+        lambda extras: extras.__delitem__("a"),
+        lambda extras: extras.__ior__({"t": 1}),
+    ],
+    ids=["update", "pop", "popitem", "clear", "setdefault", "delete", "or"],
+)
+def test_extras_and_banks_are_read_only(change):
+    x = Outputs(logits=[[1.0, 2.0]], extras={"a": [0]})
+    banks = Head.zero_shot([[1.0, 0.0]], ["cat"], texts={"a": [[0.0, 1.0]]}).banks
+    for held in (x.extras, banks):
+        with pytest.raises(TypeError, match="read-only"):
+            change(held)
+        assert list(held) == ["a"]
+        assert list(pickle.loads(pickle.dumps(held))) == list(copy.deepcopy(held)) == ["a"]
 
 
 def full(n=10):
