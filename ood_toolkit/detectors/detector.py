@@ -149,11 +149,21 @@ class Detector:
     # -- deciding -------------------------------------------------------------------------------------------------
 
     def score(self, x: Outputs | ArrayLike) -> np.ndarray:
-        """Score `x`: (n,) float64, higher = more in-distribution; `DetectorError` for outputs of another model."""
+        """Score `x`: (n,) float64, higher = more in-distribution; `DetectorError` for outputs of another model.
+
+        No rows give no scores.
+        """
+        if is_empty(x):
+            return np.empty(0)
         return scores_of(self.scorer, self._same_model(x).blind())
 
     def predict(self, x: Outputs | ArrayLike) -> np.ndarray:
-        """Decide for each image of `x`: (n,) bool, True = in-distribution; `DetectorError` as for `score`."""
+        """Decide for each image of `x`: (n,) bool, True = in-distribution; `DetectorError` as for `score`.
+
+        No rows give no decisions.
+        """
+        if is_empty(x):
+            return np.empty(0, dtype=bool)
         x = self._same_model(x).blind()
         scores = scores_of(self.scorer, x)
         if self.class_thresholds is None:

@@ -154,6 +154,13 @@ def test_no_rows_give_no_decisions(nothing, make_outputs):
     assert found.to_pandas().shape == (0, 9)
 
 
+@pytest.mark.parametrize("nothing", [[], np.empty((0, 8)), torch.empty(0, 5)])
+def test_no_rows_give_no_scores(nothing, make_outputs):
+    made = Detector.fit("classwise", make_outputs())
+    for found, kind in ((made.score(nothing), np.float64), (made.predict(nothing), np.bool_)):
+        assert (found.shape, found.dtype) == ((0,), kind)
+
+
 def test_an_iterator_is_decided_chunk_by_chunk(make_outputs):
     made, x = Detector.fit("msp", make_outputs(80)), make_outputs(50, seed=2)
     chunks = [x.features[:20].numpy(), np.empty((0, 8)), x[20:45], x.features[45:]]
