@@ -128,6 +128,16 @@ def test_shell_commands_parse(page, line):
         get_registry().combiners(given.get("combiners") or "all")
 
 
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_what_a_page_shows_of_a_command_stands_below_the_command(page):
+    text, hidden = page.read_text(), []
+    for marker in re.finditer(r"<!-- (?:output|vectors): (.+?) -->", text):
+        before = re.sub(r"<!--.*?-->", "", text[: marker.start()]).replace("\\\n", " ")
+        if not set(marker[1].replace(",", " ").split()) <= set(before.replace(",", " ").replace("`", " ").split()):
+            hidden.append(marker[1])
+    assert hidden == []
+
+
 def test_reference_is_fresh():
     done = subprocess.run(
         [sys.executable, ROOT / "docs" / "generate.py", "--check"], capture_output=True, text=True, check=False
