@@ -12,7 +12,7 @@ from ood_toolkit.api.scorer import Prompts
 from ood_toolkit.encode.banks import mined
 from ood_toolkit.encode.labels import Labelled, labels_among
 from ood_toolkit.encode.sets import Sets
-from ood_toolkit.errors import DataError
+from ood_toolkit.errors import DataError, OutputsError
 from ood_toolkit.outputs import Outputs
 from ood_toolkit.outputs.head import Bank, Head
 from ood_toolkit.outputs.outputs import SOURCE_LABELS
@@ -154,7 +154,10 @@ class ImportedSets(Sets):
             raise DataError(
                 f"{name}: embeddings without texts or weights give no logits; import the ID set with --text or --head"
             )
-        return outputs_of(arrays, head).to(self.device)
+        try:
+            return outputs_of(arrays, head).to(self.device)
+        except (DataError, OutputsError) as error:
+            raise DataError(f"{name}: {error}") from None
 
     def templates(self, name: str) -> tuple[str, ...]:
         """Give none: imported texts were made elsewhere."""

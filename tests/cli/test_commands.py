@@ -418,7 +418,7 @@ def test_import_with_wrong_files(oodkit, put, tmp_path):
 
 def test_sets_of_another_width_are_refused(oodkit, toys, put):
     assert oodkit("import", "wide", put("wide", embeddings=np.ones((4, 9)))).code == 0
-    one_line(oodkit("bench --id toys --ood wide"), "features: expected width 8", "they are of another model")
+    one_line(oodkit("bench --id toys --ood wide"), "wide: features: expected width 8", "they are of another model")
 
 
 def test_one_class_one_image_and_no_mistakes(oodkit, toys, put):
