@@ -1,6 +1,5 @@
 """Batches, outputs, labels and threads as people have them, given to `Outputs.from_model`."""
 
-import gc
 import hashlib
 import weakref
 from concurrent.futures import ThreadPoolExecutor
@@ -103,7 +102,6 @@ def test_of_a_generator_one_batch_is_held_at_a_time(linear, kind):
             made.append(weakref.ref(image))
             yield of(kind, image, place)
             del image
-            gc.collect()
             most = max(most, sum(one() is not None for one in made))
 
     x = Outputs.from_model(linear, batches())
