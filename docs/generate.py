@@ -22,6 +22,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = ROOT / "docs" / "commands.md"
 CHOOSER = ROOT / "docs" / "which-score.md"
+OPTION = re.compile(r"(`[^`]*`)|(?<![\w-])--[a-z][a-z-]*(?![\w=-])")
+"""Code, which stays as it is, or an option in a sentence."""
 TABLES = re.compile(r"(<!-- tables: [^>]*-->\n).*?(\n<!-- end -->)", re.DOTALL)
 PAGES = tuple(ROOT / "docs" / f"{name}.md" for name in ("quickstart", "scores", "thresholds", "deploy", "monitoring"))
 PAGES += (ROOT / "README.md",)
@@ -100,7 +102,7 @@ def _command(path: list[str], command: Any) -> str:
 
 def _option(option: Any, context: Any) -> str:
     names, said = option.get_help_record(context)
-    return f"| `{_cell(names)}` | {_cell(said)} |"
+    return f"| `{_cell(names)}` | {_said(_cell(said))} |"
 
 
 def _component(about: dict[str, Any]) -> str:
@@ -134,7 +136,12 @@ def _hooks() -> str:
 
 
 def _paragraphs(text: str) -> str:
-    return "\n\n".join(" ".join(part.split()) for part in text.split("\n\n"))
+    return "\n\n".join(_said(" ".join(part.split())) for part in text.split("\n\n"))
+
+
+def _said(text: str) -> str:
+    """Write options in a sentence as code."""
+    return OPTION.sub(lambda found: found[1] or f"`{found[0]}`", text)
 
 
 def _cell(text: str | None) -> str:

@@ -19,7 +19,11 @@ MADE = "prompts"
 SPLITS = {"val", "val_labels"}
 COSTS = {"logits": "logits only", "train": "training set"}
 """Cost classes that are written out."""
+QUESTIONS = {"OOD images": "AUROC", "wrong predictions": "ID right"}
+"""What a score may be asked for, with the column that measures it."""
 DASH = "–"
+TOGETHER = str.maketrans({" ": "\N{NO-BREAK SPACE}", DASH: "\N{NON-BREAKING HYPHEN}"})
+"""What keeps figures of one score in one line."""
 BEST = 3
 """How many scores a row of the decision table names."""
 
@@ -172,6 +176,11 @@ class Measurements:
         """Every setting, as first named."""
         return list(dict.fromkeys(setting for found in self.rows.values() for setting in found))
 
+    @property
+    def titles(self) -> list[str]:
+        """The settings in words: a model on an ID set."""
+        return [setting.replace(", ", " on ") for setting in self.settings]
+
     def values(self, name: str, column: str) -> dict[str, float]:
         """Give a column of a scorer by setting, those that have it."""
         found = {setting: row.value(column) for setting, row in self.rows.get(name, {}).items()}
@@ -191,9 +200,9 @@ class Measurements:
 def decision_tables(measured: Iterable[Measured]) -> str:
     """Write the decision table, and below it the table of each situation, the best measured first."""
     known, found = Measurements.of(measured), scorers_by_situation()
-    heads = ["you have", "cost", "best against OOD here", "best against wrong predictions here"]
+    heads = ["you have", "cost", "best against OOD", "best against wrong predictions"]
     overview = [_row(heads), "|---" * len(heads) + "|", *(_overview(one, all_, known) for one, all_ in found.items())]
-    order = f"Figures: AUROC in per cent on {' / '.join(known.settings)}."
+    order = f"AUROC in per cent by model and ID set, in the order {' / '.join(known.titles)}."
     return "\n\n".join([order, "\n".join(overview), *(_section(one, all_, known) for one, all_ in found.items())])
 
 
@@ -207,7 +216,8 @@ def _overview(situation: Situation, scorers: list[AnyScorer], known: Measurement
 def _best(names: list[str], known: Measurements, column: str, count: int) -> str:
     """Name the scorers that come first in a column, with their values in each setting."""
     measured = sorted((name for name in names if known.values(name, column)), key=lambda one: known.order(one, column))
-    return "<br>".join(f"{link(one)} {' / '.join(known.cells(one, column, 1))}" for one in measured[:count]) or DASH
+    figures = {one: " / ".join(known.cells(one, column, 1)).translate(TOGETHER) for one in measured[:count]}
+    return "<br>".join(f"{link(one)} {values}" for one, values in figures.items()) or DASH
 
 
 def _section(situation: Situation, scorers: list[AnyScorer], known: Measurements) -> str:
@@ -215,14 +225,28 @@ def _section(situation: Situation, scorers: list[AnyScorer], known: Measurements
     common = frozenset.intersection(*(frozenset(one.needs) for one in scorers))
     further = {one.name: _listed(one.needs - common) for one in scorers}
     differ = any(further.values())
-    heads = ["score", "what it is", *(["needs also"] if differ else []), *(f"AUROC: {one}" for one in known.settings)]
-    rows = [_row(heads), "|---" * len(heads) + "|"]
+    heads = ["score", "what it is", *(["needs also"] if differ else []), *(f"AUROC: {one}" for one in known.titles)]
+    figures = len(known.settings)
+    rows = [_row(heads), "|---" * (len(heads) - figures) + "|--:" * figures + "|"]
     for one in sorted(scorers, key=lambda one: known.order(one.name)):
         needs = [further[one.name]] if differ else []
         cells = known.cells(one.name, "AUROC", 2)
         rows.append(_row([link(one.name), as_markdown(first_sentence(one)), *needs, *cells]))
-    told = f"Needs: {_listed(common)}." + (f" What is for less applies, too: {also}." if also else "")
+    told = f"Needs: {_listed(common)}." + (f" Scores that need less apply, too: {also}." if also else "")
+    told += _best_measured([one.name for one in scorers], known)
     return "\n\n".join([f"## {situation.title}", situation.what, told, "\n".join(rows)])
+
+
+def _best_measured(names: list[str], known: Measurements) -> str:
+    """Say which score of a section was measured best for each of the two questions, where any was measured."""
+    firsts = {what: _first(names, known, column) for what, column in QUESTIONS.items()}
+    told = [f"{link(name)} against {what}" for what, name in firsts.items() if name]
+    return f" Measured best of these: {', '.join(told)}." if told else ""
+
+
+def _first(names: list[str], known: Measurements, column: str) -> str | None:
+    measured = [name for name in names if known.values(name, column)]
+    return min(measured, key=lambda one: known.order(one, column), default=None)
 
 
 def _listed(needs: Iterable[str]) -> str:
