@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from ood_toolkit.errors import DataError
@@ -16,24 +16,22 @@ __all__ = ["is_large", "through_file"]
 
 LARGE = 1 << 26
 """Pixels up to which two images of four bytes a pixel take 512 MiB at most."""
-FOUR_BYTES = frozenset({"RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV", "LA", "La", "PA"})
-"""Modes whose pixels take four bytes in Pillow's memory, whatever they hold."""
 BAND = 1 << 22
 """Pixels that are held twice at once."""
 
 
 def is_large(image: Image) -> bool:
     """Say whether a second image of this size should not stand beside it."""
-    return image.mode in FOUR_BYTES and image.width * image.height > LARGE
+    return image.width * image.height > LARGE
 
 
-def through_file(image: Image, turn: Transpose | None = None) -> Image:
-    """Convert an image to RGB, turn it, and close it before the result is made; to the bytes of doing so at once.
+def through_file(image: Image, as_rgb: Callable[[Image], Image], turn: Transpose | None = None) -> Image:
+    """Convert an image, turn it, and close it before the result is made; to the bytes of doing so at once.
 
-    `DataError` where the disk of temporary files is full.
+    `as_rgb` makes RGB of a band of its rows. `DataError` where the disk of temporary files is full.
     """
     try:
-        return _through_file(image, turn)
+        return _through_file(image, as_rgb, turn)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
@@ -44,13 +42,13 @@ def through_file(image: Image, turn: Transpose | None = None) -> Image:
         ) from None
 
 
-def _through_file(image: Image, turn: Transpose | None) -> Image:
+def _through_file(image: Image, as_rgb: Callable[[Image], Image], turn: Transpose | None) -> Image:
     from PIL import Image as Images
 
     width, height = image.size
     with tempfile.TemporaryFile() as file:
         for top, bottom in _bands(width, height):
-            file.write(image.crop((0, top, width, bottom)).convert("RGB").tobytes())
+            file.write(as_rgb(image.crop((0, top, width, bottom))).tobytes())
         image.close()
         file.seek(0)
         made = Images.new("RGB", (height, width) if _aside(turn) else (width, height))

@@ -7,7 +7,7 @@ import os
 import re
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -18,6 +18,7 @@ from ood_toolkit.errors import DataError
 from ood_toolkit.store.foreign.guard import open_regular, read_bytes, reason
 
 if TYPE_CHECKING:
+    from numpy import ndarray
     from PIL.Image import Image, Transpose
 
 __all__ = [
@@ -218,11 +219,10 @@ def _fraction(width: int, height: int, least: int) -> int:
 
 def _upright_rgb(image: Image, ours: bool = False) -> Image:
     """Turn and convert an image; one that nobody else has is closed before two of its size would be in memory."""
-    turn = _turn(image)
+    turn, as_rgb = _turn(image), _conversion(image)
     if ours and is_large(image) and (turn is not None or image.mode != "RGB"):
-        return through_file(image, turn)
-    image = _to_8_bits(_turned(image, turn))
-    return image if image.mode == "RGB" else image.convert("RGB")
+        return through_file(image, as_rgb, turn)
+    return as_rgb(_turned(image, turn))
 
 
 def _turn(image: Image) -> Transpose | None:
@@ -253,28 +253,35 @@ def _turned(image: Image, turn: Transpose | None) -> Image:
     return turned
 
 
-def _to_8_bits(image: Image) -> Image:
-    """Scale 16 bits, which Pillow's own conversion cuts off at 255; leave 8 as they are.
+def _conversion(image: Image) -> Callable[[Image], Image]:
+    """Give what makes RGB of an image or a part of it: 16 bits are scaled, for Pillow's own conversion cuts them off.
 
     Pillow reads 16 bits as mode "I" from some formats. From others that is 32 bits or signed: measurements.
     """
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
-        return _scaled(image)
+        table = _table(image)
+        return lambda part: _scaled(part, table).convert("RGB")
     if image.mode in ("I", "F"):
         kind = "floating-point" if image.mode == "F" else "signed or 32-bit"
         raise DataError(f"not a readable picture: {kind} pixels have no known range")
-    return image
+    return lambda part: part if part.mode == "RGB" else part.convert("RGB")
 
 
-def _scaled(image: Image) -> Image:
-    """Scale 16 bits, or the 12 bits of a TIFF, to 8; Pillow leaves a TIFF's 12 bits and white-is-zero to us."""
+def _table(image: Image) -> ndarray:
+    """Give the 8 bits (65536,) of each value of 16; Pillow leaves a TIFF's 12 bits and white-is-zero to us."""
     import numpy as np
-    from PIL import Image as Images
 
     tags = getattr(image, "tag_v2", {})
     white = 4095 if tags.get(BITS_PER_SAMPLE) == (12,) else 65535
     table = np.clip(np.rint(np.arange(1 << 16) * (255 / white)), 0, 255).astype(np.uint8)
-    table = 255 - table if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO else table
+    return 255 - table if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO else table
+
+
+def _scaled(image: Image, table: ndarray) -> Image:
+    """Scale 16 bits to 8, a band of rows at a time."""
+    import numpy as np
+    from PIL import Image as Images
+
     width, height = image.size
     grey, rows = np.empty((height, width), np.uint8), max(1, BAND // max(width, 1))
     for top in range(0, height, rows):

@@ -14,7 +14,8 @@ from ood_toolkit.errors import DataError
 
 Y, X = np.mgrid[:40, :56]
 COLOURS = np.stack([X * 4, Y * 6, (X + Y) * 2], axis=-1).astype(np.uint8)
-MODES = {"CMYK": "JPEG", "RGBA": "PNG", "LA": "PNG", "YCbCr": "TIFF", "RGB": "JPEG", "L": "PNG", "P": "PNG"}
+MODES = {"CMYK": "JPEG", "RGBA": "PNG", "LA": "PNG", "YCbCr": "TIFF", "RGB": "JPEG", "L": "PNG", "P": "PNG",
+         "1": "PNG", "I;16": "PNG", "I": "PPM"}  # fmt: skip
 
 
 @pytest.fixture
@@ -24,7 +25,8 @@ def all_large(monkeypatch):
 
 
 def content(mode, orientation):
-    image = Image.fromarray(COLOURS).convert(mode)
+    image = Image.fromarray(COLOURS)
+    image = Image.fromarray(COLOURS[..., 0] * np.uint16(257)) if mode in ("I;16", "I") else image.convert(mode)
     exif = Image.Exif()
     exif[274] = orientation
     file = io.BytesIO()
@@ -45,7 +47,7 @@ def test_its_bytes_are_those_of_doing_it_at_once(mode, orientation, request):
     assert np.ptp(np.asarray(made)) > 100
 
 
-@pytest.mark.parametrize("mode", ["CMYK", "RGBA", "LA"])
+@pytest.mark.parametrize("mode", ["CMYK", "RGBA", "LA", "L", "P", "1", "I;16"])
 def test_two_of_its_size_are_never_in_memory(mode, all_large, monkeypatch):
     closed = []
     monkeypatch.setattr(Image.Image, "close", lambda image: closed.append(image.size))
