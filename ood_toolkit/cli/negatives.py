@@ -65,8 +65,8 @@ def _rule(found: dict[str, Any]) -> str:
 
 
 def _row(key: str, found: dict[str, Any]) -> dict[str, Any]:
-    classes = found.get("classes", [])
+    classes = found.get("classes") or []
     named = first_few(classes, 4, str, counts=True)
-    what = f"{len(found['negatives']):,} of {found.get('candidates', 0):,} words ({found.get('words')}), for {named}"
+    what = f"{len(found['negatives']):,} of {found.get('candidates') or 0:,} words ({found.get('words')}), for {named}"
     return {"name": key[:12], "what": what, "rule": found.get("rule", "quantile"), "model": found.get("model"),
             "share": found.get("share"), "templates": found.get("templates")}  # fmt: skip

@@ -18,6 +18,13 @@ from ood_toolkit.store.ownership import own_files
 __all__ = ["Negatives"]
 
 FORMAT = 1
+ABSENT = type(None)
+KINDS: dict[str, Any] = {
+    "negatives": list, "classes": (list, ABSENT), "candidates": (int, ABSENT), "share": (int, float, ABSENT),
+    "quantile": (int, float, ABSENT),
+}  # fmt: skip
+"""What kind a list's entries are, those that may be absent too."""
+OTHERWISE = "contents of another form"
 
 
 class Negatives:
@@ -77,16 +84,25 @@ class Negatives:
             )
         file = self.folder / f"{fitting[0]}.json"
         try:
-            content = json.loads(read_bytes(file, LARGEST))
-            content["negatives"] = [_row(row) for row in content["negatives"]]
+            return fitting[0], _checked(json.loads(read_bytes(file, LARGEST)))
         except (ValueError, LookupError, TypeError, OSError, OverflowError, RecursionError) as error:
             raise StoreError(f"{file}: expected a list of negatives, got {reason(error)}; delete it") from None
-        return fitting[0], content
 
 
-def _row(row: Mapping[str, Any]) -> dict[str, Any]:
+def _checked(content: Any) -> dict[str, Any]:
+    """Give a list whose entries are of the kinds that are written; `TypeError` where one is of another."""
+    for name, kinds in KINDS.items():
+        if not isinstance(content, dict) or not isinstance(content.get(name), kinds):
+            raise TypeError(OTHERWISE)
+    shares = {name: float(content[name]) for name in ("share", "quantile") if content.get(name) is not None}
+    return {**content, **shares, "negatives": [_row(row) for row in content["negatives"]]}
+
+
+def _row(row: Any) -> dict[str, Any]:
     """Give a word and the values that decided; `LookupError` where there are none."""
+    if not isinstance(row, dict) or not isinstance(row["word"], str):
+        raise TypeError(OTHERWISE)
     why = {name: value if isinstance(value, str) else float(value) for name, value in row.items() if name != "word"}
     if not any(isinstance(value, float) for value in why.values()):
         raise LookupError("no value")
-    return {"word": str(row["word"]), **why}
+    return {"word": row["word"], **why}

@@ -118,6 +118,10 @@ def test_a_bad_row_in_the_middle_leaves_the_state_as_it_was(watched, predicted, 
         longer.write_text(json.dumps({**wrong, **change}) + "\n")
         code, said = watched("--on", longer)
         assert (code, "line 1 is no row of oodkit predict" in said) == (1, True), said
+    for lacking in ("score", "threshold", "prediction"):
+        longer.write_text(json.dumps({key: value for key, value in wrong.items() if key != lacking}) + "\n")
+        code, said = watched("--on", longer)
+        assert (code, "line 1 is no row of oodkit predict" in said) == (1, True), said
     assert (tmp_path / "s.json").read_bytes() == before
 
 

@@ -7,7 +7,10 @@ import io
 import json
 import pickle
 import random
+import shutil
 import tarfile
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,6 +20,7 @@ from safetensors.numpy import save
 from safetensors.torch import save_file
 
 from ood_toolkit import Detector, Head, Monitor, Outputs
+from ood_toolkit.detectors.writing import FIELDS, line_of
 from ood_toolkit.learning.checkpoint import Checkpoint, write_checkpoint
 from ood_toolkit.report.gallery import Gallery
 from ood_toolkit.report.results import Answers, Row
@@ -87,7 +91,8 @@ def store() -> None:
     held = {"about": np.frombuffer(about, np.uint8), "keys": keys, "labels": LABELS[:3].astype(np.int64)}
     (CORPUS / "listing.safetensors").write_bytes(save({**held, "ids": np.frombuffer(b"a\nb\n%E9", np.uint8)}))
     put("name.json", {"format": 1, "key": "0" * 64, "source": "a.npz", "rows": 3})
-    put("negatives.json", {"format": 1, "negatives": [{"word": "a", "similarity": 0.5}]})
+    about = {"model": "m", "words": "w", "classes": ["cat"], "candidates": 9, "share": 0.5, "quantile": 0.95}
+    put("negatives.json", {"format": 1, **about, "negatives": [{"word": "a", "similarity": 0.5}]})
     put("encoder.json", {"identity": {"kind": "features", "weights": "0"}, "model": "m", "batch": 32})
 
 
@@ -237,7 +242,6 @@ def rows() -> None:
     import pyarrow as pa
     from pyarrow import parquet
 
-    from ood_toolkit.detectors.writing import FIELDS, line_of
     from ood_toolkit.report.cells import csv_rows
 
     ids = [f"é{row}" for row in range(6)]
@@ -253,6 +257,29 @@ def rows() -> None:
     (CORPUS / "decided.csv").write_text(csv_rows([FIELDS, *([one[name] for name in FIELDS] for one in decided)]))
     parts = {name: pa.array(["d"]) for name in ("id", "sha256", "detector")}
     parquet.write_table(pa.table(parts), CORPUS / "part-00000.parquet")
+
+
+def folders() -> None:
+    """Write what lies in a folder saved by `datasets`, decisions of a detector, a model's card and a classifier."""
+    import datasets
+    from fuzz_folders import OF_HUGGING_FACE
+
+    packed = io.BytesIO()
+    Image.fromarray(DRAW.integers(0, 256, (6, 5, 3), dtype=np.uint8)).save(packed, "png")
+    kinds = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=list(CLASSES))})
+    rows = {"image": [{"bytes": packed.getvalue(), "path": None}] * 2, "label": [0, 2]}
+    with tempfile.TemporaryDirectory() as place:
+        datasets.Dataset.from_dict(rows, features=kinds).save_to_disk(place)
+        for own, theirs in OF_HUGGING_FACE.items():
+            shutil.copy(Path(place) / theirs, CORPUS / own)
+    said = dict.fromkeys(FIELDS, "x") | {"detector": "d", "score": 0.5, "threshold": 0.25, "prediction": "cat"}
+    (CORPUS / "predictions.jsonl").write_text("".join(f"{line_of(said | {'id': str(row)})}\n" for row in range(3)))
+    about = {"model": "m", "files": {"/w": [1, 2, 3, 4], "/v": None}, "versions": {"torch": "2"}, "facts": {"width": 4}}
+    held = {"about": np.frombuffer(json.dumps(about).encode(), np.uint8), "weight": TEXT}
+    (CORPUS / "card.safetensors").write_bytes(save(held))
+    weights = {"1.weight": torch.ones(3, 48), "1.bias": torch.zeros(3)}
+    torch.save({"state_dict_ema": weights, "state_dict": weights}, CORPUS / "classifier.pt")
+    save_file(weights, CORPUS / "classifier.safetensors")
 
 
 def sets() -> None:
@@ -306,7 +333,7 @@ def main() -> None:
     CORPUS.mkdir(exist_ok=True)
     for file in CORPUS.iterdir():
         file.unlink()
-    for make in (arrays, tensors, store, models, runs, pages, texts, pictures, rows, sets, further):
+    for make in (arrays, tensors, store, models, runs, pages, texts, pictures, rows, sets, further, folders):
         make()
     files = list(CORPUS.iterdir())
     print(f"{len(files)} files, {sum(file.stat().st_size for file in files):,} bytes")

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
+from fuzz_folders import FOLDERS
 from fuzz_targets import CORPUS, TARGETS, Target
 
 if TYPE_CHECKING:
@@ -220,5 +221,5 @@ FURTHER = (
     Target("page of scores", "npz", ("page_*.npz",), page),
 )
 OF_PLUGINS = (Target("transformers", "json", ("config.json", "model.safetensors.index.json"), of_transformers),)
-ALL = (*TARGETS, *FURTHER, *(OF_PLUGINS if find_spec("oodkit_transformers") else ()))
+ALL = (*TARGETS, *FURTHER, *FOLDERS, *(OF_PLUGINS if find_spec("oodkit_transformers") else ()))
 """All readers that are here."""

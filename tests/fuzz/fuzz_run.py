@@ -1,9 +1,9 @@
 """Fuzz the readers of foreign files: `python tests/fuzz/fuzz_run.py --seconds 60`, or `make fuzz SECONDS=60`.
 
-Each reader has a process of its own, so that its peak memory is known; in it, files of the corpus are damaged and read
-one after the other. Only errors of this package may come out, in one line, in bounded time; nothing may be written
-outside the case's own folder, no process be started and no address be called. What breaks that is kept in
-`build/fuzz` and makes the exit code 1.
+Each reader has a process of its own, so that its peak memory is known, mapped libraries apart; in it, files of the
+corpus are damaged and read one after the other. Only errors of this package may come out, in one line, in bounded time
+and memory; nothing may be written outside the case's own folder, no process be started and no address be called. What
+breaks that is kept in `build/fuzz` and makes the exit code 1.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import resource
 import shutil
 import signal
@@ -122,6 +123,7 @@ def work(target: Target, seconds: float, cases: int, seed: int, kept: Path) -> d
             accepted, wrong = case(target, content, name, Path(place), watch)
             if "Traceback" in wrong:  # what is imported now may write, and look for libraries
                 raise SystemExit(f"{target.name}: {name}, which is sound: {wrong}")
+        libraries = mapped()
         start = time.monotonic()
         while (counts["cases"] < cases) if cases else (time.monotonic() - start < seconds):
             name, content = draw.choice(seeds)
@@ -133,8 +135,15 @@ def work(target: Target, seconds: float, cases: int, seed: int, kept: Path) -> d
             counts["failed" if wrong else "accepted" if accepted else "refused"] += 1
             if wrong:
                 keep(kept, target, name, content, wrong)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - libraries
     return {**counts, "seconds": round(time.monotonic() - start, 1), "slowest": round(slowest, 2), "peak": peak}
+
+
+def mapped() -> int:
+    """Give the bytes of mapped files, such as libraries, that are in memory; 0 where no system tells."""
+    about = Path("/proc/self/status")
+    found = re.search(r"^RssFile:\s*(\d+) kB", about.read_text(), re.MULTILINE) if about.exists() else None
+    return int(found[1]) * 1024 if found else 0
 
 
 def keep(folder: Path, target: Target, name: str, content: bytes, wrong: str) -> None:

@@ -273,12 +273,14 @@ def named_arrays(file: Path) -> object:
 
 
 def negatives(file: Path) -> object:
+    from ood_toolkit.cli import negatives as command
     from ood_toolkit.store.negatives import Negatives
 
     place = file.parent / "negatives" / f"{'0' * 64}.json"
     place.parent.mkdir(exist_ok=True)
     place.write_bytes(file.read_bytes())
-    return Negatives(file.parent).read("0")
+    key, found = Negatives(file.parent).read("0")
+    return command._row(key, found), command._rule(found)
 
 
 def encoder(file: Path) -> object:

@@ -29,7 +29,15 @@ def test_no_such_list_or_several_are_refused(tmp_path, start):
         kept.read(start)
 
 
-@pytest.mark.parametrize("content", ["", "{}", "[]", '{"negatives": 3}', '{"negatives": [{"word": "x"}]}', "\x00"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "", "{}", "[]", '{"negatives": 3}', '{"negatives": [{"word": "x"}]}', "\x00", '{"negatives": ["x"]}',
+        '{"negatives": "x"}', '{"negatives": [null]}', '{"negatives": [7]}', '{"negatives": [{"word": [], "a": 1}]}',
+        '{"negatives": [], "classes": 5}', '{"negatives": [], "candidates": "9"}', '{"negatives": [], "share": "x"}',
+        '{"negatives": [], "quantile": []}', '{"negatives": [], "share": 1%s}' % ("0" * 400),
+    ],
+)  # fmt: skip
 def test_a_damaged_list_is_named(tmp_path, content):
     kept = Negatives(tmp_path)
     key = kept.write(ABOUT, ["x"], [0.1])

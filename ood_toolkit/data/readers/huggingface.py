@@ -11,7 +11,7 @@ from ood_toolkit.api.dataset import DataSet, Pictures
 from ood_toolkit.api.picture import LARGEST, Picture
 from ood_toolkit.data.readers.splits import named_splits
 from ood_toolkit.errors import DataError, one_line
-from ood_toolkit.store.foreign.guard import read_bytes, reason
+from ood_toolkit.store.foreign.guard import guarded, read_bytes, reason
 from ood_toolkit.store.foreign.places import place_of
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ __all__ = ["huggingface_set"]
 
 IMAGE_COLUMNS, LABEL_COLUMNS = ("image", "img"), ("label", "labels")
 """Names of columns that are taken first where there are several."""
+EXPECTED = "a data set of datasets"
 TRUTH = re.compile("label|class|target|category", re.IGNORECASE)
 """What the names of columns hold that are most likely labels."""
 
@@ -71,11 +72,19 @@ def huggingface_set(text: str, name: str) -> DataSet:
         import datasets
     except ImportError as error:
         raise DataError(f"{name}: needs Hugging Face datasets; pip install 'ood-toolkit[hf]'") from error
+    folder = place_of(text)
     try:
-        held = datasets.load_from_disk(str(place_of(text))) if place_of(text).is_dir() else datasets.load_dataset(text)
+        held = datasets.load_from_disk(str(folder)) if folder.is_dir() else datasets.load_dataset(text)
     except Exception as error:  # the library raises what its file systems and servers raise
-        raise DataError(f"{name}: datasets cannot give it: {one_line(error)}") from error
-    held = held if hasattr(held, "keys") else {"test": held}
+        why = reason(error) if folder.is_dir() else one_line(error)
+        raise DataError(f"{name}: datasets cannot give it: {why}") from error
+    with guarded(name, EXPECTED):
+        return _set_of(held if hasattr(held, "keys") else {"test": held}, text, name)
+
+
+def _set_of(held: Any, text: str, name: str) -> DataSet:
+    import datasets
+
     named = named_splits(held, name)
     if not named:
         raise DataError(f"{name}: expected a split train, validation or test, got {', '.join(held)}")
@@ -95,8 +104,10 @@ def huggingface_set(text: str, name: str) -> DataSet:
         if split not in splits:
             raise DataError(f"{name} has no split {split!r}: use {' or '.join(splits)}")
         table = splits[split]
-        column = table.select_columns([image]).cast_column(image, datasets.Image(decode=False))
-        labels, unknown = (None, ()) if label is None else _labels(table[label], label)
+        with guarded(name, EXPECTED):
+            table.data.table.select([image, *([label] if label else [])]).validate(full=True)  # offsets are trusted
+            column = table.select_columns([image]).cast_column(image, datasets.Image(decode=False))
+            labels, unknown = (None, ()) if label is None else _labels(table[label], label)
         return Pictures(
             items=ColumnPictures(column, range(len(table))),
             ids=tuple(f"{split}/{row:07d}" for row in range(len(table))),

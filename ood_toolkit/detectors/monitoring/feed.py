@@ -81,7 +81,7 @@ class Predictions(Feed):
                 f"{self.path}: line {number} was written with --only {quoted(row['only'], 20)}, so other rows are "
                 "missing; predict again without it"
             )
-        numbers = [row.get("score"), row.get("threshold")]
+        numbers = [row.get("score", ""), row.get("threshold", "")]
         fits = isinstance(row.get("prediction"), str) and all(
             one is None or (type(one) in (int, float) and abs(one) < 1e300) for one in numbers
         )

@@ -163,7 +163,7 @@ def _own(row: Row, part: Mapping[str, Any]) -> str:
     names = id_names(part)
     if row.decider:
         return row.decider if row.decider in names else ""
-    return row.id if row.id in names else names[0]
+    return row.id if row.id in names else next(iter(names), "")
 
 
 def _result(run: str, row: Row, who: Who, pair: Pair, part: Mapping[str, Any], own: str) -> Result:

@@ -122,6 +122,8 @@ def reason(error: BaseException) -> str:
         return error.strerror[:1].lower() + error.strerror[1:]
     if isinstance(error, UnicodeDecodeError):
         return f"bytes that are no text in {error.encoding.upper()}"
+    if isinstance(error, UnicodeEncodeError):
+        return f"text that {error.encoding.upper()} does not have"
     if isinstance(error, json.JSONDecodeError):
         return f"text that is no JSON (line {error.lineno}, column {error.colno})"
     if type(error).__name__ == "SafetensorError":

@@ -143,8 +143,12 @@ def read_json(file: Path, what: str) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         raise ModelError(f"{what}: expected {file.name} to be JSON, got other text ({place})") from error
-    except (OSError, ValueError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
+        why = "nested too deeply" if isinstance(error, RecursionError) else "a number of thousands of digits"
+        raise ModelError(f"{what}: expected {file.name} to be JSON of a checkpoint, got {why}") from error
+    except OSError as error:
         raise ModelError(f"{what}: cannot read {file.name}: {one_line(error)}") from error
     if not isinstance(content, dict):
-        raise ModelError(f"{what}: {file.name}: expected a JSON object, got {type(content).__name__}")
+        got = "a list" if isinstance(content, list) else "one value"
+        raise ModelError(f"{what}: {file.name}: expected a JSON object, got {got}")
     return content

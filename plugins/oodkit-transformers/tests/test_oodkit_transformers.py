@@ -511,7 +511,9 @@ def test_another_model_type(copy, model_type):
 
 def test_config_that_is_no_json_object(copy):
     (copy / "config.json").write_text("[1]")
-    assert "config.json: expected a JSON object, got list" in refused(copy)
+    assert "config.json: expected a JSON object, got a list" in refused(copy)
+    (copy / "config.json").write_text('{"a": %s}' % ("9" * 5000))
+    assert "config.json to be JSON of a checkpoint, got a number of thousands of digits" in refused(copy)
     (copy / "config.json").write_text("{")
     assert "expected config.json to be JSON, got other text (line 1, column 2)" in refused(copy)
     (copy / "config.json").write_bytes(b"\xff{}")

@@ -35,6 +35,10 @@ class Table:
     def select_columns(self, names):
         return Table({n: self.features[n] for n in names}, {n: self.columns[n] for n in names})
 
+    @property
+    def data(self):
+        return SimpleNamespace(table=SimpleNamespace(select=lambda names: SimpleNamespace(validate=lambda full: None)))
+
     def cast_column(self, name, feature):
         assert not feature.decode
         return self
@@ -209,3 +213,37 @@ def test_splits_that_are_left_out_are_said(monkeypatch, table):
     assert list(made.counts) == ["val", "test"]
     (note,) = made.open("test", None).notes
     assert note == "left out, as they are no train, validation or test: extra (2 rows), test_b (2 rows)"
+
+
+def saved(folder):
+    datasets = pytest.importorskip("datasets")
+    kinds = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["cat", "dog"])})
+    rows = {"image": [{"bytes": png(shade), "path": None} for shade in (1, 2)], "label": [0, 1]}
+    datasets.disable_progress_bars()
+    datasets.Dataset.from_dict(rows, features=kinds).save_to_disk(folder)
+    (arrow,) = folder.glob("*.arrow")
+    return arrow
+
+
+def test_offsets_that_lead_out_of_the_file_are_refused_before_a_row_is_read(tmp_path):
+    arrow = saved(tmp_path / "set")
+    size = len(png(1)).to_bytes(4, "little")
+    content = arrow.read_bytes()
+    assert size in content
+    arrow.write_bytes(content.replace(size, (1 << 30).to_bytes(4, "little")))  # where the first picture ends
+    made = free_dataset(f"hf:{tmp_path / 'set'}")
+    with pytest.raises(DataError, match=r"^hf:.*expected a data set of datasets, got a damaged one"):
+        made.open("test", None)
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [("dataset_info.json", b'{"features": []}'), ("dataset_info.json", b"[[[["), ("dataset_info.json", b"\xff"),
+     ("state.json", b"[]"), ("state.json", b'{"_data_files": 3}'), ("state.json", b"{}")],
+)  # fmt: skip
+def test_a_damaged_folder_is_one_line_of_ours(tmp_path, file, content):
+    saved(tmp_path / "set")
+    (tmp_path / "set" / file).write_bytes(content)
+    with pytest.raises(DataError, match=r"^hf:\S+: \S.*[^.]$") as found:
+        free_dataset(f"hf:{tmp_path / 'set'}").open("test", None)
+    assert "Error" not in str(found.value)

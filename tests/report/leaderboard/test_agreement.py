@@ -125,6 +125,16 @@ def test_a_header_of_anybody_is_read(saved, changed, tmp_path):
     assert board_of([run], Asked()).seeds == (None,)
 
 
+def test_a_header_without_an_id_set_is_refused_by_what_it_lacks(saved, changed, tmp_path):
+    def spoil(held):
+        held["id"] = []
+        held["rows"] = [{**row, "status": "skipped"} for row in held["rows"]]
+
+    spoilt = changed(saved["one", 0], tmp_path / "spoilt", spoil)
+    with pytest.raises(DataError, match="nothing to rank"):
+        board_of([contribution_of("spoilt", read_run(spoilt))], Asked())
+
+
 def test_trained_heads_are_told_apart(make_run):
     heads = [{"heads": {"known": f"{name}/known/head.safetensors"}, "shots": {"known": 4}} for name in ("a", "b")]
     runs = [contribution_of(str(place), make_run("one", specs="msp", about=about)) for place, about in enumerate(heads)]
