@@ -166,7 +166,8 @@ class Registry:
     ) -> list[Any]:
         made: dict[str, Any] = {}
         lost: dict[str, str] = {} if out_of_service is None else out_of_service
-        for item in [specs] if isinstance(specs, str | kind) else specs:
+        many = isinstance(specs, Iterable) and not isinstance(specs, str | kind | type)
+        for item in specs if many else [specs]:
             for part in split_specs(item) if isinstance(item, str) else [item]:
                 names = expand(part) if isinstance(part, str) else None
                 for one in [part] if names is None else names:

@@ -16,7 +16,8 @@ from ood_toolkit.detectors.monitoring.evidence import Evidence
 from ood_toolkit.detectors.monitoring.report import MonitorReport
 from ood_toolkit.detectors.monitoring.state import is_position, read_state, write_state
 from ood_toolkit.detectors.monitoring.tally import Tally
-from ood_toolkit.errors import DetectorError
+from ood_toolkit.errors import DetectorError, kind_of
+from ood_toolkit.outputs import Outputs
 from ood_toolkit.outputs.arrays import to_numpy
 
 __all__ = ["ALPHA", "Monitor"]
@@ -114,7 +115,7 @@ class Monitor:
             return self._observe(x.score, x.threshold, x.codes)
         if self.detector.class_thresholds is not None:
             raise DetectorError("monitor: each class has its own threshold; give decisions, not bare scores")
-        scores = np.asarray(to_numpy(x), dtype=np.float64)
+        scores = _numbers(x)
         if scores.ndim != 1:
             raise DetectorError(f"monitor: expected scores (n,), one an image, got shape {scores.shape}")
         return self._observe(scores, np.full(len(scores), self.detector.threshold), None)
@@ -182,3 +183,15 @@ class Monitor:
         if not fits or made._tally.scored != made.images or not all(map(is_position, made.fed)):
             raise DetectorError("state: its numbers do not fit one another")
         return made
+
+
+def _numbers(x: Any) -> np.ndarray:
+    """Give bare scores as float64."""
+    try:
+        if not isinstance(x, Outputs):
+            return np.asarray(to_numpy(x), dtype=np.float64)
+    except (TypeError, ValueError):
+        pass
+    raise DetectorError(
+        f"monitor: expected decisions, or scores (n,) as numbers, got {kind_of(x)}; give detector.decide(...)"
+    )

@@ -12,6 +12,7 @@ from ood_toolkit.api.builtin import register_scorers
 from ood_toolkit.api.plugins import Plugin
 from ood_toolkit.api.registry import get_registry
 from ood_toolkit.errors import OodkitError, PluginError, ScorerError, SpecError
+from ood_toolkit.scorers.msp import MSP
 from ood_toolkit.testing.starter import write_scorer
 
 pytestmark = pytest.mark.quick
@@ -151,6 +152,14 @@ def test_a_folder_of_a_new_scorer_that_is_not_installed_is_named(tmp_path, monke
         with pytest.raises(SpecError) as error:
             get_registry().scorer(name)
         assert "not installed" not in str(error.value)
+
+
+@pytest.mark.parametrize("given", [3, None, MSP, [3]], ids=str)
+def test_what_is_no_spec_is_told_alone_and_in_a_list(given):
+    with pytest.raises(SpecError, match="expected a spec or an instance of Scorer, got "):
+        get_registry().scorers(given)
+    with pytest.raises(SpecError, match="expected a spec or an instance of Combiner, got "):
+        get_registry().combiners(given)
 
 
 def test_two_plugins_with_one_name_disable_it_and_the_error_names_both(install):

@@ -59,7 +59,8 @@ def test_rows_without_a_score_are_counted_apart(detector):
 
 def test_what_is_no_stream_of_this_detector_is_refused(detector):
     monitor = Monitor(detector)
-    for bad, said in (([[1.0]], "shape"), ([np.inf], "infinity")):
+    wrong = ((Outputs.from_logits(OOD), "got Outputs; give detector.decide"), (["a"], "got list"), (None, "got shape"))
+    for bad, said in (([[1.0]], "shape"), ([np.inf], "infinity"), *wrong):
         with pytest.raises(DetectorError, match=said):
             monitor.observe(bad)
     other = Detector.fit("msp", Outputs.from_logits(OOD, class_names=tuple("abcde")))
