@@ -152,6 +152,10 @@ def _show(error: click.ClickException) -> None:
     """Print wrong usage as click does, a line at a time; choices that it lists below one another go on one."""
     from ood_toolkit.cli.streams import lines_of, print_message
 
+    if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):  # click 8.1 prints that help itself
+        for line in error.format_message().splitlines():
+            print_message(line)
+        return
     shown, message = StringIO(), error.format_message()
     error.show(shown)
     listed = message.replace(":\n\t", ": ").replace(",\n\t", ", ")

@@ -507,6 +507,13 @@ def test_help_names_every_command(oodkit):
     assert re.fullmatch(r"oodkit, version \d+\.\d+\.\d+\n", oodkit("--version").out)
 
 
+@pytest.mark.parametrize("group", ["store", "train"])
+def test_a_group_without_a_command_shows_its_help(oodkit, group):
+    done = oodkit(group)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.splitlines() == oodkit(group, "--help").out.splitlines()
+
+
 def test_every_option_has_help():
     from ood_toolkit.cli import cli
 
