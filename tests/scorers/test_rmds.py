@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from ood_toolkit.errors import ScorerError
-from ood_toolkit.outputs import Outputs
+from ood_toolkit.outputs import Head, Outputs
 from ood_toolkit.scorers.mahalanobis import Mahalanobis
+from ood_toolkit.scorers.mahalanobis_pp import MahalanobisPP
 from ood_toolkit.scorers.rmds import RMDS
 
 
@@ -61,3 +62,13 @@ def test_labels_are_needed():
         RMDS().fit(x, x)
     with pytest.raises(ScorerError, match="rmds: needs train to fit"):
         RMDS().fit(x)
+
+
+@pytest.mark.parametrize("scorer", [RMDS, Mahalanobis, MahalanobisPP])
+@pytest.mark.parametrize(("images", "few"), [(10, True), (11, False)])
+def test_too_few_images_to_spread_in_every_direction_are_said(scorer, images, few):
+    rows = np.random.default_rng(0).normal(size=(20, 8))
+    train = Outputs(rows[:images], labels=np.arange(images) % 3, head=Head.linear(np.ones((3, 8)), None))
+    made = scorer().fit(train, train)
+    said = f"{images} training images of 3 classes in 8 dimensions: directions in which they do not differ do not count"
+    assert [note.partition(",")[0] for note in made.notes_] == ([said] if few else [])

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from ood_toolkit.outputs import Outputs
 
 
+FLAT = "directions in which they do not differ do not count, so that OOD may seem near; give more"
+
+
 def rows_of(x: Outputs, normalise: bool) -> Tensor:
     """Give the features (n, d) as the model emitted them, or as unit rows.
 
@@ -87,6 +90,9 @@ class TiedGaussians(Scorer):
         self.centre_ = found.centre  # (d,)
         self.whiten_ = self._whitening(found.within)  # (d, rank)
         self.means_ = found.seen @ self.whiten_  # (classes seen, rank)
+        images, width, classes = int(count.sum()), len(self.centre_), len(found.seen)
+        few = f"{images:,} training images of {classes:,} classes in {width:,} dimensions: "
+        self.notes_ = [few + FLAT] if images - classes < width else []
         return found
 
     def _distance(self, x: Outputs) -> Tensor:
