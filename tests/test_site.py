@@ -252,6 +252,18 @@ def test_a_picture_with_a_dark_twin_has_both():
     )
 
 
+@pytest.mark.parametrize("page", pages())
+def test_what_stands_in_angle_brackets_is_code_and_does_not_vanish_as_a_tag(page):
+    tags = []
+
+    def look(part):
+        tags.extend(re.findall(r"<[a-zA-Z/][^<>]*>", part))
+        return part
+
+    outside_code(re.sub(r"<!--.*?-->", "", (ROOT / page).read_text(), flags=re.DOTALL), look)
+    assert set(tags) <= {"<br>"}
+
+
 def test_code_is_left_as_it_is():
     assert outside_code("a `a` a\n```sh\na\n```\na\n", str.upper) == "A `a` A\n```sh\na\n```\nA\n"
 

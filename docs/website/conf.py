@@ -35,6 +35,7 @@ html_title = "ood_toolkit"
 html_static_path = [str(HERE / "static")]
 html_css_files = ["site.css"]
 html_copy_source = False
+html_domain_indices = False
 html_show_sourcelink = False
 html_theme_options = {
     "logo": {"text": "ood_toolkit"},
