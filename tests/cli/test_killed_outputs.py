@@ -51,6 +51,7 @@ def words(oodkit, tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", WRITES)
 def test_it_is_taken_away_by_the_next(name, words, oodkit, tmp_path):
     out = tmp_path / "out"
+    out.mkdir()
     command = words(name)
     if "{base}/run" in WRITES[name]:
         assert oodkit(*RUN, tmp_path / "run").code == 0

@@ -3,8 +3,11 @@
 import csv
 import io
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -179,3 +182,23 @@ def test_page_is_written_beside_the_table_and_takes_the_place_of_an_older_one_al
     )
     (tmp_path / "file").write_text("")
     assert oodkit("leaderboard", runs[0], "--html", tmp_path / "file").code == 2
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full here")
+@pytest.mark.parametrize(("shell", "code"), [("| true", 0), (">&-", 0), (">&- 2>&- <&-", 0), ("> /dev/full", 1)])
+def test_the_page_is_there_whatever_becomes_of_stdout(shell, code, tmp_path):
+    run_of("one").save(tmp_path / "run")
+    words = [
+        sys.executable,
+        "-m",
+        "ood_toolkit",
+        "leaderboard",
+        str(tmp_path / "run"),
+        "--html",
+        str(tmp_path / "page"),
+    ]
+    env = os.environ | {"PYTHONIOENCODING": "latin-1", "LC_ALL": "C"}
+    done = subprocess.run(["sh", "-c", f'exec "$0" "$@" {shell}', *words], env=env, capture_output=True, check=False)
+    assert (done.returncode, done.stderr.count(b"\n")) == (code, 0 if ">&- 2" in shell else 1 + code), done.stderr
+    assert b"\x1b" not in done.stderr
+    assert (tmp_path / "page" / "index.html").stat().st_size > 10_000

@@ -34,6 +34,41 @@ def imported(oodkit, tmp_path):
     return tmp_path
 
 
+HOSTILE = ("\x1b[2Jclear", "a\tb", "a\nb", "\u202egnp", "=1+1", "\x1b]0;title\x07", "\x9b31m", "\u2028", "|", "<b>")
+
+
+def test_words_and_names_that_are_commands_are_printed_as_escapes(oodkit, imported):
+    more = np.random.default_rng(1).normal(size=(len(HOSTILE), 8))
+    np.savez(imported / "more.npz", embeddings=more, names=list(HOSTILE))
+    names = ["\x1b[31mant", "bee\r\n", "@cat"]
+    for file in ("id.npz", "text.npz"):
+        np.savez(imported / file, **dict(np.load(imported / file)) | {"classes": names})
+    words = ("--text", imported / "text.npz", "--texts", f"candidates={imported / 'more.npz'}")
+    assert oodkit("import", "toys", imported / "id.npz", *words, "--replace").code == 0
+    assert oodkit("bench", "--scorers", "neglabel:share=1.0", "--id", "toys", "--ood", "odd").code == 0
+    key = oodkit("negatives").out.split()[0]
+    shown = oodkit("negatives").out + oodkit("negatives", key).out
+    assert not set(shown) & set("\x1b\x07\x9b\r\u202e\u2028")
+    lines = oodkit("negatives", key).out.splitlines()
+    assert (len(lines), {line.count("\t") for line in lines}) == (len(HOSTILE), {1})
+    kept = oodkit("negatives", key, "--json").read
+    assert ({row["word"] for row in kept["negatives"]}, kept["classes"]) == (set(HOSTILE), names)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"negatives": ["x"]}, {"negatives": "x"}, {"classes": 5}, {"candidates": "many"}, {"quantile": "x", "share": []}],
+)
+def test_a_damaged_list_is_told_in_one_line_and_verified(oodkit, imported, change):
+    oodkit("bench", "--scorers", "neglabel", "--id", "toys", "--ood", "odd")
+    (file,) = (imported / "store" / "negatives").iterdir()
+    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    done = oodkit("negatives", file.stem)
+    assert (done.code, done.out) == (1, "")
+    assert done.err.endswith("expected a list of negatives, got contents of another form; delete it\n")
+    assert (oodkit("negatives").code, oodkit("store", "verify").code) == (0, 1)
+
+
 def test_what_was_mined_is_listed_and_printed(oodkit, imported):
     run = oodkit("bench", "--scorers", "neglabel:share=0.5", "--id", "toys", "--ood", "odd", "--format", "json").read
     row = next(row for row in run["rows"] if row["kind"] == "ood")

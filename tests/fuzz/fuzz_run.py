@@ -118,6 +118,7 @@ def work(target: Target, seconds: float, cases: int, seed: int, kept: Path) -> d
     counts = {"cases": 0, "accepted": 0, "refused": 0, "failed": 0}
     slowest = 0.0
     with tempfile.TemporaryDirectory(prefix="oodkit-fuzz-", dir=_quick_folder()) as place:
+        tempfile.tempdir = place  # what a reader puts aside for itself is inside too
         watch = Watch(Path(place))
         for name, content in seeds:
             accepted, wrong = case(target, content, name, Path(place), watch)
