@@ -27,6 +27,7 @@ def reported(
         "protocol": rows.protocol,
         "id": [_of_id(name, answers[name], one) for name, one in rows.members.items()],
         "ood": {ood: len(x) for ood, x in member.ood.items()},
+        **({"class_names": names} if (names := _class_names(rows.members)) else {}),
         **({"groups": rows.groups} if rows.groups else {}),
         **({"csid": full_header(first, answers[first], list(csid))} if csid else {}),
         **({} if tuning is None else {"tuned": tuning}),
@@ -45,6 +46,12 @@ def _of_id(name: str, sets: Mapping[str, Answers], member: Member) -> dict[str, 
     """Say of an ID set how large it is, how the model does on it, and of which kind the head is, if there is one."""
     test = member.tests[name]
     return header_of(name, sets, test.classes) | ({} if test.head is None else {"head": test.head.kind})
+
+
+def _class_names(members: Mapping[str, Member]) -> dict[str, list[str]]:
+    """Give the classes of each ID set by name, in the order of the model's, where they are known."""
+    known = {name: member.tests[name].class_names for name, member in members.items()}
+    return {name: list(names) for name, names in known.items() if names is not None}
 
 
 def lost(out_of_service: Mapping[str, str], id_name: str, ood: Sequence[str]) -> list[Row]:

@@ -56,6 +56,7 @@ SHAPES: Mapping[str, tuple[Shape, str]] = {
     ),
     "ood": (by_name(is_number), "the number of images by OOD set"),
     "groups": (by_name(each(is_text)), "lists of OOD sets by name"),
+    "class_names": (by_name(each(is_text)), "lists of class names by ID set"),
     "combines": (each(is_text), "a list of the names of classifiers"),
     "validation": (by_name(is_text), "a text by ID set"),
     "heads": (by_name(is_text), "a file by ID set"),

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import ood_toolkit
-from ood_toolkit import Head, Member, Outputs, Prompts, Scorer
+from ood_toolkit import Head, Member, Outputs, Prompts, Scorer, read_run
 from ood_toolkit.api.combiner import Combiner
 from ood_toolkit.benchmark.runner import bench, bench_scores
 from ood_toolkit.errors import OutputsError, SpecError
@@ -239,6 +239,16 @@ def test_the_header_holds_sizes_accuracy_and_calibration(sets, report):
     assert part["accuracy"] == right.mean()
     assert part["ece"] == pytest.approx(ece, abs=1e-7)
     assert report.header["ood"] == {"near": 40, "far": 35}
+
+
+def test_the_header_holds_the_class_names_where_they_are_known(tmp_path):
+    logits = np.random.default_rng(0).normal(size=(20, 2))
+    known = Outputs.from_logits(logits, class_names=("cat", "dog"))
+    report = bench("msp", known, {"far": Outputs.from_logits(logits - 1)}, id_name="pets")
+    assert report.header["class_names"] == {"pets": ["cat", "dog"]}
+    report.save(tmp_path / "run")
+    assert read_run(tmp_path / "run").header["class_names"] == {"pets": ["cat", "dog"]}
+    assert "class_names" not in bench("msp", Outputs.from_logits(logits), {}).header
 
 
 def test_without_validation_nothing_is_decided_and_what_needs_it_is_skipped(sets):
