@@ -137,7 +137,7 @@ def of_npz(content: bytes, draw: random.Random) -> bytes:
 
 
 def of_npy(content: bytes, draw: random.Random) -> bytes:
-    """Change what the description of an array says, of the same length."""
+    """Change what the description of an array says, of the same length; of another file, bytes anywhere."""
     words = {
         b"<f4": (b"<i4", b">f4", b"|O8", b"<U1", b"|S4", b"<c8", b"<u4"),
         b"<f8": (b"<U2", b"<M8", b"<i8", b">f8", b"<c8"),
@@ -147,6 +147,8 @@ def of_npy(content: bytes, draw: random.Random) -> bytes:
         b"(": (b"[",),
         b", ": (b"0,", b"-,", b"**"),
     }
+    if not content.startswith(b"\x93NUMPY"):
+        return of_bytes(content, draw, [content])
     found = [word for word in words if word in content[:200]]
     word = draw.choice(found)
     return content.replace(word, draw.choice(words[word]), 1)
