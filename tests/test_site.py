@@ -1,5 +1,7 @@
 """The site: its navigation leaves nothing out, its links hold, and every public name and scorer has its place."""
 
+import base64
+import json
 import re
 from collections import Counter
 
@@ -10,6 +12,7 @@ from chooser import Measurements, cost_of, scorers_by_situation, situation_of
 from docstrings import as_markdown, as_rst
 from evidence import Measured, read_evidence
 from navigation import Entry, read_sections
+from notebook_pages import read_page
 from places import ROOT, moved, outside_code, pages, with_dark_pictures
 from reference import public_names, reference_pages
 
@@ -242,6 +245,30 @@ def test_a_link_to_a_file_that_is_not_there_is_told_in_one_line(monkeypatch, tmp
     monkeypatch.setattr("assembly.moved", lambda *_: ("", {"docs/pictures/none.svg", "LICENSE"}))
     with pytest.raises(SystemExit, match=r"^README\.md: .*got docs/pictures/none\.svg; mend the link$"):
         assemble(tmp_path)
+
+
+def test_a_notebook_is_a_page_that_links_its_file(tmp_path, site):
+    png = b"\x89PNG\r\n\x1a\n" + bytes(4) + b"IHDR" + (640).to_bytes(4, "big")
+    shown = {"data": {"image/png": base64.b64encode(png).decode(), "text/plain": ["a line"]}}
+    cells = [
+        {"cell_type": "markdown", "source": ["# Title\n", "\n", "Words."]},
+        {"cell_type": "code", "source": ["print(1)\n", "2"], "outputs": [{"text": ["1\n"]}, shown]},
+    ]
+    file = tmp_path / "a.ipynb"
+    file.write_text(json.dumps({"cells": cells}))
+    assert read_page(file) == (
+        "# Title\n\nA notebook with what its cells show: [a.ipynb](a.ipynb)\n\nWords.\n\n"
+        "```python\nprint(1)\n2\n```\n\n"
+        f"```text\n1\n```\n\n![a line](data:image/png;base64,{shown['data']['image/png']}){{width=320px}}\n"
+    )
+    for page in (name for name in pages() if name.endswith(".ipynb")):
+        assert (site / page.removeprefix("docs/")).read_text() == (ROOT / page).read_text()
+
+
+def test_a_notebook_links_pages_and_itself():
+    text = "[a](a.ipynb) [b](b.ipynb) [c](../metrics.md#x)\n"
+    made, files = moved(text, "docs/notebooks/a.ipynb", "notebooks/a.md")
+    assert (made, files) == ("[a](a.ipynb) [b](b.md) [c](../metrics.md#x)\n", set())
 
 
 def test_a_picture_with_a_dark_twin_has_both():

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from evidence import read_evidence
 from navigation import Section, read_sections
+from notebook_pages import read_page
 from places import ROOT, moved, pages, place, with_dark_pictures
 from reference import reference_pages
 from score_pages import score_pages
@@ -24,7 +25,7 @@ def assemble(folder: Path) -> None:
     scorers = [Path(name).stem for name in scores]
     files: set[str] = set()
     for page in pages():
-        text, found = moved(with_dark_pictures((ROOT / page).read_text(), page), page, place(page), scorers)
+        text, found = moved(with_dark_pictures(read_page(ROOT / page), page), page, place(page), scorers)
         if absent := [file for file in sorted(found) if not (ROOT / file).is_file()]:
             raise SystemExit(f"{page}: expected links to files that are there; got {', '.join(absent)}; mend the link")
         files |= found
@@ -41,6 +42,9 @@ def assemble(folder: Path) -> None:
     for file in files:
         (folder / place(file)).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / file, folder / place(file))
+    for page in pages():
+        if page.endswith(".ipynb"):
+            shutil.copyfile(ROOT / page, (folder / place(page)).with_suffix(".ipynb"))
 
 
 def section_pages(sections: list[Section]) -> dict[str, str]:

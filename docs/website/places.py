@@ -16,8 +16,9 @@ PICTURE = re.compile(r"(!\[[^]]*\]\([^)\s]+)(\.\w+\))")
 
 
 def pages() -> list[str]:
-    """List the pages that are written by hand or by `generate.py`, as paths in the repository."""
+    """List the pages that are written by hand or by `generate.py`, and the notebooks, as paths in the repository."""
     found = [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")]
+    found += (ROOT / "docs" / "notebooks").glob("*.ipynb")
     found += (ROOT / "plugins").glob("*/README.md")
     return sorted(file.relative_to(ROOT).as_posix() for file in found)
 
@@ -30,27 +31,29 @@ def place(path: str) -> str:
         return "changelog.md"
     if plugin := re.fullmatch(r"plugins/([^/]+)/README\.md", path):
         return f"plugins/{plugin[1]}.md"
+    path = re.sub(r"^(docs/notebooks/.*)\.ipynb$", r"\1.md", path)
     return path.removeprefix("docs/") if path.startswith("docs/") else f"files/{path}"
 
 
 def moved(text: str, source: str, target: str, scorers: Collection[str] = ()) -> tuple[str, set[str]]:
     """Let the links of a page, at `source` in the repository, hold where it stands at `target` on the site.
 
-    A link to a scorer's lines in the reference of commands leads to its own page, and one whose text is a file's name
-    bears the title of the page. Gives the text, and the files that it shows or links which are no pages.
+    A link to a scorer's lines in the reference of commands leads to its own page, one whose text is a file's name bears
+    the title of the page, and a notebook's link to itself leads to its file. Gives the text, and the files that it
+    shows or links which are no pages.
     """
     files: set[str] = set()
 
     def link(found: re.Match[str]) -> str:
         before, path, anchor, after = found.groups()
-        if re.match(r"\w+:", path) or not path:
-            return found.group(0)
         there = os.path.normpath(os.path.join(os.path.dirname(source), path))
+        if re.match(r"\w+:", path) or not path or there == source:
+            return found.group(0)
         if there == "docs/commands.md" and (anchor or "")[1:] in scorers:
             to, anchor = f"scores/{(anchor or '')[1:]}.md", None
         else:
             to = place(there)
-        if not there.endswith(".md"):
+        if not to.endswith(".md"):
             files.add(there)
         return before + os.path.relpath(to, os.path.dirname(target) or ".") + (anchor or "") + after
 
