@@ -116,7 +116,7 @@ class Detector:
         )  # fmt: skip
         about = {"seed": seed, "how": found.how, "fresh": found.fresh, **origin}
         if made.threshold is not None:
-            known = found.margin_record(val.classes, val.class_names, about)
+            known = found.margin_record(val.class_names, about)
             return replace(bare, threshold=float(made.threshold), calibration=known)
         return bare._with(wanted, about)
 

@@ -40,7 +40,7 @@ class Fitted:
     fresh: bool = True
     """Whether it took no part in the calibration images."""
 
-    def margin_record(self, classes: int, names: Sequence[str] | None, about: Mapping[str, Any]) -> Calibration:
+    def margin_record(self, names: Sequence[str] | None, about: Mapping[str, Any]) -> Calibration:
         """Write down what may be expected of a scorer that decides by itself: of `classwise`, by predicted class."""
         scorer, rows = self.scorer, self.rows
         rule = check_rule(scorer.rule, scorer.target) if isinstance(scorer, Classwise) else None  # not of a mean

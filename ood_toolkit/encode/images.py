@@ -38,7 +38,7 @@ __all__ = [
     "run_job",
     "shard_part",
     "stored",
-]  # fmt: skip
+]
 
 Progress = Callable[[int, int], None]
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SUFFIXES", "Checkpoint", "check_file", "checkpoint_of", "load_strictly", "read_checkpoint", "read_held",
-    "read_weights", "sha256_of",
+    "sha256_of",
 ]  # fmt: skip
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
@@ -91,11 +91,6 @@ class Checkpoint:
         if not self.others:
             return ()
         return (f"weights of {self.part} were taken, as timm does; the file also holds {', '.join(self.others)}",)
-
-
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """Read a state dict from safetensors, or from a pickle of tensors alone; one inside a checkpoint is taken out."""
-    return read_checkpoint(path).weights
 
 
 def read_checkpoint(path: Path) -> Checkpoint:

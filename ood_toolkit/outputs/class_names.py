@@ -10,7 +10,7 @@ from typing import Any
 
 from ood_toolkit.errors import DataError
 
-__all__ = ["ClassNames", "comparable", "first_few", "is_wordnet_id", "named_alike", "text_of"]
+__all__ = ["ClassNames", "comparable", "first_few", "is_wordnet_id", "text_of"]
 
 INVISIBLE = re.compile("[\ufeff\u200b]")
 """The byte order mark and the blank without width."""
@@ -67,16 +67,6 @@ class ClassNames:
         for name in self._exact:
             found.setdefault(comparable(name), []).append(name)
         return {key: sorted(names, key=self._exact.__getitem__) for key, names in found.items()}
-
-
-def named_alike(names: Sequence[str]) -> tuple[str, str] | None:
-    """Give two different names that mean one class; None where there are none."""
-    first: dict[str, str] = {}
-    for name in names:
-        other = first.setdefault(comparable(name), name)
-        if other != name:
-            return other, name
-    return None
 
 
 def is_wordnet_id(name: str) -> bool:

@@ -99,9 +99,7 @@ def _with_means(rows: Sequence[Row], groups: Mapping[str, Sequence[str]], asked:
     for row in rows:
         if row.kind == "ood":
             blocks.setdefault(block_of(row), []).append(row)
-    means = {
-        (block, mean.ood): mean.metrics for block, part in blocks.items() for mean in mean_rows(part, groups)
-    }  # fmt: skip
+    means = {(block, mean.ood): mean.metrics for block, part in blocks.items() for mean in mean_rows(part, groups)}
     made = []
     for row in rows:
         fresh = means.get((block_of(row), row.ood), {}) if row.kind == "mean" else {}

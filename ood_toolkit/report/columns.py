@@ -88,7 +88,7 @@ def ood_grid(header: Mapping[str, Any], rows: Sequence[Row]) -> Grid | None:
     return _grid("OOD detection", part, "OOD set", lambda row: row.ood, measures)
 
 
-def right_grid(header: Mapping[str, Any], rows: Sequence[Row]) -> Grid | None:
+def right_grid(rows: Sequence[Row]) -> Grid | None:
     """Lay out the rows of misclassification detection on ID."""
     part = [row for row in rows if row.kind == "misclassification" and row.status != "skipped"]
     measures = [m for m in ("auroc", "aurc", "augrc", "f1_uncertain") if any(m in row.metrics for row in part)]

@@ -33,7 +33,7 @@ def laid(header: Mapping[str, Any], rows: Sequence[Row], sort: str | None = None
     notes, hints = footnotes(rows), remedies(rows)
     if len(scored) <= BEYOND:
         shown = ordered(rows, sort or "none")
-        made = [ood_grid(header, shown), right_grid(header, shown), paired_grid(header)]
+        made = [ood_grid(header, shown), right_grid(shown), paired_grid(header)]
         return Layout(summary(header), [grid for grid in made if grid is not None], notes, hints)
     grids = matrix_grids(header, ordered(rows, sort or _first(rows)))
     more = paired_matrix(header)

@@ -162,7 +162,7 @@ def _flag(arrays: Mapping[str, np.ndarray], key: str) -> bool:
     return bool(value.item())
 
 
-def outputs_of(arrays: Mapping[str, np.ndarray], head: Head | None, labels: np.ndarray | None = None) -> Outputs:
+def outputs_of(arrays: Mapping[str, np.ndarray], head: Head | None) -> Outputs:
     """Make outputs of the arrays of a set under a head, with labels of that head's classes, or an OOD set's own."""
     features = arrays.get("features")
     if features is not None and head is not None and features.ndim == 2 and features.shape[1] != head.width:
@@ -172,11 +172,10 @@ def outputs_of(arrays: Mapping[str, np.ndarray], head: Head | None, labels: np.n
         )
     logits = arrays.get("logits")
     names = None if head is not None or logits is None or logits.ndim != 2 else arrays.get("classes")
-    usable = labels if labels is not None else arrays.get("labels")
     return Outputs(
         features=features,
-        logits=arrays.get("logits"),
-        labels=usable if head is not None or "logits" in arrays else None,
+        logits=logits,
+        labels=arrays.get("labels") if head is not None or logits is not None else None,
         ids=arrays.get("ids"),
         extras={name: arrays[name] for name in (SOURCE_LABELS,) if name in arrays},
         head=head if features is not None else None,

@@ -88,9 +88,9 @@ def tiny_clip() -> object:
 
 
 def weights(file: Path) -> object:
-    from ood_toolkit.models.weights import load_strictly, read_weights
+    from ood_toolkit.models.weights import load_strictly, read_checkpoint
 
-    return load_strictly(tiny_clip(), read_weights(file), "tiny")
+    return load_strictly(tiny_clip(), read_checkpoint(file).weights, "tiny")
 
 
 def checkpoint(file: Path) -> object:

@@ -6,7 +6,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from ood_toolkit.errors import ModelError
-from ood_toolkit.models.weights import check_file, load_strictly, read_checkpoint, read_weights, sha256_of
+from ood_toolkit.models.weights import check_file, load_strictly, read_checkpoint, sha256_of
 
 pytestmark = pytest.mark.quick
 
@@ -21,7 +21,7 @@ def test_all_kinds_of_files_hold_the_same(tmp_path, suffix, prefix):
         save_file(held, path)
     else:
         torch.save({"state_dict": held, "epoch": 3}, path)
-    found = read_weights(path)
+    found = read_checkpoint(path).weights
     assert set(found) == set(WEIGHTS)
     assert all(torch.equal(found[name], WEIGHTS[name]) for name in WEIGHTS)
 
@@ -30,12 +30,12 @@ def test_the_weights_of_cmas_checkpoints_are_taken_out(tmp_path):
     held = {"module." + name: value for name, value in WEIGHTS.items()}
     state = {"state": {0: {"step": torch.tensor(2.0), "exp_avg": torch.ones(2)}}, "param_groups": [{"params": [0]}]}
     torch.save({"epoch": 9, "model_state_dict": held, "optimizer_state_dict": state}, tmp_path / "w.pt")
-    found = read_weights(tmp_path / "w.pt")
+    found = read_checkpoint(tmp_path / "w.pt").weights
     assert set(found) == set(WEIGHTS)
     assert all(torch.equal(found[name], WEIGHTS[name]) for name in WEIGHTS)
     torch.save({"epoch": 9, "optimizer_state_dict": state}, tmp_path / "w.pt")
     with pytest.raises(ModelError, match=r"tensors by name, or such under state_dict_ema, .* or model$"):
-        read_weights(tmp_path / "w.pt")
+        read_checkpoint(tmp_path / "w.pt")
 
 
 AVERAGE = {name: value + 1 for name, value in WEIGHTS.items()}
@@ -77,7 +77,7 @@ def test_an_average_beside_plain_weights_is_another_network_and_is_said(tmp_path
 def test_names_that_become_one_without_their_prefix_are_refused(tmp_path):
     torch.save({**WEIGHTS, "module.bias": torch.ones(2)}, tmp_path / "w.pth")
     with pytest.raises(ModelError, match="holds 'bias' twice, with and without a prefix"):
-        read_weights(tmp_path / "w.pth")
+        read_checkpoint(tmp_path / "w.pth")
 
 
 def test_hashes_are_of_the_bytes_and_follow_a_change(tmp_path):
@@ -95,7 +95,7 @@ class Runs:
 def test_nothing_in_a_file_is_run(tmp_path, capsys):
     torch.save({"weight": Runs()}, tmp_path / "w.pt")
     with pytest.raises(ModelError, match="holds more than tensors"):
-        read_weights(tmp_path / "w.pt")
+        read_checkpoint(tmp_path / "w.pt")
     assert capsys.readouterr().out == ""
 
 
@@ -119,7 +119,7 @@ def test_torchscript_archives_are_refused_before_they_are_opened(tmp_path):
 def test_files_that_hold_no_weights_are_refused(tmp_path, content, suffix):
     (tmp_path / f"w{suffix}").write_bytes(content)
     with pytest.raises(ModelError, match=r"^weights: [^\n]*$"):
-        read_weights(tmp_path / f"w{suffix}")
+        read_checkpoint(tmp_path / f"w{suffix}")
 
 
 def test_files_by_name(tmp_path):

@@ -5,7 +5,7 @@ import unicodedata
 import pytest
 
 from ood_toolkit.errors import DataError
-from ood_toolkit.outputs.class_names import ClassNames, comparable, first_few, named_alike, text_of
+from ood_toolkit.outputs.class_names import ClassNames, comparable, first_few, text_of
 
 KNOWN = ClassNames(["apple pie", "Hot_Dog", "crème brûlée", "C++", "C", "1.5 l", "+5V", "-5V", "T-shirt/top"])
 
@@ -60,11 +60,6 @@ def test_names_are_read_from_bytes_and_without_a_mark(held, text):
 def test_bytes_that_are_no_text_are_refused():
     with pytest.raises(DataError, match="expected text in UTF-8"):
         text_of(b"\xff")
-
-
-def test_names_that_mean_one_class_are_found():
-    assert named_alike(["owl", "apple pie", "apple pie", "Apple_Pie"]) == ("apple pie", "Apple_Pie")
-    assert named_alike(["C", "C++", "c#"]) is None
 
 
 def test_the_first_names_are_shown():

@@ -105,12 +105,6 @@ class Benchmark:
         used = header.get("encoder", {}).get("preprocessing", {})
         return any(str(used.get(key, value)) != value for key, value in self.preset.preprocessing().items())
 
-    def summary(self) -> str:
-        """Say in a line which preset ran, and what of it was changed."""
-        from ood_toolkit.report.published import preset_line
-
-        return preset_line({"name": self.preset.name, "changed": self.changed})
-
 
 def same_model(name: str, published: str) -> bool:
     """Tell whether two model names mean the same weights, whatever their preprocessing and precision."""

@@ -113,11 +113,11 @@ def arrays(kind: str, base: str, needs: Mapping[str, str], options: Options, nam
     return read
 
 
-def folder_tree(place: str, known: ClassFolders | None = None, count: int = 0) -> Reader:
+def folder_tree(place: str, known: ClassFolders) -> Reader:
     """Make a reader of class folders that torchvision would count through, so that parts of a set can be read."""
 
     def read(split: str, root: Path) -> Pictures | None:
-        return class_folders(root / place, known, count) if (root / place).is_dir() else None
+        return class_folders(root / place, known) if (root / place).is_dir() else None
 
     return read
 

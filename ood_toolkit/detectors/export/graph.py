@@ -81,7 +81,7 @@ class Graph(nn.Module):
         usable = (features.abs() < inf).all(dim=1)
         if self.unit_rows:
             usable = usable & (features != 0).any(dim=1)
-        rows = Rows(features, self.head, self.has_logits)
+        rows = Rows(features, self.head)
         if self.has_logits:
             prediction = torch.where(usable, rows.softmax.index, -1)
             confidence = torch.where(usable, rows.softmax.confidence, nan)

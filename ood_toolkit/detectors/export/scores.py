@@ -72,7 +72,6 @@ class Rows:
     given: Tensor
     """(n, d) features, or (n, k) logits where there is no head."""
     head: Linear | None
-    has_logits: bool
 
     @cached_property
     def embeddings(self) -> Tensor:

@@ -24,13 +24,6 @@ class Clusters:
     """(n,) int64; -1 for none."""
     eps: float | None
     """Of DBSCAN."""
-    distances: np.ndarray
-    """(n,) sorted k-distances, from which eps was read."""
-
-    @property
-    def count(self) -> int:
-        """How many clusters."""
-        return int(self.labels.max(initial=-1)) + 1
 
 
 @dataclass(frozen=True)
@@ -65,10 +58,10 @@ class Clustering:
         """Cluster images by their distances (n, n)."""
         count = len(distances)
         if count < max(self.min_size, self.min_samples):
-            return Clusters(np.full(count, -1), None, np.empty(0))
+            return Clusters(np.full(count, -1), None)
         curve = k_distances(distances, self.min_samples)
         eps = self._eps(curve) if self.method == "dbscan" else None
-        return Clusters(by_size(self._labels(distances, eps), self.min_size), eps, curve)
+        return Clusters(by_size(self._labels(distances, eps), self.min_size), eps)
 
     def _eps(self, curve: np.ndarray) -> float:
         if self.eps is not None:

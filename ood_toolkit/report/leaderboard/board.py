@@ -63,7 +63,7 @@ def board_of(runs: Sequence[Contribution], asked: Asked) -> Board:
         wanted = [trial for pair in pairs for trial in trials if trial.pair == pair]
         parts.append(ranked(name, scope, wanted, entries, measures))
     if not any(part.ranked for part in parts):
-        raise DataError(_nothing_common(runs, held))
+        raise DataError(_nothing_common(runs))
     sizes = {pair: (test.size, ood.size) for run in runs for (_, pair), (test, ood) in run.images.items()}
     never: dict[str, list[str]] = {}
     for entry in shown:
@@ -170,7 +170,7 @@ def _too_few(runs: Sequence[Contribution], measured: Sequence[Entry], held: Sequ
     return f"nothing to rank: what is asked for leaves {left}; ask for more models, scorers or classes"
 
 
-def _nothing_common(runs: Sequence[Contribution], held: Sequence[Entry]) -> str:
+def _nothing_common(runs: Sequence[Contribution]) -> str:
     said = []
     for run in runs:
         pairs = dict.fromkeys(result.pair for result in run.results if result.metrics is not None)

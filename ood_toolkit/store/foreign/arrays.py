@@ -81,15 +81,15 @@ def read_npy(file: os.PathLike[str] | str, raises: type[OodkitError] = DataError
         return _array(handle, os.fstat(handle.fileno()).st_size)
 
 
-def mapped_npy(file: os.PathLike[str] | str, raises: type[OodkitError] = DataError, where: str = "") -> np.ndarray:
+def mapped_npy(file: os.PathLike[str] | str) -> np.ndarray:
     """Map the one array of an `.npy` file, as `read_npy` but without reading it; truth values are read."""
     import numpy as np
 
-    with guarded(where or str(file), "an .npy file of a plain array", raises), open_regular(file) as handle:
+    with guarded(str(file), "an .npy file of a plain array"), open_regular(file) as handle:
         shape, fortran, dtype, start = _described(handle, os.fstat(handle.fileno()).st_size)
         if dtype.kind not in "bU" and all(shape):
             return np.memmap(handle, dtype, "r", start, shape, "F" if fortran else "C")
-    return read_npy(file, raises, where)
+    return read_npy(file)
 
 
 def texts(array: np.ndarray, where: str, raises: type[OodkitError] = DataError) -> np.ndarray:

@@ -49,7 +49,7 @@ def test_a_preset_fills_what_was_not_given(benchmark):
     assert (found.protocol, found.val_split, found.prompts) == ("mcm", 0.0, ())
     assert found.models == (f"{B16}:interpolation=bilinear:resize=224",)
     assert {"mcm", "maxlogit", "energy"} <= set(found.scorers.split(","))
-    assert made.summary() == "preset imagenet1k-mos"
+    assert made.changed == []
 
 
 def test_an_option_of_the_user_wins_and_is_said(benchmark):
@@ -58,7 +58,7 @@ def test_an_option_of_the_user_wins_and_is_said(benchmark):
     found = made.filled(asked, {"protocol", "groups", "scorers", "limit"})
     assert (found.protocol, found.groups, found.scorers) == ("native", {"": ("ninco",)}, "knn")
     assert (found.ids, found.prompts) == (("imagenet-1k-openood",), ("a photo of a {}.",))
-    assert made.summary() == "preset openood-imagenet1k, changed: ood, protocol, limit"
+    assert made.changed == ["ood", "protocol", "limit"]
 
 
 def test_what_the_user_gives_as_it_was_is_no_change(benchmark):
@@ -72,7 +72,7 @@ def test_other_texts_are_said_and_get_no_verdict(benchmark, option):
     made = benchmark("imagenet1k-mos")  # which has no prompts of its own
     given = {"prompts": ("a {}",), "negatives": "words.txt", "texts": {"negatives": "words.txt"}}
     made.filled(replace(ASKED, **{option: given[option]}), {option})
-    assert made.summary() == f"preset imagenet1k-mos, changed: {option}"
+    assert made.changed == [option]
     rows = [row("inaturalist", auroc=94.03, fpr95_id=33.58)]
     report = made.beside(Report(rows, {"model": B16}))
     found = report.header["published"]

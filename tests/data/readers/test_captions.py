@@ -82,7 +82,7 @@ def test_a_path_may_be_absolute(table, tmp_path):
         ("image,text\nin/0.png,\n", r"line 2: expected a picture's path and a caption, got \('in/0.png', ''\)"),
         ("image,text\nin/0.png\n", r"line 2: expected .*, got \('in/0.png', None\)"),
     ],
-)  # fmt: skip
+)
 def test_tables_that_are_refused(table, text, message):
     with pytest.raises(DataError, match=rf"^pairs: [^\n]*{message}"):
         read_pairs(table(text))

@@ -26,7 +26,7 @@ def labels_of(found):
         (("0.avif", "1.BMP", "2.jfif"), {}, {"0": None, "1": None, "2": None}),
         (("0.left.png", "0.left.cls", "0.cls"), {"0.left": 1, "0": 2}, {"0": 1}),
     ],
-)  # fmt: skip
+)
 def test_every_picture_has_a_key_and_the_label_beside_it(names, labels, expected):
     found = shard(*names, labels=labels)
     assert labels_of(found) == expected
