@@ -44,9 +44,9 @@ def command(run: Path, kind: str, output: Path, scorers: tuple[str, ...], width:
     from ood_toolkit.cli.printing import print_written
     from ood_toolkit.cli.progress import clear, progress
     from ood_toolkit.cli.reserving import reserve
-    from ood_toolkit.report.plot.style import close, draw_into_files, kind_of, save
+    from ood_toolkit.report.plot.style import close, draw_into_files, form_of, save
 
-    form = kind_of(output)
+    form = form_of(output)
     draw_into_files()
     reserve(output, form)
     from ood_toolkit.report.plot.plots import drawn

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ood_toolkit.api.registry import get_registry
-from ood_toolkit.api.scorer import Scorer
+from ood_toolkit.api.scorer import SPLIT_NEEDS, Scorer
 from ood_toolkit.api.stream import each_alone
 from ood_toolkit.detectors.calibration import Accepted, Calibration, cuts_of, measured, record, with_measured
 from ood_toolkit.detectors.decisions import Decisions, empty, merged, unscored
@@ -363,7 +363,7 @@ class Detector:
 
     def _decided(self, x: Outputs) -> Decisions:
         """Decide on checked outputs; a score that is no number rejects its row."""
-        missing = sorted(x.lacking(frozenset(self.scorer.needs) - SPLITS))
+        missing = sorted(x.lacking(frozenset(self.scorer.needs) - SPLIT_NEEDS))
         if missing:
             raise DetectorError(f"{self.scorer.spec}: needs {', '.join(missing)}, which these outputs do not provide")
         n = len(x)
@@ -403,9 +403,6 @@ class Detector:
                 f"{x.classes} and {width}, and other {what.removeprefix('a ')}: they are of another model"
             )
         return x
-
-
-SPLITS = frozenset({"val", "val_labels", "train", "train_labels"})
 
 
 def _print(head: Head | None) -> str | None:

@@ -13,6 +13,7 @@ from ood_toolkit.api.scorer import Scorer
 from ood_toolkit.errors import DetectorError, one_line
 from ood_toolkit.outputs import Outputs
 from ood_toolkit.outputs.head import Head
+from ood_toolkit.outputs.outputs import SOURCE_LABELS
 from ood_toolkit.scorers.scores import scores_of
 
 __all__ = ["Probe"]
@@ -41,9 +42,7 @@ class Probe:
         held: dict[str, Any] = {} if x.features is None else {"features": x.features}
         if x.ready_logits is not None:
             held["logits"] = x.ready_logits
-        held |= {
-            f"extra:{name}": a for name, a in x.extras.items() if isinstance(a, Tensor) and name != "source_labels"
-        }
+        held |= {f"extra:{name}": a for name, a in x.extras.items() if isinstance(a, Tensor) and name != SOURCE_LABELS}
         size = sum(array[:1].numel() * array.element_size() for array in held.values())
         count = max(1, min(ROWS, len(x), BYTES // max(1, size)))
         rows = np.unique(np.linspace(0, len(x) - 1, count).astype(int))

@@ -23,6 +23,7 @@ from ood_toolkit.encode.texts import zero_shot_head
 from ood_toolkit.errors import AbsentError, DataError
 from ood_toolkit.outputs import Outputs
 from ood_toolkit.outputs.head import Head
+from ood_toolkit.outputs.outputs import SOURCE_LABELS
 from ood_toolkit.store.listings import Listing, Listings
 
 __all__ = ["EncodedSets"]
@@ -155,7 +156,7 @@ class EncodedSets(Sets):
             extras[kind] = more.outputs[kind]
         labels = None if pictures.labels is None else pictures.labels[made.rows]
         if labels is not None:
-            extras["source_labels"] = labels
+            extras[SOURCE_LABELS] = labels
             labels = self._labels(head, name, of, labels, pictures.classes, own=own) if of else None
         ids = np.array(pictures.ids)[made.rows] if len(made.rows) < len(pictures.ids) else pictures.ids
         x = Outputs(made.outputs["features"], labels=labels, ids=ids, extras=extras, head=head)

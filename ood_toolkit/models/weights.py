@@ -17,7 +17,7 @@ from ood_toolkit.store.foreign.arrays import read_npy, read_npz
 from ood_toolkit.store.foreign.guard import guarded, shown
 from ood_toolkit.store.foreign.pickles import members, read_pickle
 from ood_toolkit.store.foreign.tensors import read_tensors
-from ood_toolkit.store.hashes import sha256_of as hash_of
+from ood_toolkit.store.hashes import hash_of
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -8,6 +8,7 @@ from typing import Any
 
 from ood_toolkit.errors import MetricError
 from ood_toolkit.report.grid import Grid
+from ood_toolkit.report.order import block_of
 from ood_toolkit.report.results import Row
 
 __all__ = [
@@ -260,15 +261,10 @@ def _grid(title: str, part: list[Row], where: str | None, name: Any, measures: l
         ]
         cells.append(left + [cell_of(row, m) for m in measures])
         later = shown[place + 1] if place + 1 < len(shown) else row
-        ends.append(where is not None and _block(row) != _block(later))
-    blocks = len({_block(row) for row in shown})
+        ends.append(where is not None and block_of(row) != block_of(later))
+    blocks = len({block_of(row) for row in shown})
     ends = [end and blocks < len(shown) for end in ends]
     return Grid(f"{title} (%)", columns + [heading(m) for m in measures], cells, ends, len(columns))
-
-
-def _block(row: Row) -> tuple[str, ...]:
-    """Tell rows of one block from those of the next."""
-    return row.model, row.scorer, row.decider, row.id
 
 
 def cell_of(row: Row, measure: str) -> str:

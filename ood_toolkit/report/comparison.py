@@ -14,6 +14,7 @@ from ood_toolkit.errors import DataError, MetricError
 from ood_toolkit.report.evaluation import About, mean_rows, ood_rows
 from ood_toolkit.report.images_of_rows import Case, aligned, case_of, cases_of
 from ood_toolkit.report.intervals import CONFIDENCE, Progress, silent, with_intervals, without_intervals
+from ood_toolkit.report.order import block_of
 from ood_toolkit.report.published import matched_again
 from ood_toolkit.report.report import Report
 from ood_toolkit.report.results import Row
@@ -30,9 +31,9 @@ __all__ = [
     "with_tests",
 ]
 
-FIRST, BEST = "first", "best"
 NOT_TESTED = "not tested: "
 """How the notes on scorers begin that no test was made for."""
+FIRST, BEST = "first", "best"
 """Which scorer the others are tested against: the first of the run, or the one with the largest AUROC on the pair."""
 BEST_NOTE = (
     "best is the scorer of the largest AUROC on each ID and OOD set; it was chosen on the same images, so its lead is "
@@ -110,13 +111,13 @@ def measured(report: Report, protocol: str) -> Report:
     blocks: dict[tuple[str, ...], list[Row]] = {}
     for row in report.rows:
         if row.kind != "misclassification":
-            blocks.setdefault(_block(row), []).append(row)
+            blocks.setdefault(block_of(row), []).append(row)
     rows: list[Row] = []
     for row in report.rows:
         if row.kind == "misclassification":
             rows.append(without_intervals(row))
-        elif row is blocks[_block(row)][0]:
-            rows += _measured_block(report, blocks[_block(row)], groups or {}, protocol)
+        elif row is blocks[block_of(row)][0]:
+            rows += _measured_block(report, blocks[block_of(row)], groups or {}, protocol)
     header = {key: value for key, value in report.header.items() if key not in LAPSED}
     if "published" in header:
         header["published"], left_out = matched_again(header["published"], rows)
@@ -315,10 +316,6 @@ def _measured_block(report: Report, block: list[Row], groups: Mapping[str, Any],
         elif row.kind == "ood":
             made.append(row)
     return [replace(row, model=block[0].model) for row in (*made, *mean_rows(made, groups))]
-
-
-def _block(row: Row) -> tuple[str, ...]:
-    return row.model, row.scorer, row.id, row.decider
 
 
 def _repeated(report: Report, row: Row) -> tuple[str, ...]:

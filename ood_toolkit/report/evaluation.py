@@ -11,7 +11,7 @@ import numpy as np
 from ood_toolkit import metrics
 from ood_toolkit.metrics.selective import right_from_wrong
 from ood_toolkit.report.doubts import CONSTANT, doubts_of, is_constant
-from ood_toolkit.report.results import Answers, Row, joined
+from ood_toolkit.report.results import TEST, VAL, Answers, Row, joined
 
 __all__ = [
     "About",
@@ -116,7 +116,7 @@ def full_name(id_name: str) -> str:
 
 def full_spectrum(sets: Mapping[str, Answers], shifted: Iterable[str]) -> Answers:
     """Join what is said of the ID test and of these covariate-shifted ID sets, all of which count as ID."""
-    return joined([sets["test"], *(sets[f"csid:{name}"] for name in shifted)])
+    return joined([sets[TEST], *(sets[f"csid:{name}"] for name in shifted)])
 
 
 def full_header(id_name: str, sets: Mapping[str, Answers], shifted: Sequence[str]) -> dict[str, Any]:
@@ -131,8 +131,8 @@ def header_of(name: str, sets: Mapping[str, Answers], classes: int = 0) -> dict[
     `classes` is how many classes the model has, where that is known, for a note on accuracy that is no better than
     chance.
     """
-    test = sets["test"]
-    validation = {"validation_images": len(sets["val"])} if "val" in sets else {}
+    test = sets[TEST]
+    validation = {"validation_images": len(sets[VAL])} if VAL in sets else {}
     notes = doubts_of(sets, classes)
     return {"name": name, **_facts(test), **validation, **({"notes": notes} if notes else {})}
 

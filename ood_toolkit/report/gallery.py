@@ -13,7 +13,7 @@ from ood_toolkit.report.shapes import is_number, is_text
 from ood_toolkit.store.foreign.guard import guarded, quoted, read_bytes
 from ood_toolkit.store.foreign.objects import read_json
 
-__all__ = ["FOLDER", "Gallery", "joined_galleries", "kind_of", "read_gallery", "write_gallery"]
+__all__ = ["FOLDER", "Gallery", "joined_galleries", "picture_format", "read_gallery", "write_gallery"]
 
 FOLDER, INDEX = "gallery", "index.json"
 FORMAT = 1
@@ -51,7 +51,7 @@ def joined_galleries(parts: Sequence[Gallery]) -> Gallery | None:
     return Gallery(max(part.count for part in parts), pictures)
 
 
-def kind_of(content: bytes) -> str | None:
+def picture_format(content: bytes) -> str | None:
     """Tell by its first bytes whether a file is a PNG or a JPEG picture; None for neither."""
     return next((kind for start, kind in STARTS.items() if content.startswith(start)), None)
 
@@ -61,7 +61,7 @@ def write_gallery(folder: Path, gallery: Gallery) -> None:
     folder.mkdir()
     listed = []
     for place, (name, identity, content) in enumerate(_each(gallery)):
-        file = f"{place}.{kind_of(content)}"
+        file = f"{place}.{picture_format(content)}"
         (folder / file).write_bytes(content)
         listed.append({"set": name, "id": identity, "file": file})
     text = json_text({"format": FORMAT, "count": gallery.count, "pictures": listed})
@@ -98,6 +98,6 @@ def read_gallery(folder: Path) -> Gallery | None:
 def _content(file: Path) -> bytes:
     with guarded(str(file), "a thumbnail"):
         content = read_bytes(file, LARGEST)
-    if kind_of(content) is None:
+    if picture_format(content) is None:
         raise DataError(f"{file}: expected a PNG or JPEG picture; make the run again")
     return content

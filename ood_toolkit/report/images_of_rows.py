@@ -12,7 +12,7 @@ import numpy as np
 from ood_toolkit.errors import DataError
 from ood_toolkit.report.cells import plain
 from ood_toolkit.report.evaluation import full_spectrum
-from ood_toolkit.report.results import Answers, Found, Row, union
+from ood_toolkit.report.results import TEST, Answers, Found, Row, union
 from ood_toolkit.report.run_header import csid_names, id_names, parts_of
 
 __all__ = ["Case", "aligned", "case_of", "cases_of", "id_sets_of", "id_test_of", "right_and_wrong"]
@@ -95,7 +95,7 @@ def _answers_of(found: Found, row: Row) -> tuple[Answers, dict[str, Answers]]:
     owner = row.id if not row.decider else row.decider if row.decider in names else f"{row.decider}+{row.scorer}"
     owner = names[0] if whole else owner
     sets = {key[-1]: said for key, said in found.answers.items() if key[:-1] == (*begin, owner)}
-    test = full_spectrum(sets, csid_names(header)) if whole else sets["test"]
+    test = full_spectrum(sets, csid_names(header)) if whole else sets[TEST]
     if row.decider in names and row.id != row.decider:
         test = union(sets, row.decider, names)
     return test, sets

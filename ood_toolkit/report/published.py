@@ -54,7 +54,7 @@ def judged(
 
 
 def matched_again(found: Sequence[Mapping[str, Any]], rows: Sequence[Row]) -> tuple[list[dict[str, Any]], list[str]]:
-    """Set published values, as `compared` gave them, beside rows that were computed again, by whatever rules.
+    """Set published values, as `beside_published` gave them, beside rows that were computed again, by whatever rules.
 
     Says in a line how many are left out: those without a row, and those of which the run does not say whether its
     images are those of the published value.

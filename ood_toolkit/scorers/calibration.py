@@ -15,7 +15,7 @@ from ood_toolkit.scorers.scores import fitted_on, scores_of
 
 __all__ = [
     "FOLDS",
-    "Calibration",
+    "CalibrationScores",
     "calibration_scores",
     "copies",
     "folds_of",
@@ -35,13 +35,11 @@ TARGET, TOLERANCE, CHANCE = 0.95, 0.03, 0.05
 
 
 @dataclass(frozen=True, eq=False)
-class Calibration:
+class CalibrationScores:
     """The scores of ID validation that a threshold is taken from."""
 
     scores: np.ndarray
     """(n,) float64, row-aligned with validation; higher = more in-distribution."""
-    folds: int = 0
-    """Into how many folds validation was cut; 0 where the fitted scorer itself scored it."""
     notes: tuple[str, ...] = ()
     """What has to be said of them."""
 
@@ -58,7 +56,7 @@ def calibration_scores(
     fitted: Scorer | None = None,
     folds: int | None = None,
     seed: int = 0,
-) -> Calibration:
+) -> CalibrationScores:
     """Score ID validation as if it were fresh, for a threshold that is not taken from what the scorer learnt.
 
     A scorer that learns from `val` is fitted once for each fold, on the other folds (and on all of `train`), and
@@ -70,7 +68,7 @@ def calibration_scores(
     other.
     """
     if not learns_from_val(scorer):
-        return Calibration(scores_of(fitted or fitted_on(scorer.clone(), val, train), val))
+        return CalibrationScores(scores_of(fitted or fitted_on(scorer.clone(), val, train), val))
     parts = folds_of(val, folds or scorer.calibration_folds, seed)
     count = int(parts.max()) + 1
     scores = np.empty(len(val))
@@ -83,9 +81,9 @@ def calibration_scores(
     except Exception as error:  # a scorer may be anybody's; it was fitted on all of validation all the same
         raised = one_line(error, type(scorer).__module__)
         why = f"the threshold is taken from the validation images it learnt from, and is too strict: {raised}"
-        return Calibration(scores_of(fitted or fitted_on(scorer.clone(), val, train), val), 0, (why,))
+        return CalibrationScores(scores_of(fitted or fitted_on(scorer.clone(), val, train), val), (why,))
     note = f"learns from validation: its threshold is from {count} folds, each scored by a fit on the others"
-    return Calibration(scores, count, (note,))
+    return CalibrationScores(scores, (note,))
 
 
 def copies(some: Outputs, others: Outputs) -> int:

@@ -15,7 +15,7 @@ from ood_toolkit.errors import StoreError
 from ood_toolkit.store.foreign.guard import open_regular, reason
 from ood_toolkit.store.marker import begin
 
-__all__ = ["Memory", "Stamp", "Stamped", "Whole", "sha256_of", "stamp_of"]
+__all__ = ["Memory", "Stamp", "Stamped", "Whole", "hash_of", "stamp_of"]
 
 CHUNK = 1 << 20
 FRESH_NS = 2_000_000_000
@@ -124,7 +124,7 @@ class Memory:
         item = Whole(file)
         digest = None if again else self.recall([item])[0]
         if digest is None:
-            stamp, digest = stamp_of(file), sha256_of(file)
+            stamp, digest = stamp_of(file), hash_of(file)
             if stamp is not None:
                 self.remember([(item, stamp, digest)])
         return digest
@@ -140,8 +140,8 @@ def stamp_of(file: Path) -> Stamp | None:
     return stamp if stamp is not None and time.time_ns() - stamp[1] > FRESH_NS else None
 
 
-def sha256_of(file: Path) -> bytes:
-    """Read a file and hash it."""
+def hash_of(file: Path) -> bytes:
+    """Read a file and give the SHA-256 of its bytes, 32 of them."""
     digest = hashlib.sha256()
     with open_regular(file) as content:
         while chunk := content.read(CHUNK):

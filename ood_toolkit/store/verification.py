@@ -9,7 +9,7 @@ from ood_toolkit.errors import StoreError
 from ood_toolkit.store.arrays import forget, is_whole
 from ood_toolkit.store.cards import Cards
 from ood_toolkit.store.encodings import about_encoder, encodings
-from ood_toolkit.store.hashes import Memory, sha256_of
+from ood_toolkit.store.hashes import Memory, hash_of
 from ood_toolkit.store.imports import Imports
 from ood_toolkit.store.listings import Listings
 from ood_toolkit.store.marker import MARKER
@@ -64,7 +64,7 @@ def _is_whole_shard(store: Path, path: Path) -> bool:
     """Tell whether a shard is one and has the bytes it is named after; have the next run know what no stamp shows."""
     try:
         open_shard(path)
-        digest = sha256_of(path)
+        digest = hash_of(path)
     except (StoreError, OSError):
         return False
     if digest.hex() != path.stem:

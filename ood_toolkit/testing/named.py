@@ -13,10 +13,10 @@ from ood_toolkit.testing.datasets import check_dataset
 from ood_toolkit.testing.models import check_model
 from ood_toolkit.testing.outcome import CheckReport
 
-__all__ = ["check_named", "kind_of"]
+__all__ = ["check_named", "kind_named"]
 
 
-def kind_of(name: str, kind: str | None = None) -> str:
+def kind_named(name: str, kind: str | None = None) -> str:
     """Say of which kind a name, or a spec that begins with it, is; `SpecError` for none and for several."""
     registry, slug = get_registry(), name.partition(":")[0]
     known = {one: [*registry.names(one), *registry.disabled(one)] for one in KINDS}
@@ -38,4 +38,4 @@ def check_named(name: str, kind: str | None = None, data_root: Path | None = Non
         "datasets": lambda: check_dataset(name, data_root),
         "models": lambda: check_model(name),
     }
-    return check[kind_of(name, kind)]()
+    return check[kind_named(name, kind)]()

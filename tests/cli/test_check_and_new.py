@@ -12,7 +12,7 @@ import ood_toolkit
 from ood_toolkit.cli import cli
 from ood_toolkit.errors import OodkitError, PluginError, SpecError
 from ood_toolkit.testing import CHECKS
-from ood_toolkit.testing.named import kind_of
+from ood_toolkit.testing.named import kind_named
 from ood_toolkit.testing.starter import write_scorer
 
 
@@ -41,11 +41,11 @@ def test_it_is_told_as_json_and_what_is_absent_is_left_out(tmp_path):
 
 
 def test_an_unknown_name_and_another_kind_are_named():
-    assert kind_of("knn:k=5") == "scorers"
+    assert kind_named("knn:k=5") == "scorers"
     with pytest.raises(SpecError, match="nothing is called 'mps'; did you mean 'msp'"):
-        kind_of("mps")
+        kind_named("mps")
     with pytest.raises(SpecError, match="nothing is called 'msp'"):
-        kind_of("msp", "datasets")
+        kind_named("msp", "datasets")
 
 
 PLUGIN = """

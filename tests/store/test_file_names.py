@@ -13,7 +13,7 @@ from ood_toolkit.report.run_folder import read_run, write_run
 from ood_toolkit.store.file_names import escaped, file_name, given_name, is_short, unescaped
 from ood_toolkit.store.files import default_store
 from ood_toolkit.store.foreign.places import place_of
-from ood_toolkit.store.hashes import Memory, Whole, sha256_of, stamp_of
+from ood_toolkit.store.hashes import Memory, Whole, hash_of, stamp_of
 from ood_toolkit.store.imports import Imports
 from ood_toolkit.store.listings import Listing, Listings
 
@@ -74,8 +74,8 @@ def test_hashes_of_files_that_are_not_utf8_are_remembered(tmp_path):
     file.write_bytes(b"x")
     os.utime(file, (1, 1))
     memory = Memory(tmp_path / "store")
-    memory.remember([(Whole(file), stamp_of(file), sha256_of(file))])
-    assert memory.recall([Whole(file)]) == [sha256_of(file)]
+    memory.remember([(Whole(file), stamp_of(file), hash_of(file))])
+    assert memory.recall([Whole(file)]) == [hash_of(file)]
     memory.close()
 
 

@@ -88,12 +88,12 @@ class Benchmark:
 
     def beside(self, report: Report) -> Report:
         """Add the preset and the comparison with what was published to the header of a report."""
-        from ood_toolkit.benchmark.presets.published import compared
+        from ood_toolkit.benchmark.presets.published import beside_published
 
         if any(self._resized(header) for header in report.header.get("models", [report.header])):
             self.changed.append("preprocessing")
         about = {"name": self.preset.name, "description": self.preset.description, "changed": self.changed}
-        found = compared(report.rows, self.preset, same_model, self.spec_of, same_texts=not self._other_texts())
+        found = beside_published(report.rows, self.preset, same_model, self.spec_of, same_texts=not self._other_texts())
         return replace(report, header={**report.header, "preset": about, "published": found})
 
     def _other_texts(self) -> bool:

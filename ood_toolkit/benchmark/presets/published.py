@@ -13,10 +13,10 @@ from ood_toolkit.report.table import laid_out
 if TYPE_CHECKING:
     from ood_toolkit.benchmark.presets import Preset, PresetSet, Published
 
-__all__ = ["compared", "published_text"]
+__all__ = ["beside_published", "published_text"]
 
 
-def compared(
+def beside_published(
     rows: Sequence[Row],
     preset: Preset,
     same_model: Callable[[str, str], bool],

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ood_toolkit.report.cells import plain
-from ood_toolkit.report.gallery import Gallery, kind_of
+from ood_toolkit.report.gallery import Gallery, picture_format
 from ood_toolkit.report.html.by_class import taken_off
 from ood_toolkit.report.html.numbers import exact
 from ood_toolkit.report.html.positions import cut_of
@@ -68,7 +68,7 @@ class Album:
         if content is None:
             return None
         if content not in self._places:
-            kind = kind_of(content) or ""
+            kind = picture_format(content) or ""
             address = f"data:{MEDIA[kind]};base64,{base64.b64encode(content).decode()}"
             if self._taken + len(address) > ROOM:
                 self.left_out += 1

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "COLUMN", "ID", "INK", "MOST", "OOD", "PALE", "SERIES", "Series", "check_file", "close", "draw_into_files",
-    "drawing", "kind_of", "save",
+    "drawing", "form_of", "save",
 ]  # fmt: skip
 
 COLUMN = 3.3
@@ -126,7 +126,7 @@ def check_file(file: Path) -> str:
     return suffix
 
 
-def kind_of(file: Path) -> Kind:
+def form_of(file: Path) -> Kind:
     """Give the kind of file that a plot is written as."""
     return KINDS[check_file(file)]
 

@@ -8,7 +8,7 @@ import pytest
 from ood_toolkit.api.registry import get_registry
 from ood_toolkit.benchmark.presets import find_preset
 from ood_toolkit.benchmark.presets.applied import Benchmark, same_model
-from ood_toolkit.benchmark.presets.published import compared, published_text
+from ood_toolkit.benchmark.presets.published import beside_published, published_text
 from ood_toolkit.benchmark.settings import Settings
 from ood_toolkit.report import Report
 from ood_toolkit.report.evaluation import About, mean_rows, ood_rows
@@ -245,6 +245,8 @@ def test_the_listing_shows_conventions_apart():
     assert "secondary]" in text
 
 
-def test_compared_needs_the_names_of_scorers_alone():
-    found = compared([row("sun", auroc=92.37)], find_preset("imagenet1k-mos"), same_model, lambda scorer: scorer)
+def test_the_comparison_needs_the_names_of_scorers_alone():
+    found = beside_published(
+        [row("sun", auroc=92.37)], find_preset("imagenet1k-mos"), same_model, lambda scorer: scorer
+    )
     assert {item["scorer"] for item in found} == {"mcm"}
