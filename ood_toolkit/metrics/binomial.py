@@ -50,8 +50,7 @@ def clopper_pearson(count: int, n: int, level: float = 0.95) -> Share:
 
     if not 0 <= count <= n or n < 1:
         raise MetricError(f"clopper_pearson: expected a count from 0 to n and n of at least 1, got {count} of {n}")
-    if not 0 < level < 1:
-        raise MetricError(f"clopper_pearson: expected a level between 0 and 1, got {level}")
+    _check_level("clopper_pearson", level)
     tail = (1 - level) / 2
     low = 0.0 if count == 0 else float(betaincinv(count, n - count + 1, tail))
     high = 1.0 if count == n else float(betaincinv(count + 1, n - count, 1 - tail))
@@ -63,13 +62,14 @@ def accepted_share(rank: int, n: int, level: float = 0.90) -> Share:
 
     Over calibration sets of n exchangeable images without ties it is Beta(n - rank + 1, rank) distributed: its mean,
     (n - rank + 1) / (n + 1), and its central interval. Rank 0 stands for minus infinity, which accepts everything;
-    rank n + 1 for plus infinity. With ties more are accepted. `level` is how
-    often the share lies inside. `MetricError` for a rank outside 0 to n + 1, and a level not between 0 and 1.
+    rank n + 1 for plus infinity. With ties more are accepted. `level` is how often the share lies inside. `MetricError`
+    for a rank outside 0 to n + 1, and a level not between 0 and 1.
     """
     from scipy.special import betaincinv
 
     if not 0 <= rank <= n + 1 or n < 1:
         raise MetricError(f"accepted_share: expected a rank from 0 to n + 1 and n of at least 1, got {rank} of {n}")
+    _check_level("accepted_share", level)
     if rank in (0, n + 1):
         return Share(float(rank == 0), float(rank == 0), float(rank == 0))
     tail = (1 - level) / 2
@@ -82,7 +82,8 @@ def predicted_count(a: float, b: float, n: int, count: int, level: float = 0.95)
 
     The count is beta-binomial. Of n future ID images below the k-th smallest of m calibration scores it is that of
     Beta(k, m - k + 1), if all are exchangeable and without ties. `chance` is two-sided: twice the smaller tail that
-    holds `count`, at most 1. `MetricError` for a count outside 0 to n.
+    holds `count`, at most 1. `level` is how often the count lies from `low` to `high`. `MetricError` for a count outside
+    0 to n, and for a or b that is not above 0.
     """
     import numpy as np
 
@@ -103,3 +104,8 @@ def predicted_count(a: float, b: float, n: int, count: int, level: float = 0.95)
     below = 0.0 if place < 0 else float(up_to[min(place, len(k) - 1)])
     above = 0.0 if place >= len(k) else float(from_on[max(place, 0)])
     return Predicted(mean, ends[0] + low, ends[0] + high, min(1.0, 2 * min(below, above)))
+
+
+def _check_level(name: str, level: float) -> None:
+    if not 0 < level < 1:
+        raise MetricError(f"{name}: expected a level between 0 and 1, got {level}")

@@ -50,5 +50,10 @@ def test_counts_out_of_range_are_refused(bad):
         clopper_pearson(*bad)
     with pytest.raises(MetricError, match="accepted_share"):
         accepted_share(bad[0] * 2, bad[1])
-    with pytest.raises(MetricError, match="level"):
-        clopper_pearson(1, 2, 1.0)
+
+
+@pytest.mark.parametrize("level", [0.0, 1.0, -0.5, 2.0, float("nan")])
+@pytest.mark.parametrize("share", [clopper_pearson, accepted_share])
+def test_a_level_that_is_no_share_is_refused(share, level):
+    with pytest.raises(MetricError, match=f"{share.__name__}: expected a level between 0 and 1, got"):
+        share(1, 2, level)
