@@ -82,8 +82,8 @@ def predicted_count(a: float, b: float, n: int, count: int, level: float = 0.95)
 
     The count is beta-binomial. Of n future ID images below the k-th smallest of m calibration scores it is that of
     Beta(k, m - k + 1), if all are exchangeable and without ties. `chance` is two-sided: twice the smaller tail that
-    holds `count`, at most 1. `level` is how often the count lies from `low` to `high`. `MetricError` for a count outside
-    0 to n, and for a or b that is not above 0.
+    holds `count`, at most 1. `level` is how often the count lies from `low` to `high`. `MetricError` for a count
+    outside 0 to n, and for a or b that is not above 0.
     """
     import numpy as np
 
