@@ -71,6 +71,7 @@ CLAIMS: Mapping[str, tuple[str, str]] = {
     "clipscope": ("neglabel", "the softmax confidence times the share of ID betters negative labels"),
     "clipscope-stream": ("clipscope", "the confidence weighted by how rare the class was so far betters it"),
     "adaneg": ("neglabel", "negatives adapted to the stream better negative labels"),
+    "oodd": ("mcm", "the cosine with the strangest images of the stream so far, taken off, betters the score"),
     "cma": ("neglabel", "the logarithm of the ID part; with its training it is better than negative labels"),
 }
 """What each method is compared with, and what its paper claims of it, in our words."""

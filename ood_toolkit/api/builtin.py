@@ -65,6 +65,7 @@ def register_scorers() -> dict[str, str]:
         "tanl": "ood_toolkit.scorers.tanl:TANL",
         "clipscope": "ood_toolkit.scorers.clipscope:CLIPScope",
         "clipscope-stream": "ood_toolkit.scorers.clipscope:CLIPScopeStream",
+        "oodd": "ood_toolkit.scorers.oodd:OODD",
         "cma": "ood_toolkit.scorers.cma:CMA",
         "cma-mcm": "ood_toolkit.scorers.cma:CMAMCM",
         "eoe": "ood_toolkit.scorers.eoe:EOE",
