@@ -76,6 +76,8 @@ def run(notebook: dict[str, Any], name: str) -> None:
     """Run the cells of a notebook and put their outputs in the place of those that are there."""
     module = types.ModuleType("notebook_of_the_docs")
     sys.modules[module.__name__] = module  # where dataclasses look for the names of their fields' types
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")  # figures that were open before are of no cell
     with tempfile.TemporaryDirectory() as empty, contextlib.chdir(empty), warnings.catch_warnings():
         warnings.simplefilter("error")
         for number, cell in enumerate(code_cells(notebook), 1):

@@ -26,6 +26,8 @@ TOGETHER = str.maketrans({" ": "\N{NO-BREAK SPACE}", DASH: "\N{NON-BREAKING HYPH
 """What keeps figures of one score in one line."""
 BEST = 3
 """How many scores a row of the decision table names."""
+CHANCE = 50.0
+"""AUROC in per cent below which, in any setting, a score is named in none."""
 
 
 @dataclass(frozen=True)
@@ -214,8 +216,9 @@ def _overview(situation: Situation, scorers: list[AnyScorer], known: Measurement
 
 
 def _best(names: list[str], known: Measurements, column: str, count: int) -> str:
-    """Name the scorers that come first in a column, with their values in each setting."""
-    measured = sorted((name for name in names if known.values(name, column)), key=lambda one: known.order(one, column))
+    """Name the scorers that come first in a column, with their values in each setting, none of them below chance."""
+    fit = [name for name in names if min(known.values(name, column).values(), default=0.0) >= CHANCE]
+    measured = sorted(fit, key=lambda one: known.order(one, column))
     figures = {one: " / ".join(known.cells(one, column, 1)).translate(TOGETHER) for one in measured[:count]}
     return "<br>".join(f"{link(one)} {values}" for one, values in figures.items()) or DASH
 

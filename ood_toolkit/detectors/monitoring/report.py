@@ -113,7 +113,7 @@ class MonitorReport:
         if self.alarm:
             said.append(
                 f"ALARM at image {self.alarm_at:,}: the stream is not in random order from the source of the "
-                "calibration images; --reset once it is handled"
+                "calibration images; reset the monitor once it is handled"
             )
         return said
 
