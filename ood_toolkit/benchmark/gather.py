@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -77,24 +77,15 @@ def gather(settings: Settings, sets: Sets, *, with_train: bool) -> Gathered:
                 sets.take_local_under(head, of_prompts[name](settings.local))
     splits = {name: _split(sets, name, head, settings) for name, head in heads.items()}
     members, tune, notes = {}, dict[str, Outputs](), list[str]()
+    validated = all("val" in split.parts for split in splits.values())
     for name, head in heads.items():
-
-        def part_of(part: str, other: str, head: Head | None = head, name: str = name) -> Outputs:
-            split, index = splits[other].parts[part]
-            x = _with_ids(sets.outputs(other, split, head, own=other == name), other, split)
-            return x if index is None else x[index]
-
-        validated = all("val" in split.parts for split in splits.values())
-        csid = {}
-        for one in settings.csid:
-            shifted, left_out = of_known_classes(sets.shifted(one, name, head), one, name)
-            csid[one] = _limited(_with_ids(shifted, one, "test"), settings)
-            notes += left_out
+        csid, left_out = _shifted(sets, name, head, settings)
+        notes += left_out
         train = with_train and sets.has(name, "train", download=True)
         members[name] = Member(
-            val={other: part_of("val", other) for other in splits} if validated else None,
-            tests={other: part_of("test", other) for other in splits},
-            ood={ood: _limited(_with_ids(sets.ood(ood, head), ood, "test"), settings) for ood in settings.ood},
+            val=_parts(sets, splits, "val", head, name) if validated else None,
+            tests=_parts(sets, splits, "test", head, name),
+            ood={one: _ood(sets, one, head, "test", settings) for one in settings.ood},
             train=_limited(_with_ids(sets.outputs(name, "train", head), name, "train"), settings) if train else None,
             heads=None if head is None or head.kind == "linear" or name in settings.trained else of_prompts[name],
             reads_prompts=sets.has_text_tower(),
@@ -102,7 +93,7 @@ def gather(settings: Settings, sets: Sets, *, with_train: bool) -> Gathered:
             store=sets.store,
         )
         for one, split in tune_splits.items():
-            tune[one] = _limited(_with_ids(sets.ood(one, head, split), one, split), settings)
+            tune[one] = _ood(sets, one, head, split, settings)
     where = {name: split.where for name, split in splits.items()}
     about = sets_header(settings, sets, where, tune_splits, notes)
     return Gathered(members, {k: v for k, v in settings.groups.items() if k}, about, tune)
@@ -113,6 +104,30 @@ def _split(sets: Sets, name: str, head: Head | None, settings: Settings) -> Spli
     own = settings.val_split is None and sets.has(name, "val")
     val = sets.outputs(name, "val", head) if own else None
     return split_of(sets, name, x, settings.val_split, settings.seed, settings.limit, val)
+
+
+def _parts(sets: Sets, splits: Mapping[str, Split], part: str, head: Head | None, own: str) -> dict[str, Outputs]:
+    """Take of every ID set the images that are for a part, `test` or `val`, under the head of the ID set `own`."""
+    found = {}
+    for name, split in splits.items():
+        theirs, rows = split.parts[part]
+        x = _with_ids(sets.outputs(name, theirs, head, own=name == own), name, theirs)
+        found[name] = x if rows is None else x[rows]
+    return found
+
+
+def _ood(sets: Sets, name: str, head: Head | None, split: str, settings: Settings) -> Outputs:
+    return _limited(_with_ids(sets.ood(name, head, split), name, split), settings)
+
+
+def _shifted(sets: Sets, of: str, head: Head | None, settings: Settings) -> tuple[dict[str, Outputs], list[str]]:
+    """Take the covariate-shifted sets, each without the classes that the ID set lacks; and say what was left out."""
+    found, notes = {}, list[str]()
+    for name in settings.csid:
+        x, left_out = of_known_classes(sets.shifted(name, of, head), name, of)
+        found[name] = _limited(_with_ids(x, name, "test"), settings)
+        notes += left_out
+    return found, notes
 
 
 def ready_scores(sets: Sets, names: Iterable[str]) -> dict[str, dict[str, np.ndarray]] | None:
