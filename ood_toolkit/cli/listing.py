@@ -76,36 +76,43 @@ def listing(
             command = _needs(_group(command)) if by_needs else command
             return as_json(command)
 
-        if columns is None:
-
-            @click.command(kind, help=function.__doc__)
-            @dressed
-            def alone(as_json: bool, store: Path | None = None, **only: Any) -> None:
-                shown((), store, as_json, **only)
-
-            return alone
-
-        words = f"{function.__doc__}\n\n`oodkit {kind} WORD` lists those that hold a word, `show NAME` says all of one."
-
-        @click.group(kind, cls=_Listing, help=words, invoke_without_command=True)
-        @dressed
-        def command(as_json: bool, store: Path | None = None, **only: Any) -> None:
-            if click.get_current_context().invoked_subcommand is None:
-                shown((), store, as_json, **only)
-
-        @command.command(FIND, help=f"List the {kind} that hold a word.", hidden=True)
-        @click.argument("words", nargs=-1, required=True)
-        @dressed
-        def find(words: tuple[str, ...], as_json: bool, store: Path | None = None, **only: Any) -> None:
-            above = click.get_current_context().parent
-            given = above.params if above is not None else {}
-            for key, value in only.items():
-                only[key] = value or given[key]
-            shown(words, store or given.get("store"), as_json or given["as_json"], **only)
-
-        return command
+        make = _alone if columns is None else _searched
+        return make(kind, function.__doc__ or "", dressed, shown)
 
     return wrap
+
+
+def _alone(kind: str, said: str, dressed: Callable[[Command], Command], shown: Command) -> click.Command:
+    """Make a listing without commands below it."""
+
+    @click.command(kind, help=said)
+    @dressed
+    def command(as_json: bool, store: Path | None = None, **only: Any) -> None:
+        shown((), store, as_json, **only)
+
+    return command
+
+
+def _searched(kind: str, said: str, dressed: Callable[[Command], Command], shown: Command) -> click.Group:
+    """Make a listing that other commands stand below, and that is searched for any other word."""
+    said = f"{said}\n\n`oodkit {kind} WORD` lists those that hold a word, `show NAME` says all of one."
+
+    @click.group(kind, cls=_Listing, help=said, invoke_without_command=True)
+    @dressed
+    def command(as_json: bool, store: Path | None = None, **only: Any) -> None:
+        if click.get_current_context().invoked_subcommand is None:
+            shown((), store, as_json, **only)
+
+    @command.command(FIND, help=f"List the {kind} that hold a word.", hidden=True)
+    @click.argument("words", nargs=-1, required=True)
+    @dressed
+    def find(words: tuple[str, ...], as_json: bool, store: Path | None = None, **only: Any) -> None:
+        above = click.get_current_context().parent
+        given = above.params if above is not None else {}
+        more = {key: value or given[key] for key, value in only.items()}
+        shown(words, store or given.get("store"), as_json or given["as_json"], **more)
+
+    return command
 
 
 def _holds(row: Mapping[str, Any], words: Sequence[str]) -> bool:
@@ -165,7 +172,7 @@ def _are_numbers(cells: Sequence[str]) -> bool:
 
 def _is_whole(row: Mapping[str, Any]) -> bool:
     """Tell whether a row is of a thing that works: one out of service has its name and the reason alone."""
-    return set(row) > {"name", "what", "plugin"} or ("plugin" not in row and set(row) > {"name", "what"})
+    return not row.keys() <= {"name", "what", "plugin"}
 
 
 def print_facts(facts: Mapping[str, Any], as_json: bool) -> None:
