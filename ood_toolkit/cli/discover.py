@@ -112,7 +112,7 @@ def command(
     from ood_toolkit.learning.discovery.study import FINER, SCORER, Wishes
 
     check_free(output)
-    share = None if eps == "knee" else 0.45 if noise is None else noise
+    share = None if eps == "knee" else Clustering.noise if noise is None else noise
     clustering = Clustering(method, radius, share, min_size)
     wishes = Wishes(
         looked, tuple(dict.fromkeys(splits)), scorer or SCORER, clustering, neighbours, words=words, target=target
