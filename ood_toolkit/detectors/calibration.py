@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from ood_toolkit.scorers.promises import true_class_threshold
 from ood_toolkit.scorers.rules import Rule
 from ood_toolkit.scorers.thresholds import class_thresholds, threshold
 
-__all__ = ["Accepted", "Calibration", "Cuts", "cuts_of", "guarantee", "measured", "record"]
+__all__ = ["Accepted", "Calibration", "Cuts", "accepted_by_class", "cuts_of", "guarantee", "measured", "record"]
 
 NO_OOD = "no rule can promise how much OOD is detected"
 SAME = "if they are exchangeable with the calibration images"
@@ -159,7 +159,8 @@ def record(
 ) -> Calibration:
     """Write down what may be expected of thresholds that a rule took from calibration rows."""
     fresh = about.get("fresh", True)
-    by_class, n = _by_class(rule, rows, cuts, class_names, fresh), len(rows)
+    kept, n = rows.score >= _thresholds(rows, cuts), len(rows)
+    by_class = accepted_by_class(rows, kept, class_names, rule.rank if cuts.by_class is not None and fresh else None)
     fell_back = any("took the tpr threshold" in note for note in cuts.notes)
     counted = Rule.of("tpr", rule.aim) if fell_back else rule
     rank = counted.rank(cuts.n)
@@ -169,7 +170,7 @@ def record(
     elif cuts.by_class is None and fresh and rank is not None and counted.by in (None, "none"):
         accepted = Accepted.of_future(rank, cuts.n)
     else:
-        accepted = _in_sample(rows, cuts)
+        accepted = Accepted(float(kept.mean()), n=n)
     if cuts.by_class is not None:
         accepts_all = int(np.isneginf(cuts.by_class).sum())
     else:
@@ -210,11 +211,6 @@ def with_measured(known: Calibration, shares: Mapping[str, Accepted]) -> Calibra
     return replace(known, measured={**known.measured, **shares})
 
 
-def _in_sample(rows: Rows, cuts: Cuts) -> Accepted:
-    kept = rows.score >= _thresholds(rows, cuts)
-    return Accepted(float(kept.mean()), n=len(rows))
-
-
 def _thresholds(rows: Rows, cuts: Cuts) -> np.ndarray:
     if cuts.by_class is None or rows.prediction is None:
         return np.full(len(rows), cuts.overall)
@@ -222,18 +218,19 @@ def _thresholds(rows: Rows, cuts: Cuts) -> np.ndarray:
     return found
 
 
-def _by_class(
-    rule: Rule, rows: Rows, cuts: Cuts, class_names: Sequence[str] | None, fresh: bool
+def accepted_by_class(
+    rows: Rows, kept: np.ndarray, class_names: Sequence[str] | None, rank_of: Callable[[int], int | None] | None
 ) -> dict[str, Accepted]:
-    """Say of each predicted class what may be expected: its Beta where it has a threshold of its own."""
-    if rows.prediction is None:
-        return {}
-    kept, found = rows.score >= _thresholds(rows, cuts), {}
-    for c in np.unique(rows.prediction):
+    """Say of each predicted class what share is accepted, of which `kept` (n,) bool are among the calibration rows.
+
+    It is that of images to come where `rank_of` gives the rank that is the threshold of a class of so many.
+    """
+    found: dict[str, Accepted] = {}
+    for c in np.unique(rows.prediction) if rows.prediction is not None else ():
         mine = rows.prediction == c
         n = int(mine.sum())
         called = str(c) if class_names is None else class_names[c]
-        called = called if called not in found else f"{called} ({c})"
-        rank = rule.rank(n) if cuts.by_class is not None and fresh else None
-        found[called] = Accepted(float(kept[mine].mean()), n=n) if rank is None else Accepted.of_future(rank, n)
+        rank = None if rank_of is None else rank_of(n)
+        share = Accepted(float(kept[mine].mean()), n=n) if rank is None else Accepted.of_future(rank, n)
+        found[called if called not in found else f"{called} ({c})"] = share
     return found

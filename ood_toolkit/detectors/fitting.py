@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ood_toolkit.api.scorer import Scorer
-from ood_toolkit.detectors.calibration import Accepted, Calibration, guarantee
+from ood_toolkit.detectors.calibration import Accepted, Calibration, accepted_by_class, guarantee
 from ood_toolkit.detectors.probe import Probe
 from ood_toolkit.detectors.rows import Rows
 from ood_toolkit.errors import ScorerError
@@ -46,15 +46,7 @@ class Fitted:
         rule = check_rule(scorer.rule, scorer.target) if isinstance(scorer, Classwise) else None  # not of a mean
         kept = rows.score >= 0
         apart = rule is not None and rule.promises and about["how"] != FOLDED
-        by_class: dict[str, Accepted] = {}
-        for c in np.unique(rows.prediction) if rows.prediction is not None else ():
-            mine = rows.prediction == c
-            n = int(mine.sum())
-            called = str(c) if names is None else names[c]
-            rank = rule.rank(n) if rule is not None and apart else None
-            by_class[called if called not in by_class else f"{called} ({c})"] = (
-                Accepted(float(kept[mine].mean()), n=n) if rank is None else Accepted.of_future(rank, n)
-            )
+        by_class = accepted_by_class(rows, kept, names, rule.rank if rule is not None and apart else None)
         text = f"{scorer.name} 0" if rule is None else rule.text
         said = guarantee(rule or Rule.of("tpr"), fresh=apart, each=True)
         always = getattr(scorer, "always_", None)
