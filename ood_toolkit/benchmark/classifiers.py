@@ -13,7 +13,7 @@ from ood_toolkit.api.stream import AnyScorer
 from ood_toolkit.benchmark.combining import combined_on_one_set
 from ood_toolkit.benchmark.members import Member, check_groups, check_shifted, common_names
 from ood_toolkit.benchmark.reported import lost, reported
-from ood_toolkit.benchmark.rows import Rows, blamed
+from ood_toolkit.benchmark.rows import Rows, combiner_blamed
 from ood_toolkit.benchmark.scoring import Scoring
 from ood_toolkit.errors import OutputsError
 from ood_toolkit.report import Report
@@ -83,7 +83,7 @@ class Classifiers:
                 try:
                     listed, sets = self._of_scores(combiner, spec, rows)
                 except Exception as error:  # a combiner may be anybody's: its row says what it raised
-                    row = Row("ood", spec, self.id_name, status="failed", notes=(blamed(combiner, error),))
+                    row = Row("ood", spec, self.id_name, status="failed", notes=(combiner_blamed(combiner, error),))
                 else:
                     _join(merged, listed, sets)
                     continue

@@ -100,14 +100,14 @@ def _fitted(
 @contextmanager
 def _blaming(scorer: Scorer) -> Iterator[None]:
     """Say whose scorer raised what, a plugin's by its name; errors of this package pass unchanged."""
-    from ood_toolkit.benchmark.scoring import blame
+    from ood_toolkit.benchmark.scoring import scorer_blamed
 
     try:
         yield
     except OodkitError:
         raise
     except Exception as error:
-        raise ScorerError(f"{scorer.spec}: {blame(scorer, error)}") from error
+        raise ScorerError(f"{scorer.spec}: {scorer_blamed(scorer, error)}") from error
 
 
 def _on_negatives(made: Detector, member: Member, val: Outputs) -> Detector:

@@ -23,7 +23,7 @@ from ood_toolkit.report.evaluation import (
 )
 from ood_toolkit.report.results import TEST, VAL, Answers, Row, union
 
-__all__ = ["UNION", "Rows", "blamed"]
+__all__ = ["UNION", "Rows", "combiner_blamed"]
 
 UNION = "union"
 """What the ID tests of all members together are called."""
@@ -105,7 +105,7 @@ class Rows:
                 about = About(spec, UNION, combiner.spec, notes, self.scoring.seconds[spec])
                 return self.evaluated(about, sets[TEST], sets)
             except Exception as error:  # a combiner may be anybody's: its row says what it raised
-                row = Row("ood", spec, UNION, status="failed", notes=(blamed(combiner, error),))
+                row = Row("ood", spec, UNION, status="failed", notes=(combiner_blamed(combiner, error),))
         first = next(iter(self.members.values()))
         return [replace(row, id=UNION, decider=combiner.spec, ood=ood) for ood in first.ood]
 
@@ -146,7 +146,7 @@ def _cautioned(rows: Sequence[Row], cautions: tuple[str, ...]) -> list[Row]:
     return [replace(row, notes=(*row.notes, *cautions)) if row.kind in told else row for row in rows]
 
 
-def blamed(combiner: Combiner, error: Exception) -> str:
+def combiner_blamed(combiner: Combiner, error: Exception) -> str:
     """Say what a combiner raised, and the plugin of one that a plugin registered."""
     registry = get_registry()
     owner = registry.provider("combiners", combiner.name) if combiner.name in registry.names("combiners") else BUILT_IN

@@ -29,7 +29,7 @@ from ood_toolkit.scorers.families.small_banks import notes_on_bank
 from ood_toolkit.scorers.scores import checked, fit, fitted_stream
 from ood_toolkit.scorers.thresholds import threshold
 
-__all__ = ["Scoring", "blame"]
+__all__ = ["Scoring", "scorer_blamed"]
 
 TRAIN, RUN = "train", ""
 """The training split, and whoever works for the run itself and no scorer."""
@@ -161,7 +161,7 @@ class Scoring:
                 try:
                     head = made[prompts] = made[prompts] if prompts in made else member.heads(prompts)
                 except Exception as error:  # as in _fitted
-                    self._leave_out(name, scorer, "failed", blame(scorer, error))
+                    self._leave_out(name, scorer, "failed", scorer_blamed(scorer, error))
                     continue
             self.said[name, scorer.spec] = _where_from(prompts, head)
             groups.setdefault(head_print(head), (head, []))[1].append(scorer)
@@ -188,7 +188,7 @@ class Scoring:
                 if isinstance(made, Margin):
                     self.class_cuts[name, scorer.spec] = to_numpy(made.thresholds)
             except Exception as error:  # a scorer may be anybody's: its row says what it raised
-                self._leave_out(name, scorer, "failed", blame(scorer, error))
+                self._leave_out(name, scorer, "failed", scorer_blamed(scorer, error))
         return fitted
 
     def _say(self, name: str, spec: str, fitted: AnyScorer, seen: Mapping[str, Outputs], store: Path | None) -> None:
@@ -221,7 +221,7 @@ class Scoring:
                 scorer = fitted_stream(scorer, val, train)
             self._say(name, spec, scorer, seen, store)
         except Exception as error:  # as in _fitted
-            self._leave_out(name, scorer, "failed", blame(scorer, error))
+            self._leave_out(name, scorer, "failed", scorer_blamed(scorer, error))
             return
         for key, x in pairs.items():
             self.progress(f"{name}: {scorer.name} on a stream with {key}")
@@ -230,7 +230,7 @@ class Scoring:
                 with self._ledger.charging(spec):
                     found = mixed(scorer, [seen[TEST], x], self.seed)
             except Exception as error:  # as in _fitted
-                answers[key].failed[spec] = blame(scorer, error)
+                answers[key].failed[spec] = scorer_blamed(scorer, error)
             else:
                 for part, scores in zip((TEST, key), found, strict=True):
                     answers[part].streamed.setdefault(ood, {})[spec] = scores
@@ -251,7 +251,7 @@ class Scoring:
                     with self._ledger.charging(spec):
                         found[spec][rows] = checked(scorer, chunk)
                 except Exception as error:  # as in _fitted
-                    answers.failed[spec] = blame(scorer, error)
+                    answers.failed[spec] = scorer_blamed(scorer, error)
             if answers.prediction is None and chunk.classes:
                 with self._ledger.charging(RUN):
                     classes, sure = to_numpy(chunk.prediction), to_numpy(chunk.confidence)
@@ -269,7 +269,7 @@ class Scoring:
         self.left_out[name, scorer.spec] = Row("ood", scorer.spec, name, status=status, notes=(why,))
 
 
-def blame(scorer: AnyScorer, error: Exception) -> str:
+def scorer_blamed(scorer: AnyScorer, error: Exception) -> str:
     """Say what was raised, and whose scorer it was: the plugin, or the module of an instance."""
     registry, raised = get_registry(), _raising(scorer, error)
     known = raised.name in registry.names("scorers")
