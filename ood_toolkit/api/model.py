@@ -75,8 +75,8 @@ class Model(ABC):
 
         `features` (b, d): what `encode_images` gives. `pre_projection` (b, w): what the last projection takes.
         `local` (b,): the largest softmax at temperature 1, over all patches and classes, of the cosines between
-        patch embeddings and the class texts of `head`, as GL-MCM needs it.
-        `ModelError` for a kind that the network does not have.
+        patch embeddings and the class texts of `head`, as GL-MCM needs it. `ModelError` for a kind that the network
+        does not have.
         """
         for kind in kinds:
             if kind != "features":

@@ -224,9 +224,9 @@ def class_names(x: Outputs) -> np.ndarray:
 def common_names(tests: Mapping[str, Outputs]) -> dict[str, np.ndarray]:
     """Give the class names (k,) of each member, whose outputs for its ID test `tests` are.
 
-    A class of one has the name that an earlier one has for it.
-    Names are matched as labels are: as they are, else in the form that is compared, so that `Apple-Pie` of one member
-    is the `apple_pie` of another. `DataError` for a name that fits two classes, and for two that fit one.
+    A class of one has the name that an earlier one has for it. Names are matched as labels are: as they are, else in
+    the form that is compared, so that `Apple-Pie` of one member is the `apple_pie` of another. `DataError` for a name
+    that fits two classes, and for two that fit one.
     """
     known: dict[str, None] = {}
     found = {}

@@ -67,20 +67,20 @@ def bench(
 
     `test`, `val` and `train` are ID outputs of one model, `ood` maps names to OOD outputs under the same head; or
     `members` names several models, one an ID set, or several classifiers of one ID set, and `combiners` merge them.
-    `fit` sees `val` and `train` only.
-    Without `val` no decision is made and scorers that need it are skipped. `groups` maps a name to OOD sets that are
-    averaged together; `protocol` is whose rules the metrics follow; `heads` makes the head of a scorer's own prompts;
-    `about` is added to the header;
-    `seed` shuffles what scorers of streams see, the ID test and one OOD set at a time, and draws the `ci` resamples
-    of 95 % intervals; `paired` tests each scorer against the first. `tune` maps names to OOD validation outputs: the
-    values in a scorer's `grid` that tell ID validation from them best take the place of its defaults. `csid` maps
-    names to covariate-shifted ID outputs, which nothing is fitted on: every scorer is shown once more on the full
-    spectrum, the ID test and these together, in rows whose `id` is `ID+csid`. `ready` maps the label of a method of
-    your own to its scores by set, one for each image of the ID test (`id_name`), of every set in `ood` and in `csid`,
-    in the order of their outputs, higher = more in-distribution: it stands as a row beside the scorers.
-    `progress` is told each step as a text; one that takes five values is told, often, the step, how much of it is done,
-    of how much, of what, and which scorer is at work.
-    A scorer with unmet needs gives rows "skipped", one that raises rows "failed"; the rest goes on.
+    `fit` sees `val` and `train` only. Without `val` no decision is made and scorers that need it are skipped. A scorer
+    with unmet needs gives rows "skipped", one that raises rows "failed"; the rest goes on.
+
+    `groups` maps a name to OOD sets that are averaged together; `protocol` is whose rules the metrics follow; `heads`
+    makes the head of a scorer's own prompts; `about` is added to the header; `seed` shuffles what scorers of streams
+    see, the ID test and one OOD set at a time, and draws the `ci` resamples of 95 % intervals; `paired` tests each
+    scorer against the first. `tune` maps names to OOD validation outputs: the values in a scorer's `grid` that tell ID
+    validation from them best take the place of its defaults. `csid` maps names to covariate-shifted ID outputs, which
+    nothing is fitted on: every scorer is shown once more on the full spectrum, the ID test and these together, in rows
+    whose `id` is `ID+csid`. `ready` maps the label of a method of your own to its scores by set, one for each image of
+    the ID test (`id_name`), of every set in `ood` and in `csid`, in the order of their outputs, higher = more
+    in-distribution: it stands as a row beside the scorers. `progress` is told each step as a text; one that takes five
+    values is told, often, the step, how much of it is done, of how much, of what, and which scorer is at work.
+
     Raises `OutputsError` for arguments that contradict each other, `SpecError` for a spec that is not understood,
     `MetricError` for an unknown protocol, `DataError` for a label of `ready` that a scorer of the run has, `UsageError`
     for a combiner that these members do not allow.

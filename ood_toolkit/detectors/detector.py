@@ -214,9 +214,9 @@ class Detector:
         """Give the same detector with other thresholds, from the stored calibration rows, as `fit` would give them.
 
         The record counts it: a target picked after looking promises nothing. `ScorerError` for a rule or target that
-        there is not, `DetectorError` for a file of
-        format 1, for a scorer that decides by itself, for a rule that needs labels which the rows lack, and between
-        rules with and without a promise where the scorer learns from validation, as `fit` calibrates these otherwise.
+        there is not, `DetectorError` for a file of format 1, for a scorer that decides by itself, for a rule that needs
+        labels which the rows lack, and between rules with and without a promise where the scorer learns from
+        validation, as `fit` calibrates these otherwise.
         """
         rows, known, wanted = self._rows(), self.calibration, Rule.of(rule, target)
         assert known is not None

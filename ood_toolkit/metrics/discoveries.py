@@ -55,8 +55,8 @@ def benjamini_hochberg(p_values: Any, rate: float, n: int | None = None, storey:
     p-values are positively dependent, so that it holds (Benjamini and Yekutieli 2001; Bates et al. 2023, arXiv
     2104.08279), on average over calibration sets too. `storey` divides the rate by the estimated share of ID images,
     (1 + #{p > 1/2}) / (m / 2), which is not cut at 1. `n` is the number of calibration images: the smallest p-value
-    is 1 / (n + 1), and where too few images can have it a note says so.
-    Raises `MetricError` for numbers that are no p-values, and a rate that is not between 0 and 1.
+    is 1 / (n + 1), and where too few images can have it a note says so. Raises `MetricError` for numbers that are no
+    p-values, and a rate that is not between 0 and 1.
     """
     p = np.asarray(p_values, dtype=np.float64)
     if p.ndim != 1:

@@ -94,9 +94,9 @@ def parse(text: str) -> Request:
 def find_model(text: str, registry: Registry, **defaults: Any) -> Choice:
     """Look a model name up; `defaults` are options given elsewhere, such as `download=True` or `precision="bf16"`.
 
-    `text` is what stands after `--model`, `registry` what `get_registry` gives. Gives what `load()` makes a model of.
-    Raises `ModelError` for an unknown name or option, and for one without its argument.
-    An option in the text wins over a default; defaults that are None or False count as not given.
+    `text` is what stands after `--model`, `registry` what `get_registry` gives. An option in the text wins over a
+    default; defaults that are None or False count as not given. Gives what `load()` makes a model of. Raises
+    `ModelError` for an unknown name or option, and for one without its argument.
     """
     request = _as_family(text, parse(text), registry)
     entry: ModelEntry = registry.get("models", request.entry_name)

@@ -223,8 +223,7 @@ def spread(runs: Mapping[str, Report], notes: list[str] | None = None) -> list[d
 
     For runs that repeat one thing with other seeds or checkpoints: images, and where a run has one model its name, may
     differ. The deviation has the number of runs less one in its denominator. `notes` is given the scorers that not all
-    runs have. Raises `DataError` for fewer than two
-    runs, other protocols, or no row in common.
+    runs have. Raises `DataError` for fewer than two runs, other protocols, or no row in common.
     """
     if len(runs) < 2:
         raise DataError(f"spread: expected at least two runs, got {len(runs)}")

@@ -63,6 +63,7 @@ def calibration_scores(
     scores that fold; one that does not simply scores `val`. `fitted` is the scorer fitted on all of `val`, where
     there is one; it stays as it is, and so do the scores that it gives. The folds are those of `folds_of`, by default
     as many as the scorer's `calibration_folds`.
+
     Where a part of validation cannot be cut or is too small to fit on, `fitted` scores all of it, and a note says so.
     Such thresholds have less bias, but promise nothing. For a promise fit on one of the `halves` and calibrate on the
     other.
