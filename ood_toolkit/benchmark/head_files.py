@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ood_toolkit.errors import DataError
-from ood_toolkit.report.results import file_name
+from ood_toolkit.report.results import name_on_disk
 from ood_toolkit.store.foreign.places import place_of
 
 __all__ = ["HEAD", "head_files", "trained_on"]
@@ -46,7 +46,7 @@ def trained_on(file: str, models: Sequence[str]) -> str:
 
 def _head_file(place: Path, name: str, ids: int) -> Path:
     """Find the head of an ID set in a folder; a file is what it is, but not for several sets."""
-    for file in (place / file_name(name) / HEAD, place / HEAD):
+    for file in (place / name_on_disk(name) / HEAD, place / HEAD):
         if file.is_file() and (ids == 1 or file.parent != place):
             return file
     if place.is_dir():

@@ -21,12 +21,9 @@ from ood_toolkit.report.evaluation import (
     misclassification,
     ood_rows,
 )
-from ood_toolkit.report.results import TEST, VAL, Answers, Row, union
+from ood_toolkit.report.results import TEST, UNION, VAL, Answers, Row, union
 
-__all__ = ["UNION", "Rows", "combiner_blamed"]
-
-UNION = "union"
-"""What the ID tests of all members together are called."""
+__all__ = ["Rows", "combiner_blamed"]
 
 
 @dataclass(eq=False)

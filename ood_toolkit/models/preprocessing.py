@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
-__all__ = ["Preprocessing", "whole_number"]
+__all__ = ["INTERPOLATIONS", "Preprocessing", "whole_number"]
 
 MOST_PIXELS = 1 << 26
 """Of a resized picture; of one that would have more, such as a line of 20,000 x 1, only what is cropped is resized."""

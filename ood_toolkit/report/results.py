@@ -9,15 +9,20 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from ood_toolkit.report.cells import json_text
-from ood_toolkit.store.file_names import file_name as quoted
+from ood_toolkit.store.file_names import file_name
 
-__all__ = ["SCHEMA", "TEST", "VAL", "Answers", "Found", "Row", "joined", "test_key", "union"]
+__all__ = [
+    "SCHEMA", "TEST", "UNION", "VAL", "Answers", "Found", "Row", "joined", "name_on_disk", "test_key", "to_json",
+    "union",
+]  # fmt: skip
 
 SCHEMA = 1
 ENDING = ".npz"
 TEST, VAL = "test", "val"
 """What a member's own ID sets are called; other members' are `test:NAME` and `val:NAME`, OOD sets `ood:NAME`,
 covariate-shifted ID sets `csid:NAME`."""
+UNION = "union"
+"""What the ID tests of all members together are called."""
 Status = Literal["ok", "skipped", "failed"]
 
 
@@ -167,7 +172,7 @@ def to_json(header: Mapping[str, Any], rows: list[Row]) -> str:
     return json_text({"schema": SCHEMA, **header, "rows": listed}) + "\n"
 
 
-def file_name(name: str) -> str:
-    """Make a file name of a set's; only the colon of a key such as `ood:letters` becomes a low line."""
-    safe = quoted(name.replace(":", "_", 1), ENDING, safe="+").removesuffix(ENDING)
+def name_on_disk(name: str) -> str:
+    """Make a file name of a set's name; only the colon of a key such as `ood:letters` becomes a low line."""
+    safe = file_name(name.replace(":", "_", 1), ENDING, safe="+").removesuffix(ENDING)
     return safe if safe.strip(".") else safe.replace(".", "%2E")

@@ -12,7 +12,7 @@ import numpy as np
 
 from ood_toolkit.errors import DataError, refusal
 from ood_toolkit.report.gallery import FOLDER, Gallery, read_gallery, write_gallery
-from ood_toolkit.report.results import SCHEMA, Answers, Row, file_name, to_json
+from ood_toolkit.report.results import SCHEMA, Answers, Row, name_on_disk, to_json
 from ood_toolkit.report.run_header import check_header, csid_names, id_names, parts_of
 from ood_toolkit.report.shapes import is_number
 from ood_toolkit.store.files import replaced_folder
@@ -64,7 +64,7 @@ def write_run(
     with replaced_folder(check_new_folder(folder), keep=False) as partial:
         (partial / "result.json").write_text(to_json(header, rows))
         for (*folders, set_name), said in answers.items():
-            file = Path(partial, "scores", *map(file_name, folders), f"{file_name(set_name)}.npz")
+            file = Path(partial, "scores", *map(name_on_disk, folders), f"{name_on_disk(set_name)}.npz")
             file.parent.mkdir(parents=True, exist_ok=True)
             np.savez_compressed(file, **_columns(said))
         if gallery is not None:
@@ -120,7 +120,7 @@ def answers_of_run(folder: str | os.PathLike[str]) -> Iterator[tuple[tuple[str, 
 
 def _each_set(path: Path, header: Mapping[str, Any], rows: list[Row]) -> Iterator[tuple[tuple[str, ...], Answers]]:
     for key in _keys(header, rows):
-        file = Path(path, "scores", *map(file_name, key[:-1]), f"{file_name(key[-1])}.npz")
+        file = Path(path, "scores", *map(name_on_disk, key[:-1]), f"{name_on_disk(key[-1])}.npz")
         if _is_there(file):
             yield key, _answers(file)
 

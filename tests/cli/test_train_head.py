@@ -7,7 +7,7 @@ import shlex
 import numpy as np
 import pytest
 
-from ood_toolkit.report.results import file_name
+from ood_toolkit.report.results import name_on_disk
 
 NAMES = ("ant", "bee", "cat")
 
@@ -101,18 +101,18 @@ def test_several_sets_get_a_head_each_and_feed_a_combiner(oodkit, tmp_path):
     one, two = "only:digits:one+two+three", "without:digits:one+two+three"
     done = oodkit("train", "head", "--id", one, "--id", two, "--limit", 80, "--output", tmp_path / "out")
     assert done.code == 0, done.err
-    assert (tmp_path / "out" / file_name(two) / "head.safetensors").is_file()
+    assert (tmp_path / "out" / name_on_disk(two) / "head.safetensors").is_file()
     command = shlex.split(done.out.splitlines()[-1].removeprefix("test: oodkit "))
     assert command[-4:] == ["--combiners", "max-confidence", "--limit", "80"]
     run = oodkit(*command, "--scorers", "classwise", "--format", "json").read
     rows = {row["decider"]: row for row in run["rows"] if row["kind"] == "ood" and row["ood"] == "patches"}
     assert rows["max-confidence"]["status"] == "ok"
     assert rows["max-confidence"]["metrics"]["auroc"] > 0.8
-    named = [f"{name}={tmp_path / 'out' / file_name(name)}" for name in (one, two)]
+    named = [f"{name}={tmp_path / 'out' / name_on_disk(name)}" for name in (one, two)]
     again = oodkit("bench", "--id", one, "--id", two, "--head", named[0], "--head", named[1], "--ood", "letters",
                    "--limit", 80, "--scorers", "msp", "--format", "json").read  # fmt: skip
     assert all(name in again["heads"] for name in (one, two))
-    file = tmp_path / "out" / file_name(one) / "head.safetensors"
+    file = tmp_path / "out" / name_on_disk(one) / "head.safetensors"
     oodkit("bench", "--id", one, "--id", two, "--head", file, "--ood", "letters").is_refused("is one head, but there")
     oodkit("bench", "--id", one, "--id", two, "--head", named[0], "--ood", "letters").is_refused(
         f"got none for {two}; add {two}=FILE"
@@ -174,7 +174,7 @@ def test_a_head_of_other_weights_or_preprocessing_is_refused_whatever_the_name(o
 
     words = ("--id", "only:digits:one+two", "--limit", 60)
     assert oodkit("train", "head", *words, "--output", tmp_path / "out").code == 0
-    file = tmp_path / "out" / file_name("only:digits:one+two") / "head.safetensors"
+    file = tmp_path / "out" / name_on_disk("only:digits:one+two") / "head.safetensors"
     saved = read_head(file)
     for key, what in (("weights", "another encoder"), ("preprocessing", "another preprocessing")):
         changed = {**saved.encoder, key: {"size": 17}}

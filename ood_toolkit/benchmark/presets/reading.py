@@ -10,6 +10,7 @@ from typing import Any
 from ood_toolkit.api.spec import nearest
 from ood_toolkit.benchmark.presets.preset import UNKNOWN, Preset, PresetSet, Published
 from ood_toolkit.errors import DataError
+from ood_toolkit.models.preprocessing import INTERPOLATIONS
 from ood_toolkit.store.foreign.guard import MIB, guarded, quoted, read_bytes, reason
 
 __all__ = ["read_preset"]
@@ -19,7 +20,6 @@ METRICS = ("auroc", "fpr95_id", "fpr95_ood", "aupr_in", "aupr_out", "ap_in", "ap
 LARGEST = 4 * MIB
 MOST = 10**15
 """No count and no number of a preset is as large."""
-INTERPOLATIONS = ("bilinear", "bicubic")
 CLASS_NAMES = ("imagenet-openai", "own")
 AVERAGING = ("all sets", "near and far separately")
 Check = Callable[[Any], bool]

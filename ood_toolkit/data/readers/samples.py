@@ -1,4 +1,4 @@
-"""`Shard`: the pictures of a tar shard with their labels, found by the names of its members; none is lost."""
+"""`TarShard`: the pictures of a tar shard with their labels, found by the names of its members; none is lost."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TypeVar
 from ood_toolkit.api.picture import PartPicture
 from ood_toolkit.data.readers.suffixes import counted, is_picture, suffix_of
 
-__all__ = ["Member", "Shard", "grouped", "notes_of"]
+__all__ = ["TarMember", "TarShard", "grouped", "notes_of"]
 
 Value = TypeVar("Value")
 EXPECTED = ("cls", "txt", "json")
@@ -18,7 +18,7 @@ EXPECTED = ("cls", "txt", "json")
 
 
 @dataclass
-class Shard:
+class TarShard:
     """What one tar file holds."""
 
     samples: dict[str, tuple[PartPicture, int | None]] = field(default_factory=dict)
@@ -36,7 +36,7 @@ class Shard:
 
 
 @dataclass(frozen=True)
-class Member:
+class TarMember:
     """One plain file in a shard: its name, and where it lies."""
 
     name: str
@@ -54,7 +54,7 @@ class Member:
         return folder + slash + name.partition(".")[0]
 
 
-def grouped(members: Sequence[Member], labels: Mapping[str, int], captions: Mapping[str, str]) -> Shard:
+def grouped(members: Sequence[TarMember], labels: Mapping[str, int], captions: Mapping[str, str]) -> TarShard:
     """Give every picture a key and the label and caption beside it; `labels` and `captions` go by stem.
 
     A label belongs to the pictures whose stem is the label's, or goes on after it with a dot: `0001.cls` to
@@ -63,7 +63,7 @@ def grouped(members: Sequence[Member], labels: Mapping[str, int], captions: Mapp
     """
     pictures = [member for member in members if is_picture(member.name)]
     keys, stems = Counter(member.key for member in pictures), Counter(member.stem for member in pictures)
-    shard, used = Shard(), set[str]()
+    shard, used = TarShard(), set[str]()
     for member in pictures:
         key = member.key if keys[member.key] == 1 else member.stem if stems[member.stem] == 1 else member.name
         shard.samples[key] = (member.picture, _beside(member, labels))
@@ -77,7 +77,7 @@ def grouped(members: Sequence[Member], labels: Mapping[str, int], captions: Mapp
     return shard
 
 
-def notes_of(shards: Iterable[tuple[str, Shard]]) -> list[str]:
+def notes_of(shards: Iterable[tuple[str, TarShard]]) -> list[str]:
     """Say what of some shards is no picture of its own: samples without one, and members that nobody reads."""
     lone: list[str] = []
     others: list[str] = []
@@ -94,12 +94,12 @@ def notes_of(shards: Iterable[tuple[str, Shard]]) -> list[str]:
     return notes
 
 
-def _prefixes(member: Member) -> list[str]:
+def _prefixes(member: TarMember) -> list[str]:
     """Give all stems that a label of this member may have, the longest first."""
     folder, slash, name = member.stem.rpartition("/")
     parts = name.split(".")
     return [folder + slash + ".".join(parts[:count]) for count in range(len(parts), 0, -1)]
 
 
-def _beside(member: Member, values: Mapping[str, Value]) -> Value | None:
+def _beside(member: TarMember, values: Mapping[str, Value]) -> Value | None:
     return next((values[stem] for stem in _prefixes(member) if stem in values), None)

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 from ood_toolkit.api.dataset import SIMPLE, DataSet, Pictures
 from ood_toolkit.api.picture import PartPicture
 from ood_toolkit.data.readers.imglist import read_lines
-from ood_toolkit.data.readers.samples import Member, Shard, grouped, notes_of
+from ood_toolkit.data.readers.samples import TarMember, TarShard, grouped, notes_of
 from ood_toolkit.data.readers.splits import named_splits
 from ood_toolkit.data.readers.suffixes import counted, suffix_of
 from ood_toolkit.errors import DataError
@@ -31,12 +31,12 @@ MOST_TEXT = 1 << 24
 """No label or list of names in a shard is longer; a longer one is not read."""
 
 
-def index_shard(path: Path) -> Shard:
+def index_shard(path: Path) -> TarShard:
     """Find where each picture of an uncompressed tar file lies; read labels and captions; `DataError` if that fails.
 
     A name that is there twice is an error, as in webdataset: one of the two would be lost.
     """
-    members: dict[str, Member] = {}
+    members: dict[str, TarMember] = {}
     labels: dict[str, int] = {}
     captions: dict[str, str] = {}
     texts: dict[str, list[str]] = {}
@@ -55,7 +55,7 @@ def index_shard(path: Path) -> Shard:
                     continue
                 if full in members:
                     raise DataError(f"{shown(full)} is there twice, and one of the two would be lost; name them apart")
-                found = members[full] = Member(full, PartPicture(str(path), member.offset_data, member.size))
+                found = members[full] = TarMember(full, PartPicture(str(path), member.offset_data, member.size))
                 if suffix_of(full) == "cls":
                     text = _text(tar, member).strip().removeprefix("\ufeff")
                     if LABEL.fullmatch(text):
@@ -150,7 +150,7 @@ def _pictures(name: str, files: list[Path], classes: tuple[str, ...]) -> Picture
     )
 
 
-def _instead(shards: list[tuple[str, Shard]]) -> str:
+def _instead(shards: list[tuple[str, TarShard]]) -> str:
     """Say what lies where pictures were expected."""
     others = [name for _, held in shards for name in (*held.without_picture, *held.others)]
     return f"; there are members with other names ({counted(others)})" if others else ""

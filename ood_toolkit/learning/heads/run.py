@@ -17,7 +17,7 @@ from ood_toolkit.learning.heads.curves import plot_head
 from ood_toolkit.learning.heads.train import HeadRecipe, TrainedHead, train_head
 from ood_toolkit.learning.record import Record, data_fingerprint
 from ood_toolkit.outputs import Outputs
-from ood_toolkit.report.results import file_name
+from ood_toolkit.report.results import name_on_disk
 from ood_toolkit.store.files import replaced_folder
 from ood_toolkit.store.head_file import save_head
 
@@ -108,8 +108,8 @@ def write_heads(runs: Sequence[HeadRun], folder: Path, *, plot: bool = False) ->
     """
     with replaced_folder(folder) as partial:
         for run in runs:
-            _write(run, partial / file_name(run.material.name), plot=plot)
-    return [folder / file_name(run.material.name) / HEAD for run in runs]
+            _write(run, partial / name_on_disk(run.material.name), plot=plot)
+    return [folder / name_on_disk(run.material.name) / HEAD for run in runs]
 
 
 def _write(run: HeadRun, folder: Path, *, plot: bool) -> None:

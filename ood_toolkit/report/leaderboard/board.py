@@ -13,9 +13,10 @@ from ood_toolkit.report.comparison import NOT_TESTED
 from ood_toolkit.report.leaderboard.agreement import check_agreement, groups_of
 from ood_toolkit.report.leaderboard.asked import Asked
 from ood_toolkit.report.leaderboard.demands import COSTS, SUPERVISION
-from ood_toolkit.report.leaderboard.entries import FULL_SPECTRUM, UNION, Contribution, Entry, Pair, Trial, Who
+from ood_toolkit.report.leaderboard.entries import FULL_SPECTRUM, Contribution, Entry, Pair, Trial, Who
 from ood_toolkit.report.leaderboard.standings import Part, ranked
 from ood_toolkit.report.published import OTHER_MODEL
+from ood_toolkit.report.results import UNION
 
 __all__ = ["ALL", "Board", "board_of"]
 

@@ -14,13 +14,13 @@ from ood_toolkit.errors import DataError
 from ood_toolkit.report.columns import MEASURES
 from ood_toolkit.report.images_of_rows import case_of
 from ood_toolkit.report.leaderboard.demands import cost_of, needs_of, supervision_of
-from ood_toolkit.report.results import TEST, VAL, Found, Row, file_name
+from ood_toolkit.report.results import TEST, UNION, VAL, Found, Row, name_on_disk
 from ood_toolkit.report.run_header import id_names, parts_of
 
-__all__ = ["FULL_SPECTRUM", "UNION", "Contribution", "Entry", "Images", "Pair", "Result", "Trial", "Who",
+__all__ = ["FULL_SPECTRUM", "Contribution", "Entry", "Images", "Pair", "Result", "Trial", "Who",
            "contribution_of"]  # fmt: skip
 
-FULL_SPECTRUM, UNION = "full spectrum", "union"
+FULL_SPECTRUM = "full spectrum"
 HEAD_FILE = "head.safetensors"
 SETTINGS = ("weights", "recipe", "val_split", "limit")
 """Keys of a header that hold for all ID sets of a model; what a row is measured under."""
@@ -194,7 +194,7 @@ def _kind(part: Mapping[str, Any], own: str) -> str:
 def _head(part: Mapping[str, Any], own: str) -> str:
     """Name the trained head, without what differs from one ID set to the next in a folder of heads."""
     file = str(part.get("heads", {}).get(own, ""))
-    return file.removesuffix(HEAD_FILE).rstrip("/").removesuffix(f"/{file_name(own)}") if own else ""
+    return file.removesuffix(HEAD_FILE).rstrip("/").removesuffix(f"/{name_on_disk(own)}") if own else ""
 
 
 def _settings(part: Mapping[str, Any], own: str) -> dict[str, Any]:

@@ -1,11 +1,11 @@
 import pytest
 
 from ood_toolkit.api.picture import PartPicture
-from ood_toolkit.data.readers.samples import Member, Shard, grouped, notes_of
+from ood_toolkit.data.readers.samples import TarMember, TarShard, grouped, notes_of
 
 
 def shard(*names, labels=None, captions=None):
-    members = [Member(name, PartPicture("x.tar", place, 1)) for place, name in enumerate(names)]
+    members = [TarMember(name, PartPicture("x.tar", place, 1)) for place, name in enumerate(names)]
     return grouped(members, labels or {}, captions or {})
 
 
@@ -47,4 +47,4 @@ def test_members_without_a_picture_and_others_are_counted():
         "3 members have no picture beside them, such as a/1.heic (.heic 1, .cls 1, without suffix 1)",
         "1 other members are left out: .npy 1",
     ]
-    assert notes_of([("a", shard("0.png", "0.cls", "0.json")), ("b", Shard())]) == []
+    assert notes_of([("a", shard("0.png", "0.cls", "0.json")), ("b", TarShard())]) == []
