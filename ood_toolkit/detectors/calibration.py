@@ -13,7 +13,7 @@ from ood_toolkit.errors import DetectorError
 from ood_toolkit.metrics.binomial import accepted_share, clopper_pearson
 from ood_toolkit.scorers.promises import true_class_threshold
 from ood_toolkit.scorers.rules import Rule
-from ood_toolkit.scorers.thresholds import class_thresholds, threshold
+from ood_toolkit.scorers.thresholds import FELL_BACK, class_thresholds, threshold
 
 __all__ = ["Accepted", "Calibration", "Cuts", "accepted_by_class", "cuts_of", "guarantee", "measured", "record"]
 
@@ -161,7 +161,7 @@ def record(
     fresh = about.get("fresh", True)
     kept, n = rows.score >= _thresholds(rows, cuts), len(rows)
     by_class = accepted_by_class(rows, kept, class_names, rule.rank if cuts.by_class is not None and fresh else None)
-    fell_back = any("took the tpr threshold" in note for note in cuts.notes)
+    fell_back = any(note.endswith(FELL_BACK) for note in cuts.notes)
     counted = Rule.of("tpr", rule.aim) if fell_back else rule
     rank = counted.rank(cuts.n)
     if cuts.by_class is not None and fresh and by_class:

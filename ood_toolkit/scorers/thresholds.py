@@ -14,10 +14,13 @@ from ood_toolkit.outputs.class_names import first_few
 from ood_toolkit.scorers.promises import tpr_rank
 from ood_toolkit.scorers.rules import BOTH, Rule
 
-__all__ = ["Thresholds", "balanced_accuracy", "class_thresholds", "grid_threshold", "threshold"]
+__all__ = ["FELL_BACK", "Thresholds", "balanced_accuracy", "class_thresholds", "grid_threshold", "threshold"]
 
 ENOUGH = 20
 """Images of a class from which its threshold stands alone; below, it is shrunk toward the global one."""
+
+FELL_BACK = "took the tpr threshold"
+"""What the note of a rule ends with whose own threshold could not be found."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +48,7 @@ def threshold(
     values, correct = _arrays(scores, right, made.name)
     found = _one(made, values, correct)
     if found is None:
-        return _accepting(values, made.aim), (
-            f"{made.name}: {_lacking(made.kind.compares, correct)}; took the tpr threshold",
-        )
+        return _accepting(values, made.aim), (f"{made.name}: {_lacking(made.kind.compares, correct)}; {FELL_BACK}",)
     if np.isfinite(found):
         return found, ()
     if found > 0:
@@ -138,7 +139,7 @@ def grid_threshold(
     """
     values, correct = _arrays(scores, right, "grid")
     if correct is None or correct.all() or not correct.any():
-        return _accepting(values, 0.95), (f"{_lacking(BOTH, correct)}; took the tpr threshold",)
+        return _accepting(values, 0.95), (f"{_lacking(BOTH, correct)}; {FELL_BACK}",)
     grid = np.linspace(*(bounds or (float(values.min()), float(values.max()))), num=points)
     return float(grid[np.argmax([balanced_accuracy(values >= theta, correct) for theta in grid])]), ()
 
