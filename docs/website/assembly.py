@@ -19,7 +19,6 @@ GENERATED = {"Compare": ("/scores/index",), "Reference": ("/reference/index",)}
 
 def assemble(folder: Path) -> None:
     """Write all pages into a folder, as Sphinx reads them."""
-    os.environ["OODKIT_NO_PLUGINS"] = "1"
     scores = score_pages(read_evidence())
     made = {**scores, **reference_pages()}
     scorers = [Path(name).stem for name in scores]
