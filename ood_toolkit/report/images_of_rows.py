@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from ood_toolkit.errors import DataError
-from ood_toolkit.report.cells import plain
 from ood_toolkit.report.evaluation import full_spectrum
 from ood_toolkit.report.results import TEST, Answers, Found, Row, union
 from ood_toolkit.report.run_header import csid_names, id_names, parts_of
+from ood_toolkit.store.foreign.guard import quoted, shown
 
 __all__ = ["Case", "aligned", "case_of", "cases_of", "id_sets_of", "id_test_of", "right_and_wrong"]
 
@@ -78,10 +78,9 @@ def _whole(row: Row) -> Iterator[None]:
     try:
         yield
     except KeyError as error:
-        where = plain(f"{row.scorer} on {row.id} and {row.ood}" if row.ood else f"{row.scorer} on {row.id}")
-        raise DataError(
-            f"{where}: expected scores of every image, got none of {error.args[0]!r}; the run is not whole"
-        ) from None
+        where = shown(f"{row.scorer} on {row.id} and {row.ood}" if row.ood else f"{row.scorer} on {row.id}")
+        lost = quoted(error.args[0])
+        raise DataError(f"{where}: expected scores of every image, got none of {lost}; the run is not whole") from None
 
 
 def _answers_of(found: Found, row: Row) -> tuple[Answers, dict[str, Answers]]:
