@@ -25,8 +25,8 @@ CHOOSER = ROOT / "docs" / "which-score.md"
 OPTION = re.compile(r"(`[^`]*`)|(?<![\w-])--[a-z][a-z-]*(?![\w=-])")
 """Code, which stays as it is, or an option in a sentence."""
 TABLES = re.compile(r"(<!-- tables: [^>]*-->\n).*?(\n<!-- end -->)", re.DOTALL)
-PAGES = tuple(ROOT / "docs" / f"{name}.md" for name in ("quickstart", "scores", "thresholds", "deploy", "monitoring"))
-PAGES += (ROOT / "README.md",)
+NAMES = ("quickstart", "scores", "negative-labels", "thresholds", "deploy", "monitoring")
+PAGES = (*(ROOT / "docs" / f"{name}.md" for name in NAMES), ROOT / "README.md")
 """In this order: they share one store, and the quickstart imports into it. The commands of a page share a folder."""
 BLOCK = re.compile(r"(<!-- (output|vectors): (.+?) -->\n```text\n).*?(```\n<!-- end -->)", re.DOTALL)
 INTRO = """# Reference of commands, scorers, combiners and hooks
