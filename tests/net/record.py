@@ -211,7 +211,8 @@ def make_old(folder: Path, recorder: Recorder) -> None:
 def go_on(archive: Path, recorder: Recorder) -> Mapping[str, object]:
     """Unpack what was left behind, go on from it and tell what comes of it."""
     with tarfile.open(archive) as tar:
-        tar.extractall(recorder.work, filter="data")
+        tar.extraction_filter = getattr(tarfile, "data_filter", None)  # Python 3.11.4 and later
+        tar.extractall(recorder.work)
     with recorder:
         return old.go_on(recorder.work, recorder.run)
 
