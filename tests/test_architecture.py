@@ -121,6 +121,11 @@ def test_no_file_is_a_drawer_for_odds_and_ends():
     assert [name for name in MODULES if drawers & set(name.split("."))] == []
 
 
+def test_no_file_is_long():
+    lines = {name: len(file.read_text().splitlines()) for name, file in MODULES.items()}
+    assert {name: count for name, count in lines.items() if count > 400} == {}
+
+
 def test_no_submodule_shadows_a_public_function():
     tops = {name for name in MODULES if "." not in name}
     public = set(ood_toolkit.__all__) - {"errors", "metrics", "testing"}

@@ -18,6 +18,7 @@ from ood_toolkit.detectors.calibration import Accepted, Calibration, cuts_of, me
 from ood_toolkit.detectors.decisions import Decisions, empty, merged, unscored
 from ood_toolkit.detectors.file import digest_of, write
 from ood_toolkit.detectors.fitting import fitted
+from ood_toolkit.detectors.identity import check_same_outputs
 from ood_toolkit.detectors.inputs import as_matrix, is_empty, unusable
 from ood_toolkit.detectors.notebook import detector_html
 from ood_toolkit.detectors.probe import Probe
@@ -28,7 +29,7 @@ from ood_toolkit.errors import DetectorError, ScorerError
 from ood_toolkit.outputs import Outputs, as_outputs
 from ood_toolkit.outputs.arrays import ArrayLike, to_numpy
 from ood_toolkit.outputs.head import Head
-from ood_toolkit.scorers.rules import RULES, Rule
+from ood_toolkit.scorers.rules import Rule, is_of_rule
 from ood_toolkit.scorers.scores import STREAM, check_needs, scores_of
 from ood_toolkit.store.foreign.guard import guarded
 
@@ -233,7 +234,7 @@ class Detector:
                 f"fit it again with --rule {wanted.text}"
             )
         about = {name: getattr(known, name) for name in ("seed", "how", "fresh", "set", "split")}
-        bare = replace(self, notes=tuple(note for note in self.notes if not _of_rule(note)))
+        bare = replace(self, notes=tuple(note for note in self.notes if not is_of_rule(note)))
         return bare._with(wanted, {**about, "moved": known.moved + 1})
 
     def with_measured(self, **sets: Outputs) -> Detector:
@@ -393,22 +394,5 @@ class Detector:
         width = None if x.features is None else x.features.shape[1]
         if x.head is None and self.head is not None and width == self.head.width and not x.classes:
             return x.with_head(self.head)
-        other_head = x.head is not self.head and _print(x.head) not in (None, _print(self.head))
-        other_names = None not in (x.class_names, self.class_names) and x.class_names != self.class_names
-        other_width = None not in (width, self.width) and width != self.width
-        if other_head or other_names or other_width or x.classes != self.classes:
-            what = "class names" if other_names else "a head" if other_head else "sizes"
-            raise DetectorError(
-                f"{self.scorer.spec}: fitted on outputs with {self.classes} classes and width {self.width}; these have "
-                f"{x.classes} and {width}, and other {what.removeprefix('a ')}: they are of another model"
-            )
+        check_same_outputs(x, self.head, self.class_names, self.classes, self.width, self.scorer.spec)
         return x
-
-
-def _print(head: Head | None) -> str | None:
-    return None if head is None else head.fingerprint
-
-
-def _of_rule(note: str) -> bool:
-    """Tell whether a note is of a threshold rule, and so goes when thresholds are moved."""
-    return note.partition(":")[0] in RULES

@@ -8,8 +8,10 @@ from typing import Any
 
 from ood_toolkit.api.model import Model
 from ood_toolkit.errors import DetectorError
+from ood_toolkit.outputs import Outputs
+from ood_toolkit.outputs.head import Head
 
-__all__ = ["check_same_model", "identity_of"]
+__all__ = ["check_same_model", "check_same_outputs", "identity_of"]
 
 PARTS = ("weights", "architecture", "preprocessing", "precision")
 """What decides the outputs of a model, beside the picture."""
@@ -44,6 +46,26 @@ def check_same_model(recorded: Mapping[str, Any], model: Model, what: str) -> No
             f"{what}: fitted with {part} {_short(known)}; {model.name} has {_short(here[part])}: use the same, or fit "
             "a detector for it"
         )
+
+
+def check_same_outputs(
+    x: Outputs, head: Head | None, names: tuple[str, ...] | None, classes: int, width: int | None, what: str
+) -> None:
+    """Refuse outputs under another head, or of other class names or sizes, than those that a detector was fitted on."""
+    here = None if x.features is None else x.features.shape[1]
+    other_head = x.head is not head and _fingerprint(x.head) not in (None, _fingerprint(head))
+    other_names = None not in (x.class_names, names) and x.class_names != names
+    other_width = None not in (here, width) and here != width
+    if other_head or other_names or other_width or x.classes != classes:
+        other = "class names" if other_names else "head" if other_head else "sizes"
+        raise DetectorError(
+            f"{what}: fitted on outputs with {classes} classes and width {width}; these have {x.classes} and {here}, "
+            f"and other {other}: they are of another model"
+        )
+
+
+def _fingerprint(head: Head | None) -> str | None:
+    return None if head is None else head.fingerprint
 
 
 def _short(value: Any) -> str:

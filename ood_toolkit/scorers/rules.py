@@ -14,7 +14,7 @@ from ood_toolkit.scorers.promises import conformal_rank, pac_rank, risk_threshol
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["BY", "KINDS", "RULES", "Kind", "Rule", "check_rule"]
+__all__ = ["BY", "KINDS", "RULES", "Kind", "Rule", "check_rule", "is_of_rule"]
 
 BY = ("none", "predicted", "true")
 BOTH = "right or wrong predictions"
@@ -193,6 +193,11 @@ def check_rule(rule: str, target: float | None = None) -> Rule:
     if made.by == "true":
         raise ScorerError("rule: conformal:by=true is one threshold for all classes; use it with a plain score")
     return Rule.of(rule, target)
+
+
+def is_of_rule(note: str) -> bool:
+    """Tell whether a note is of a threshold rule, and so goes when thresholds are moved."""
+    return note.partition(":")[0] in RULES
 
 
 def _number(name: str, key: str, text: str) -> float:
