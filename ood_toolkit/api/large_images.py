@@ -12,12 +12,12 @@ from ood_toolkit.errors import DataError
 if TYPE_CHECKING:
     from PIL.Image import Image, Transpose
 
-__all__ = ["is_large", "through_file"]
+__all__ = ["bands", "is_large", "through_file"]
 
 LARGE = 1 << 26
 """Pixels up to which two images of four bytes a pixel take 512 MiB at most."""
 BAND = 1 << 22
-"""Pixels that are held twice at once."""
+"""Pixels that are converted at once."""
 
 
 def is_large(image: Image) -> bool:
@@ -47,20 +47,20 @@ def _through_file(image: Image, as_rgb: Callable[[Image], Image], turn: Transpos
 
     width, height = image.size
     with tempfile.TemporaryFile() as file:
-        for top, bottom in _bands(width, height):
+        for top, bottom in bands(width, height):
             file.write(as_rgb(image.crop((0, top, width, bottom))).tobytes())
         image.close()
         file.seek(0)
         made = Images.new("RGB", (height, width) if _aside(turn) else (width, height))
-        for top, bottom in _bands(width, height):
+        for top, bottom in bands(width, height):
             band = Images.frombytes("RGB", (width, bottom - top), file.read(3 * width * (bottom - top)))
             made.paste(band if turn is None else band.transpose(turn), _corner(turn, height, top, bottom))
     return made
 
 
-def _bands(width: int, height: int) -> Iterator[tuple[int, int]]:
+def bands(width: int, height: int) -> Iterator[tuple[int, int]]:
     """Cut the rows of an image into bands, from and to."""
-    rows = max(1, BAND // width)
+    rows = max(1, BAND // max(width, 1))
     for top in range(0, height, rows):
         yield top, min(top + rows, height)
 

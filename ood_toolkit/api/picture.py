@@ -13,7 +13,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from ood_toolkit.api.large_images import is_large, through_file
+from ood_toolkit.api.large_images import bands, is_large, through_file
 from ood_toolkit.errors import DataError
 from ood_toolkit.store.foreign.guard import open_regular, read_bytes, reason
 
@@ -39,8 +39,6 @@ average and 1.3e-3 at most. With 2 the pixels would differ by up to 2.8.
 """
 LARGEST = 1280 << 20
 """Bytes of a picture's file: as many pixels as Pillow opens, 16 bits each in three channels, with room to spare."""
-BAND = 1 << 22
-"""Pixels that are converted from 16 bits at once."""
 ORIENTATION, BITS_PER_SAMPLE, PHOTOMETRIC, WHITE_IS_ZERO = 274, 258, 262, 0
 """Tags of EXIF and TIFF, and a value of the last."""
 TILE_WIDTH, TILE_HEIGHT = 322, 323
@@ -283,10 +281,10 @@ def _scaled(image: Image, table: ndarray) -> Image:
     from PIL import Image as Images
 
     width, height = image.size
-    grey, rows = np.empty((height, width), np.uint8), max(1, BAND // max(width, 1))
-    for top in range(0, height, rows):
-        band = np.asarray(image.crop((0, top, width, min(top + rows, height))))
-        grey[top : top + rows] = table[band if band.dtype == np.uint16 else np.clip(band, 0, 65535)]
+    grey = np.empty((height, width), np.uint8)
+    for top, bottom in bands(width, height):
+        band = np.asarray(image.crop((0, top, width, bottom)))
+        grey[top:bottom] = table[band if band.dtype == np.uint16 else np.clip(band, 0, 65535)]
     return Images.fromarray(grey)
 
 

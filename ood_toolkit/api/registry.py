@@ -7,7 +7,7 @@ import inspect
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
@@ -47,12 +47,18 @@ class Registry:
 
     def __init__(self, plugins: list[Plugin]) -> None:
         self.plugins = plugins
-        self._provided: dict[str, dict[str, Provided]] = {kind: {} for kind in KINDS}
-        self._disabled: dict[str, dict[str, str]] = {kind: {} for kind in KINDS}
         self._claims: dict[str, dict[str, list[Provided]]] = {kind: {} for kind in KINDS}
         for plugin in plugins:
             for kind in KINDS:
                 self._collect(plugin, kind)
+        self._provided: dict[str, dict[str, Provided]] = {kind: {} for kind in KINDS}
+        self._disabled: dict[str, dict[str, str]] = {kind: {} for kind in KINDS}
+        for kind, claims in self._claims.items():
+            for name, found in claims.items():
+                if len(found) == 1:
+                    self._provided[kind][name] = found[0]
+                else:
+                    self._disabled[kind][name] = self._disable(kind, name, found)
 
     def names(self, kind: str) -> list[str]:
         """List the usable names of a kind, in order of registration."""
@@ -241,22 +247,20 @@ class Registry:
         hook = hook_of(plugin, f"register_{kind}")
         items = guarded(plugin, lambda: items_of(hook(), kind)) if hook is not None else None
         for name, target in (items or {}).items():
-            claim, held = Provided(name, target, plugin.name), self._provided[kind].get(name)
-            self._claims[kind].setdefault(name, []).append(claim)
-            if held is not None:
-                reason = (
-                    f"{kind[:-1]} {name!r} is disabled: plugins {held.plugin!r} and {plugin.name!r} both provide it"
-                )
-                self._disabled[kind][name] = reason
-                for party in (plugin, next(p for p in self.plugins if p.name == held.plugin)):
-                    party.conflicts.append(reason)
-                    party.error = party.error or reason
-            else:
-                self._provided[kind][name] = claim
+            self._claims[kind].setdefault(name, []).append(Provided(name, target, plugin.name))
             plugin.provides.setdefault(kind, []).append(name)
-        if plugin is self.plugins[-1]:
-            for name in self._disabled[kind]:
-                self._provided[kind].pop(name, None)
+
+    def _disable(self, kind: str, name: str, claims: Sequence[Provided]) -> str:
+        """Give the reason why a name that several plugins claim is disabled, and note it with them."""
+        owners = [claim.plugin for claim in claims]
+        several = f"{', '.join(map(repr, owners[:-1]))} and {owners[-1]!r}"
+        number = "both" if len(owners) == 2 else "all"
+        reason = f"{kind[:-1]} {name!r} is disabled: plugins {several} {number} provide it"
+        for plugin in self.plugins:
+            if plugin.name in owners:
+                plugin.conflicts.append(reason)
+                plugin.error = plugin.error or reason
+        return reason
 
     def hint(self, name: str, *kinds: str) -> str:
         """Say why a name may be unknown, the cause first: a broken plugin, one not installed, another name meant."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ood_toolkit.outputs import Outputs
 
-__all__ = ["Prompts", "Scorer", "between", "given", "missing_needs", "not_negative", "positive"]
+__all__ = ["Prompts", "Scorer", "between", "given", "missing_needs", "not_negative", "positive", "without_fit"]
 
 Self = TypeVar("Self", bound="Scorer")
 SPLIT_NEEDS = frozenset({"val", "val_labels", "train", "train_labels"})
@@ -78,6 +78,14 @@ def positive(scorer: Component, *names: str) -> None:
         value, kind = _number(scorer, name)
         if value is None or not 0 < value < float("inf"):
             raise ScorerError(f"{scorer.name}: {name}: expected a {kind} above 0, got {getattr(scorer, name)!r}")
+
+
+def without_fit(scorer: Component, base: Scorer) -> None:
+    """Refuse a base of `scorer` that learns from ID data. Raises `ScorerError` with what to take instead."""
+    if base.needs & SPLIT_NEEDS:
+        raise ScorerError(
+            f"{scorer.name}: {base.name} learns from ID data; take a score that needs no fitting, such as msp"
+        )
 
 
 def not_negative(scorer: Component, *names: str) -> None:

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ood_toolkit.api.prompts import Prompts
-from ood_toolkit.api.scorer import SPLIT_NEEDS, Scorer, positive
+from ood_toolkit.api.scorer import Scorer, positive, without_fit
 from ood_toolkit.api.stream import StreamScorer
-from ood_toolkit.errors import ScorerError
 from ood_toolkit.scorers.mcm import MCM
 
 if TYPE_CHECKING:
@@ -45,10 +44,7 @@ class OODD(StreamScorer):
 
     def __post_init__(self) -> None:
         positive(self, "queue", "k", "batch")
-        if self.base.needs & SPLIT_NEEDS:
-            raise ScorerError(
-                f"{self.name}: {self.base.name} learns from ID data; take a score that needs no fitting, such as mcm"
-            )
+        without_fit(self, self.base)
 
     @property
     def needs(self) -> frozenset[str]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar
 
-from ood_toolkit.api.scorer import SPLIT_NEEDS, Scorer
-from ood_toolkit.errors import ScorerError
+from ood_toolkit.api.scorer import Scorer, without_fit
 from ood_toolkit.scorers.msp import MSP
 
 if TYPE_CHECKING:
@@ -32,10 +31,7 @@ class PromptAverage(Scorer):
     """The score that is averaged."""
 
     def __post_init__(self) -> None:
-        if self.base.needs & SPLIT_NEEDS:
-            raise ScorerError(
-                f"{self.name}: {self.base.name} learns from ID data; average a score that needs no fitting, such as msp"
-            )
+        without_fit(self, self.base)
 
     @property
     def needs(self) -> frozenset[str]:

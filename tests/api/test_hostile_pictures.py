@@ -40,7 +40,7 @@ def test_sixteen_bits_are_converted_to_the_same_bytes_as_by_floating_point(size,
 
 
 def test_all_sixteen_bit_values_in_more_than_one_band(monkeypatch):
-    monkeypatch.setattr("ood_toolkit.api.picture.BAND", 1000)
+    monkeypatch.setattr("ood_toolkit.api.large_images.BAND", 1000)
     array = np.arange(65536, dtype=np.uint16).reshape(256, 256)
     np.testing.assert_array_equal(np.asarray(decode(encoded(Image.fromarray(array))))[..., 0], slowly(array))
 

@@ -54,7 +54,7 @@ def test_golden_values():
         ({"queue": 0}, "oodd: queue: expected a whole number above 0, got 0"),
         ({"k": -1}, "oodd: k: expected a whole number above 0, got -1"),
         ({"batch": 2.5}, "oodd: batch: expected a whole number above 0, got 2.5"),
-        ({"base": KNN()}, "oodd: knn learns from ID data; take a score that needs no fitting, such as mcm"),
+        ({"base": KNN()}, "oodd: knn learns from ID data; take a score that needs no fitting, such as msp"),
     ],
 )
 def test_wrong_parameters(given, message):

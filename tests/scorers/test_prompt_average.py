@@ -22,7 +22,7 @@ def test_the_mean_over_templates_by_hand(make_outputs):
 
 
 def test_a_score_that_learns_is_refused():
-    with pytest.raises(ScorerError, match="prompt-average: knn learns from ID data; average a score that needs no"):
+    with pytest.raises(ScorerError, match="prompt-average: knn learns from ID data; take a score that needs no"):
         PromptAverage(KNN())
 
 
