@@ -215,11 +215,18 @@ def _overview(situation: Situation, scorers: list[AnyScorer], known: Measurement
     return _row([f"[{situation.title}](#{situation.slug})", costs, *best])
 
 
-def _best(names: list[str], known: Measurements, column: str, count: int) -> str:
-    """Name the scorers that come first in a column, with their values in each setting, none of them below chance."""
+def _ranked(names: list[str], known: Measurements, column: str) -> list[str]:
+    """Give the scorers that a column was measured of and that nowhere came below chance, the best first."""
     fit = [name for name in names if min(known.values(name, column).values(), default=0.0) >= CHANCE]
-    measured = sorted(fit, key=lambda one: known.order(one, column))
-    figures = {one: " / ".join(known.cells(one, column, 1)).translate(TOGETHER) for one in measured[:count]}
+    return sorted(fit, key=lambda one: known.order(one, column))
+
+
+def _best(names: list[str], known: Measurements, column: str, count: int) -> str:
+    """Name the scorers that come first in a column, with their values in each setting."""
+    figures = {
+        one: " / ".join(known.cells(one, column, 1)).translate(TOGETHER)
+        for one in _ranked(names, known, column)[:count]
+    }
     return "<br>".join(f"{link(one)} {values}" for one, values in figures.items()) or DASH
 
 
@@ -242,14 +249,9 @@ def _section(situation: Situation, scorers: list[AnyScorer], known: Measurements
 
 def _best_measured(names: list[str], known: Measurements) -> str:
     """Say which score of a section was measured best for each of the two questions, where any was measured."""
-    firsts = {what: _first(names, known, column) for what, column in QUESTIONS.items()}
-    told = [f"{link(name)} against {what}" for what, name in firsts.items() if name]
+    ranked = {what: _ranked(names, known, column) for what, column in QUESTIONS.items()}
+    told = [f"{link(found[0])} against {what}" for what, found in ranked.items() if found]
     return f" Measured best of these: {', '.join(told)}." if told else ""
-
-
-def _first(names: list[str], known: Measurements, column: str) -> str | None:
-    measured = [name for name in names if known.values(name, column)]
-    return min(measured, key=lambda one: known.order(one, column), default=None)
 
 
 def _listed(needs: Iterable[str]) -> str:
